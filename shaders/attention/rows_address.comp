@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+//
+// Attention on CPU drivers that read well through addresses (Mesa 26.1 lavapipe): the rows family, way A.
+//
+// A workgroup is one subgroup, and a lane owns ROWS_PER_LANE query rows: q (times the scale) and the accumulator o live
+// in private arrays of its registers. All lanes read the same key at a time, so nothing is shared and there is no
+// barrier. Q, K, V, O, LSE, workspace and plan are reached by address: the driver then folds each element of K and V into
+// the multiplication as a memory broadcast, where a storage buffer would cost it a bounds check per load.
+//
+// What that rests on (Mesa 26.1.6, from its machine code; keep it so):
+//   - Addresses of K and V must be uniform: made of push constants, gl_WorkGroupID and what is read through such
+//     addresses. Anything that depends on the lane turns every load into a gather.
+//   - 64-bit addresses that differ by lane must not be assembled from two words: with 16 lanes (a vector width of 512
+//     bit) that overruns a stack array of the driver's compiler, and the process dies. So a lane's own rows are reached by
+//     a signed 32-bit index from a uniform address, and carries are made by bit arithmetic (uaddCarry and a comparison
+//     become the same instruction).
+//   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. Branches on uniform
+//     values are real ones.
+//   - Loops over pieces and keys are unrolled, so that every array index is a constant.
+//   - Selecting in a partial chunk is free with AVX-512, whose multiplication takes a mask.
+//
+// No descriptors: everything is in the push constants. Constants as in plan_memory.h, and 7: rows per lane; tile rows =
+// workgroup size · rows per lane; keys per chunk: any power of 2 up to 32.
+#version 450
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#define TULLE_PLAN_ADDRESS
+#include "../common/plan.glsl"
+#include "../common/dtype.glsl"
+#include "../common/softmax.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
+
+const uint C = CHUNK_KEYS;
+const uint R = ROWS_PER_LANE;
+
+#define PIECE_SHIFT (PIECE_BYTES == 16 ? 4u : 3u)
+#define OUT_PIECE_SHIFT (OUT_PIECE_BYTES == 16 ? 4u : 3u)
+
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Pieces { PIECE_T piece[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer OutPieces { OUT_PIECE_T piece[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words { uint word[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer OutWords { uint word[]; };
+
+// The uniform address `units` (signed, of 2^shift bytes) beyond `base`.
+uvec2 advance(uvec2 base, uint units, uint shift) {
+    const uint bytes = units << shift;
+    const uint low = base.x + bytes;
+    const uint carry = ((base.x & bytes) | ((base.x | bytes) & ~low)) >> 31;
+    return uvec2(low, base.y + uint(int(units) >> (32u - shift)) + carry);
+}
+
+// The lane's rows. Indices: [r · pieces + d].
+vec4 q[R * HEAD_PIECES];
+vec4 o[R * V_PIECES];
+float m[R], l[R];
+uint row[R];       // of the item; rows past its last repeat that one
+int position[R];
+
+// The same for all lanes.
+uvec2 k_head, v_head;
+uint k_stride, v_stride, head_last, v_last;
+vec3 scale;
+float slope;
+
+// Takes keys c … c + C − 1 of the run. Partial: row r takes those with c − lo[r] < span[r] (unsigned) or whose bit is set;
+// the others' scores and products are selected away, whatever K and V hold there.
+void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
+    uvec2 k_at[C], v_at[C];
+    uint key[C];
+    [[unroll]] for (uint i = 0u; i < C; i++) {
+        uint e = c + i;
+        if (partial) e = min(e, run.count - 1u);   // keys past the run's last do not exist
+        key[i] = run.first + e * push.step;
+        if (run.list) key[i] = plan_word(run.first + e);
+        k_at[i] = advance(k_head, key[i] * k_stride, PIECE_SHIFT);
+        v_at[i] = advance(v_head, key[i] * v_stride, PIECE_SHIFT);
+    }
+
+    float s[R * C];
+    [[unroll]] for (uint x = 0u; x < R * C; x++) s[x] = 0.0;
+    [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
+        const uint e = EXACT != 0u ? d : min(d, head_last);   // q is 0 past the last piece
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            const vec4 k = piece_to_float(Pieces(k_at[i]).piece[e]);
+            [[unroll]] for (uint r = 0u; r < R; r++) {
+                const vec4 x = q[r * HEAD_PIECES + d];
+                float sum = s[r * C + i];
+                sum += x.x * k.x;
+                sum += x.y * k.y;
+                sum += x.z * k.z;
+                sum += x.w * k.w;
+                s[r * C + i] = sum;
+            }
+        }
+    }
+
+    bool take[R * C];
+    float shrink[R];
+    [[unroll]] for (uint r = 0u; r < R; r++) {
+        uint bits = 0u;
+        if (partial) {
+            if (run.kind == PM_RUN_BITS) {
+                const uvec2 words = advance(push.plan_address, (push.segment << 2) + run.bits + (c >> 5) * TILE_ROWS, 2u);
+                bits = Words(words).word[int(row[r])] >> (c & 31u);
+            }
+        }
+        float top = m[r];
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            float z = s[r * C + i];
+            if (HAS_SOFTCAP) z = scale.z * softmax_tanh(z);
+            if (HAS_ALIBI) z -= slope * float(abs(position[r] - int(key[i])));
+            z = softmax_limit(z);
+            if (partial) {
+                const bool banded = uint(int(c + i) - lo[r]) < span[r];
+                const bool set = ((bits >> i) & 1u) != 0u;
+                const bool taken = (run.kind == PM_RUN_BITS ? set : banded) && c + i < run.count;
+                take[r * C + i] = taken;
+                z = taken ? z : SOFTMAX_EMPTY;
+            }
+            s[r * C + i] = z;
+            top = max(top, z);
+        }
+        shrink[r] = softmax_exp2(m[r] - top);
+        m[r] = top;
+        float sum = l[r] * shrink[r];
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            float p = softmax_exp2(s[r * C + i] - top);
+            if (partial) p = take[r * C + i] ? p : 0.0;   // a row without any key yet has top = z = SOFTMAX_EMPTY
+            s[r * C + i] = p;
+            sum += p;
+        }
+        l[r] = sum;
+    }
+
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) {
+        const uint e = EXACT != 0u ? d : min(d, v_last);   // columns past the last are not written
+        vec4 sum[R];
+        [[unroll]] for (uint r = 0u; r < R; r++) sum[r] = o[r * V_PIECES + d] * shrink[r];
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            const vec4 v = piece_to_float(Pieces(v_at[i]).piece[e]);
+            [[unroll]] for (uint r = 0u; r < R; r++) {
+                vec4 product = s[r * C + i] * v;
+                if (partial) product = mix(vec4(0.0), product, bvec4(take[r * C + i]));   // 0 · NaN
+                sum[r] += product;
+            }
+        }
+        [[unroll]] for (uint r = 0u; r < R; r++) o[r * V_PIECES + d] = sum[r];
+    }
+}
+
+void main() {
+    const uint lane = gl_LocalInvocationID.x;
+    const Item item = plan_item(gl_WorkGroupID.x);
+    const uint entry = push.bh_first + gl_WorkGroupID.y;
+    const uvec4 shape = plan_texel(PM_HEADER_SHAPE), q_header = plan_texel(PM_HEADER_Q), k_header = plan_texel(PM_HEADER_K),
+                v_header = plan_texel(PM_HEADER_V), o_header = plan_texel(PM_HEADER_O);
+    const BatchHead bh = plan_batch_head(shape, push.bh_list, entry);
+    k_head = advance(push.k_address, push.k_base + bh.batch * k_header.x + bh.kv_head * k_header.y, PIECE_SHIFT);
+    v_head = advance(push.v_address, push.v_base + bh.batch * v_header.x + bh.kv_head * v_header.y, PIECE_SHIFT);
+    k_stride = k_header.z;
+    v_stride = v_header.z;
+    head_last = q_header.w - 1u;
+    v_last = k_header.w - 1u;
+    scale = uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz);
+    slope = 0.0;
+    if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
+
+    Pieces q_head = Pieces(advance(push.q_address, push.q_base + bh.batch * q_header.x + bh.head * q_header.y, PIECE_SHIFT));
+    const float factor = HAS_SOFTCAP ? scale.y : scale.x;
+    [[unroll]] for (uint r = 0u; r < R; r++) {
+        row[r] = min(lane + r * WORKGROUP, item.rows - 1u);
+        const uint i = item.first_row + row[r] * push.step;
+        position[r] = int(i) + push.q_offset;
+        [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
+            const uint e = EXACT != 0u ? d : min(d, head_last);
+            const vec4 x = piece_to_float(q_head.piece[int(i * q_header.z + e)]) * factor;
+            q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0.0);
+        }
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) o[r * V_PIECES + d] = vec4(0.0);
+        m[r] = SOFTMAX_EMPTY;
+        l[r] = 0.0;
+    }
+
+    // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop.
+    // Two loops rather than a branch in one keep the hot body, some 20 KB, alone in the instruction cache.
+    int lo[R];
+    uint span[R];
+    uint n = 0u;
+    if (item.run_count > 0u) {
+        Run run = plan_run(item.runs);
+        if (run.kind == PM_RUN_FULL) {
+            do {
+                uint c = 0u;
+                do {
+                    chunk(false, run, c, lo, span);
+                    c += C;
+                } while (c < run.count);
+                n++;
+                if (n < item.run_count) run = plan_run(item.runs + n);
+            } while (n < item.run_count && run.kind == PM_RUN_FULL);
+        }
+        if (n < item.run_count) {
+            do {
+                [[unroll]] for (uint r = 0u; r < R; r++) {
+                    lo[r] = 0;
+                    span[r] = 0x7fffffffu;
+                    if (run.kind == PM_RUN_BAND) {
+                        lo[r] = max(int(row[r]) + run.lo, 0);
+                        const int hi = min(int(row[r]) + run.hi, int(run.count) - 1);
+                        const bool any = row[r] >= run.row_first && row[r] <= run.row_last && hi >= lo[r];
+                        span[r] = any ? uint(hi - lo[r]) + 1u : 0u;
+                    }
+                }
+                uint c = 0u;
+                do {
+                    chunk(true, run, c, lo, span);
+                    c += C;
+                } while (c < run.count);
+                n++;
+                if (n < item.run_count) run = plan_run(item.runs + n);
+            } while (n < item.run_count);
+        }
+    }
+
+    if (item.direct) {
+        OutPieces out_head = OutPieces(advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT));
+        OutWords lse_head = OutWords(advance(push.lse_address, push.lse_base + bh.index * shape.z, 2u));
+        [[unroll]] for (uint r = 0u; r < R; r++) {
+            if (lane + r * WORKGROUP < item.rows) {
+                const uint i = item.first_row + row[r] * push.step;
+                float inverse = 1.0;
+                if (HAS_SINK) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
+                inverse *= softmax_inverse(l[r]);
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+                    if (EXACT != 0u || d <= v_last) out_head.piece[int(i * o_header.z + d)] = piece_from_float(o[r * V_PIECES + d] * inverse);
+                if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
+            }
+        }
+    } else {
+        const uint first = push.ws_row_base + entry * push.ws_rows + item.slot;
+        Partials partials = Partials(advance(push.workspace_address, first * (v_last + 2u), 4u));
+        [[unroll]] for (uint r = 0u; r < R; r++) {
+            if (lane + r * WORKGROUP < item.rows) {
+                const uint at = row[r] * (v_last + 2u);
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+                    if (EXACT != 0u || d <= v_last) partials.vector[int(at + d)] = o[r * V_PIECES + d];
+                partials.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
+            }
+        }
+    }
+}

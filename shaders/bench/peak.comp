@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// The most multiply-adds a second that this device does for a shader: twelve independent chains an invocation, enough
+// to hide a multiply-add's latency and few enough to stay in sixteen vector registers beside their two operands.
+// Start values and operands differ by lane: Mesa 26.1 turns what is uniform over lanes into scalar code, which would
+// measure something else.
+#version 450
+#extension GL_EXT_control_flow_attributes : require
+
+layout(local_size_x = 64) in;
+layout(std430, set = 0, binding = 0) writeonly buffer Sums { float sums[]; };
+layout(push_constant) uniform Push {
+    uint iterations;   // each of 8 steps of 12 multiply-adds
+    uint mask;         // of the buffer's elements
+};
+
+void main() {
+    const float lane = float(gl_LocalInvocationID.x);
+    // |a| < 1: a chain settles at b / (1 - a), far from zero, infinity and denormals.
+    const float a = 0.5 + lane * 0.001, b = 1.0 + lane * 0.01;
+    float x[12];
+    [[unroll]] for (int i = 0; i < 12; i++) x[i] = lane + float(i);
+    for (uint n = 0u; n < iterations; n++) {
+        [[unroll]] for (int step = 0; step < 8; step++) {
+            [[unroll]] for (int i = 0; i < 12; i++) x[i] = fma(x[i], a, b);
+        }
+    }
+    float sum = 0.0;
+    [[unroll]] for (int i = 0; i < 12; i++) sum += x[i];
+    sums[gl_GlobalInvocationID.x & mask] = sum;
+}

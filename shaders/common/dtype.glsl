@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// Elements are read and written in PIECES of 4: as fp32 numbers in a vec4 inside, as a PIECE_T in a storage buffer
+// (vec4 for fp32, uvec2 for 16 bits). No 16-bit storage or arithmetic feature is needed: 16-bit elements travel as
+// 32-bit words, little-endian (element 0 in the low half of word 0).
+//
+// The including shader defines one of DTYPE_F32, DTYPE_F16, DTYPE_BF16 (Q, K, V), and OUT_F32 where O is fp32
+// although the inputs are not.
+#ifndef TULLE_DTYPE_GLSL
+#define TULLE_DTYPE_GLSL
+
+#if defined(DTYPE_F32)
+#define PIECE_T vec4
+#define PIECE_BYTES 16
+#elif defined(DTYPE_F16) || defined(DTYPE_BF16)
+#define PIECE_T uvec2
+#define PIECE_BYTES 8
+#else
+#error "define DTYPE_F32, DTYPE_F16 or DTYPE_BF16"
+#endif
+
+#if defined(DTYPE_F32) || defined(OUT_F32)
+#define OUT_PIECE_T vec4
+#define OUT_PIECE_BYTES 16
+#else
+#define OUT_PIECE_T uvec2
+#define OUT_PIECE_BYTES 8
+#endif
+
+// fp32 to the 16 bits of bf16, to nearest, ties to even; a NaN stays one (made quiet), in integers throughout.
+uint bf16_bits(float x) {
+    const uint bits = floatBitsToUint(x);
+    const uint rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return (bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded;
+}
+
+vec4 piece_to_float(PIECE_T piece) {
+#if defined(DTYPE_F32)
+    return piece;
+#elif defined(DTYPE_F16)
+    return vec4(unpackHalf2x16(piece.x), unpackHalf2x16(piece.y));
+#else   // a bf16 is the upper half of an fp32
+    return vec4(uintBitsToFloat(piece.x << 16), uintBitsToFloat(piece.x & 0xffff0000u),
+                uintBitsToFloat(piece.y << 16), uintBitsToFloat(piece.y & 0xffff0000u));
+#endif
+}
+
+OUT_PIECE_T piece_from_float(vec4 x) {
+#if defined(DTYPE_F32) || defined(OUT_F32)
+    return x;
+#elif defined(DTYPE_F16)   // packHalf2x16 rounds to nearest or to zero as the driver likes: 1 ulp is allowed for
+    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
+#else
+    return uvec2(bf16_bits(x.x) | (bf16_bits(x.y) << 16), bf16_bits(x.z) | (bf16_bits(x.w) << 16));
+#endif
+}
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// What a physical device offers, what of it is enabled on a device, and both as the library's struct caps.
+#ifndef TULLE_SRC_CAPS_H
+#define TULLE_SRC_CAPS_H
+
+#include "context.h"
+
+/// The optional features that a kernel may use, and the version up to which core functions may be called.
+struct device_features {
+    uint32_t api_version;
+    bool buffer_device_address;
+    bool subgroup_size_control;
+    bool executable_properties;
+};
+
+/// What a physical device offers.
+struct device_offer {
+    struct device_features features;       ///< what can be enabled
+    bool driver_properties;                ///< VkPhysicalDeviceDriverProperties may be asked for
+    // Device extensions that are listed:
+    bool portability_subset;
+    bool buffer_device_address_extension;
+    bool subgroup_size_control_extension;
+};
+
+/// api_version: the highest that the instance was made for; the offer's is never above the device's.
+tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t api_version, struct device_offer *out,
+                        tulle_error *error);
+
+/// What the caller of an import says is enabled. The import's structs were checked before.
+void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version, struct device_features *out);
+
+/// The queue families, to be freed by the caller; NULL where memory is out.
+VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t *count);
+
+/// The family an own device takes its queue from; UINT32_MAX where none computes.
+uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint32_t count);
+
+/// Fills caps as the device reports, with `enabled` features. family: of the queue; NULL: none.
+void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device, const struct device_offer *offer,
+               const struct device_features *enabled, const VkQueueFamilyProperties *family, struct caps *out);
+
+/// Lowers caps to what Vulkan 1.1 guarantees (TULLE_CLAMP_VULKAN_1_1), or leaves them (TULLE_CLAMP_NONE).
+void caps_clamp(struct caps *caps, tulle_clamp clamp);
+
+/// caps as the public API shows them.
+void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out);
+
+/// Corrects caps for what drivers get wrong. quirks.c
+void quirks_apply(struct caps *caps);
+
+#endif

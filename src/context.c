@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: MIT
+#include "context.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "caps.h"
+#include "host.h"
+#include "instance.h"
+#include "pipeline.h"
+
+#define TEXT_OF(value) #value
+#define TEXT(value) TEXT_OF(value)
+
+const char *tulle_version(void) {
+    return TEXT(TULLE_VERSION_MAJOR) "." TEXT(TULLE_VERSION_MINOR) "." TEXT(TULLE_VERSION_PATCH);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Messages
+
+void context_log(const tulle_context *context, tulle_log_level level, const char *format, ...) {
+    char message[2000];   // the validation layer is wordier than a tulle_error may be
+    va_list arguments;
+    if (!context->log)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    context->log(context->log_user, level, message);
+}
+
+tulle_result context_fail(const tulle_context *context, tulle_error *error, tulle_result result, const char *format, ...) {
+    tulle_error ours;
+    va_list arguments;
+    if (!error)
+        error = &ours;
+    error->result = result;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    return result;
+}
+
+tulle_result context_fail_vk(const tulle_context *context, tulle_error *error, VkResult result, const char *call) {
+    tulle_error ours;
+    if (!error)
+        error = &ours;
+    tulle_fail_vk(error, result, call);
+    context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    return error->result;
+}
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL validation_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                         VkDebugUtilsMessageTypeFlagsEXT types,
+                                                         const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+    char message[1900];
+    (void)types;
+    // Newer layers write several lines, and leave the name of the rule to the caller.
+    snprintf(message, sizeof message, "%s: %s", data->pMessageIdName ? data->pMessageIdName : "no id", data->pMessage);
+    for (char *c = message; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
+    context_log(user, severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT ? TULLE_LOG_ERROR : TULLE_LOG_WARNING,
+                "Vulkan validation: %s", message);
+    return VK_FALSE;   // the call goes on as without the layer
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Parameters
+
+static tulle_result check_import(const tulle_vulkan_import *import, tulle_error *error) {
+    const struct {
+        const char *name;
+        bool given;
+    } handles[] = {{"instance", import->instance != VK_NULL_HANDLE}, {"physical_device", import->physical_device != VK_NULL_HANDLE},
+                   {"device", import->device != VK_NULL_HANDLE}, {"queue", import->queue != VK_NULL_HANDLE}};
+    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+        if (!handles[i].given)
+            return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "import.%s is VK_NULL_HANDLE; a valid handle is needed",
+                              handles[i].name);
+    if (import->api_version != 0 && import->api_version < VK_API_VERSION_1_1)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "import.api_version is %u.%u; allowed: VK_API_VERSION_1_1 or later, or 0",
+                          VK_API_VERSION_MAJOR(import->api_version), VK_API_VERSION_MINOR(import->api_version));
+    if (import->features && import->features->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "import.features->sType is %d; allowed: VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2 (%d)",
+                          (int)import->features->sType, (int)VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+    if (import->extension_count > 0 && !import->extensions)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "import.extensions is NULL while import.extension_count is %u",
+                          import->extension_count);
+    if (!import->lock_queue != !import->unlock_queue)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "import.%s is NULL while import.%s is not; give both or neither",
+                          import->lock_queue ? "unlock_queue" : "lock_queue", import->lock_queue ? "lock_queue" : "unlock_queue");
+    return TULLE_OK;
+}
+
+static tulle_result check_params(const tulle_context_params *params, tulle_error *error) {
+    if (params->clamp != TULLE_CLAMP_NONE && params->clamp != TULLE_CLAMP_VULKAN_1_1)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "params.clamp is %d; allowed: TULLE_CLAMP_NONE (0), TULLE_CLAMP_VULKAN_1_1 (1)", (int)params->clamp);
+    if (params->allocator &&
+        (!params->allocator->pfnAllocation || !params->allocator->pfnReallocation || !params->allocator->pfnFree))
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "params.allocator lacks pfnAllocation, pfnReallocation or pfnFree; Vulkan needs all three");
+    if (params->memory && (!params->memory->allocate || !params->memory->free))
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "params.memory->%s is NULL; both callbacks are needed",
+                          params->memory->allocate ? "free" : "allocate");
+    if (params->import)
+        return check_import(params->import, error);
+    if ((int)params->device_by < (int)TULLE_DEVICE_BEST || (int)params->device_by > (int)TULLE_DEVICE_BY_NAME)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "params.device_by is %d; allowed: 0 (TULLE_DEVICE_BEST) to 3 (TULLE_DEVICE_BY_NAME)", (int)params->device_by);
+    if (params->device_by == TULLE_DEVICE_BY_NAME && (!params->device_name || !params->device_name[0]))
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "params.device_name is %s with TULLE_DEVICE_BY_NAME; allowed: a part of a device's name",
+                          params->device_name ? "\"\"" : "NULL");
+    return TULLE_OK;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// An own device
+
+static unsigned char lower_case(char c) { return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
+
+static bool contains_ignoring_case(const char *text, const char *part) {
+    for (; *text; text++) {
+        size_t i = 0;
+        while (part[i] && lower_case(text[i]) == lower_case(part[i]))
+            i++;
+        if (!part[i])
+            return true;
+    }
+    return false;
+}
+
+/// Lower is better. A device of a kind that Vulkan has no name for still beats the CPU.
+static int kind_rank(VkPhysicalDeviceType type) {
+    switch ((int)type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return 0;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return 1;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return 2;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return 4;
+    default: return 3;
+    }
+}
+
+/// *family: UINT32_MAX where the device has no queue that computes.
+static tulle_result find_family(const tulle_context *context, VkPhysicalDevice device, uint32_t *family, tulle_error *error) {
+    uint32_t count;
+    VkQueueFamilyProperties *families = caps_queue_families(&context->vk, device, &count);
+    *family = UINT32_MAX;
+    if (!families)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for the list of queue families");
+    *family = caps_choose_queue_family(families, count);
+    free(families);
+    return TULLE_OK;
+}
+
+static tulle_result fail_no_device(const tulle_context_params *params, uint32_t count, tulle_error *error) {
+    char uuid[2 * VK_UUID_SIZE + 1];
+    switch (params->device_by) {
+    case TULLE_DEVICE_BEST:
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "none of the %u devices has Vulkan 1.1 and a queue that computes", count);
+    case TULLE_DEVICE_BY_INDEX:
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "params.device_index is %u; allowed: 0 to %u", params->device_index, count - 1);
+    case TULLE_DEVICE_BY_UUID:
+        for (size_t i = 0; i < VK_UUID_SIZE; i++)
+            snprintf(uuid + 2 * i, 3, "%02x", (unsigned)params->device_uuid[i]);
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "params.device_uuid is %s; none of the %u devices has it", uuid, count);
+    case TULLE_DEVICE_BY_NAME:
+        break;
+    }
+    return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "params.device_name is \"%s\"; none of the %u devices has it in its name",
+                      params->device_name, count);
+}
+
+/// Sets physical_device, index and queue_family. Only TULLE_DEVICE_BEST looks past a device that will not do.
+static tulle_result choose_device(tulle_context *context, const tulle_context_params *params, const VkPhysicalDevice *devices,
+                                  uint32_t count, tulle_error *error) {
+    uint32_t best = UINT32_MAX, best_family = UINT32_MAX, best_version = 0;
+    int best_rank = 0;
+
+    if (count == 0)
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "there is no Vulkan device");
+    for (uint32_t i = 0; i < count; i++) {
+        VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+        VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
+        uint32_t family, version;
+        int rank;
+        bool chosen = false;
+        tulle_result result = find_family(context, devices[i], &family, error);
+        if (result != TULLE_OK)
+            return result;
+        context->vk.vkGetPhysicalDeviceProperties2(devices[i], &properties);
+        version = properties.properties.apiVersion;
+        rank = kind_rank(properties.properties.deviceType);
+        switch (params->device_by) {
+        case TULLE_DEVICE_BEST:
+            chosen = version >= VK_API_VERSION_1_1 && family != UINT32_MAX && (best == UINT32_MAX || rank < best_rank);
+            break;
+        case TULLE_DEVICE_BY_INDEX:
+            chosen = i == params->device_index;
+            break;
+        case TULLE_DEVICE_BY_UUID:
+            chosen = best == UINT32_MAX && memcmp(id.deviceUUID, params->device_uuid, VK_UUID_SIZE) == 0;
+            break;
+        case TULLE_DEVICE_BY_NAME:
+            chosen = best == UINT32_MAX && contains_ignoring_case(properties.properties.deviceName, params->device_name);
+            break;
+        }
+        if (chosen) {
+            best = i;
+            best_rank = rank;
+            best_family = family;
+            best_version = version;
+        }
+    }
+    if (best == UINT32_MAX)
+        return fail_no_device(params, count, error);
+    if (best_version < VK_API_VERSION_1_1)
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "device %u offers Vulkan %u.%u, Tulle needs 1.1 or later", best,
+                          VK_API_VERSION_MAJOR(best_version), VK_API_VERSION_MINOR(best_version));
+    if (best_family == UINT32_MAX)
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "device %u has no queue that computes", best);
+    context->physical_device = devices[best];
+    context->index = best;
+    context->queue_family = best_family;
+    return TULLE_OK;
+}
+
+/// Creates the device with what is offered and of use, or with nothing where the caller clamps.
+static tulle_result create_device(tulle_context *context, const struct device_offer *offer, tulle_clamp clamp,
+                                  struct device_features *enabled, tulle_error *error) {
+    const float priority = 1.0f;
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES, .bufferDeviceAddress = VK_TRUE};
+    VkPhysicalDeviceSubgroupSizeControlFeatures size = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, .subgroupSizeControl = VK_TRUE};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pipelineExecutableInfo = VK_TRUE};
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = context->queue_family,
+        .queueCount = 1, .pQueuePriorities = &priority};
+    const char *extensions[4];
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
+        .ppEnabledExtensionNames = extensions};
+    VkResult result;
+
+    memset(enabled, 0, sizeof *enabled);
+    enabled->api_version = offer->features.api_version;
+    if (offer->portability_subset)   // Vulkan demands that it is enabled wherever it is listed (MoltenVK)
+        extensions[info.enabledExtensionCount++] = "VK_KHR_portability_subset";
+    if (clamp == TULLE_CLAMP_NONE) {
+        *enabled = offer->features;
+        if (enabled->buffer_device_address) {
+            address.pNext = (void *)info.pNext;
+            info.pNext = &address;
+            if (enabled->api_version < VK_API_VERSION_1_2)
+                extensions[info.enabledExtensionCount++] = VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME;
+        }
+        if (enabled->subgroup_size_control) {
+            size.pNext = (void *)info.pNext;
+            info.pNext = &size;
+            if (enabled->api_version < VK_API_VERSION_1_3)
+                extensions[info.enabledExtensionCount++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+        }
+        if (enabled->executable_properties) {
+            executable.pNext = (void *)info.pNext;
+            info.pNext = &executable;
+            extensions[info.enabledExtensionCount++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+        }
+    }
+    result = context->vk.vkCreateDevice(context->physical_device, &info, context->allocator, &context->device);
+    if (result != VK_SUCCESS) {
+        context->device = VK_NULL_HANDLE;
+        return tulle_fail_vk(error, result, "vkCreateDevice");
+    }
+    return TULLE_OK;
+}
+
+static tulle_result open_own(tulle_context *context, const tulle_context_params *params, struct device_offer *offer,
+                             struct device_features *enabled, tulle_error *error) {
+    // With the clamp we are a program of Vulkan 1.1, so that the validation layer sees what is not.
+    uint32_t api_version = params->clamp == TULLE_CLAMP_VULKAN_1_1 ? VK_API_VERSION_1_1 : VK_API_VERSION_1_3;
+    VkDebugUtilsMessengerCreateInfoEXT messenger = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
+        // Not GENERAL: the loader's own messages about other people's drivers are no errors of ours.
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT,
+        .pfnUserCallback = validation_message, .pUserData = context};
+    struct instance instance;
+    VkPhysicalDevice *devices;
+    uint32_t count;
+    tulle_result code;
+
+    context->own_device = true;
+    code = instance_create(api_version, params->validation ? &messenger : NULL, context->allocator, &context->vk, &instance, error);
+    if (code != TULLE_OK)
+        return code;
+    context->instance = instance.handle;
+    if (params->validation) {   // also without a log: a layer that nobody listens to prints
+        VkResult result;
+        if (!context->vk.vkCreateDebugUtilsMessengerEXT || !context->vk.vkDestroyDebugUtilsMessengerEXT)
+            return tulle_fail(error, TULLE_ERROR_UNSUPPORTED,
+                              "params.validation is true, but the instance has no vkCreateDebugUtilsMessengerEXT");
+        result = context->vk.vkCreateDebugUtilsMessengerEXT(context->instance, &messenger, context->allocator, &context->messenger);
+        if (result != VK_SUCCESS) {
+            context->messenger = VK_NULL_HANDLE;
+            return tulle_fail_vk(error, result, "vkCreateDebugUtilsMessengerEXT");
+        }
+    }
+    code = instance_physical_devices(&context->vk, context->instance, &devices, &count, error);
+    if (code != TULLE_OK)
+        return code;
+    code = choose_device(context, params, devices, count, error);
+    free(devices);
+    if (code == TULLE_OK)
+        code = caps_offer(&context->vk, context->physical_device, instance.api_version, offer, error);
+    if (code == TULLE_OK)
+        code = create_device(context, offer, params->clamp, enabled, error);
+    if (code == TULLE_OK)
+        code = vulkan_load_device(&context->vk, context->device, error);
+    if (code == TULLE_OK)
+        context->vk.device.vkGetDeviceQueue(context->device, context->queue_family, 0, &context->queue);
+    return code;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// An imported device
+
+static tulle_result open_import(tulle_context *context, const tulle_vulkan_import *import, struct device_offer *offer,
+                                struct device_features *enabled, tulle_error *error) {
+    PFN_vkGetInstanceProcAddr get = import->get_instance_proc_addr ? import->get_instance_proc_addr : vulkan_loader();
+    uint32_t api_version = import->api_version ? import->api_version : VK_API_VERSION_1_1;
+    tulle_result code;
+
+    context->instance = import->instance;
+    context->physical_device = import->physical_device;
+    context->device = import->device;
+    context->queue = import->queue;
+    context->queue_family = import->queue_family;
+    context->index = UINT32_MAX;
+    context->lock_queue = import->lock_queue;
+    context->unlock_queue = import->unlock_queue;
+    context->queue_user = import->queue_user;
+    context->vk_pipeline_cache = import->pipeline_cache;
+    if (!get)
+        return tulle_fail(error, TULLE_ERROR_NO_VULKAN, "import.get_instance_proc_addr is NULL and no Vulkan loader could be opened");
+    code = vulkan_load_instance(&context->vk, get, import->instance, error);
+    if (code == TULLE_OK)
+        code = vulkan_load_device(&context->vk, import->device, error);
+    if (code == TULLE_OK)
+        code = caps_offer(&context->vk, import->physical_device, api_version, offer, error);
+    if (code != TULLE_OK)
+        return code;
+    if (offer->features.api_version < VK_API_VERSION_1_1)
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE, "import.physical_device offers Vulkan 1.0, Tulle needs 1.1 or later");
+    caps_imported_features(import, offer->features.api_version, enabled);
+    return TULLE_OK;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Both
+
+/// The device's caps, from its offer and from what is enabled.
+static tulle_result learn_caps(tulle_context *context, const struct device_offer *offer, const struct device_features *enabled,
+                               tulle_clamp clamp, tulle_error *error) {
+    uint32_t count;
+    VkQueueFamilyProperties *families = caps_queue_families(&context->vk, context->physical_device, &count);
+    const char *wrong = NULL;
+    if (!families)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for the list of queue families");
+    if (context->queue_family >= count)
+        wrong = "is not there";
+    else if (!(families[context->queue_family].queueFlags & VK_QUEUE_COMPUTE_BIT))
+        wrong = "lacks VK_QUEUE_COMPUTE_BIT";
+    if (!wrong)
+        caps_fill(&context->vk, context->physical_device, offer, enabled, &families[context->queue_family], &context->caps);
+    free(families);
+    if (wrong)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "import.queue_family is %u, which %s; the device has %u families",
+                          context->queue_family, wrong, count);
+    // An import may say more than is true; a feature whose functions are not there is not enabled.
+    if (!context->vk.device.vkGetBufferDeviceAddress && !context->vk.device.vkGetBufferDeviceAddressKHR)
+        context->caps.buffer_device_address = false;
+    if (!context->vk.device.vkGetPipelineExecutablePropertiesKHR || !context->vk.device.vkGetPipelineExecutableStatisticsKHR)
+        context->caps.executable_properties = false;
+    quirks_apply(&context->caps);
+    caps_clamp(&context->caps, clamp);
+    context->vk.vkGetPhysicalDeviceMemoryProperties(context->physical_device, &context->memory_properties);
+    return TULLE_OK;
+}
+
+/// What all plans of the context share. These fail by context_fail.
+static tulle_result make_shared(tulle_context *context, tulle_error *error) {
+    tulle_result code = memory_pool_create(context, &context->pool, error);
+    if (code != TULLE_OK)
+        return code;
+    if (!context->vk_pipeline_cache) {
+        VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+        VkResult result =
+            context->vk.device.vkCreatePipelineCache(context->device, &info, context->allocator, &context->vk_pipeline_cache);
+        if (result != VK_SUCCESS) {
+            context->vk_pipeline_cache = VK_NULL_HANDLE;
+            return context_fail_vk(context, error, result, "vkCreatePipelineCache");
+        }
+        context->own_pipeline_cache = true;
+    }
+    return pipeline_cache_create(context, &context->pipelines, error);
+}
+
+/// Undoes what there is, in reverse; also of a context that is half made.
+static void release(tulle_context *context) {
+    if (context->host_path)
+        host_path_destroy(context, context->host_path);
+    if (context->pipelines)
+        pipeline_cache_destroy(context, context->pipelines);
+    if (context->own_pipeline_cache)
+        context->vk.device.vkDestroyPipelineCache(context->device, context->vk_pipeline_cache, context->allocator);
+    memory_pool_destroy(context, context->pool);
+    if (context->own_device) {
+        // Where loading its functions failed there is nothing to destroy it with but the instance's way of asking.
+        PFN_vkDestroyDevice destroy = context->vk.device.vkDestroyDevice;
+        if (context->device && !destroy)
+            destroy = (PFN_vkDestroyDevice)context->vk.vkGetDeviceProcAddr(context->device, "vkDestroyDevice");
+        if (context->device && destroy)
+            destroy(context->device, context->allocator);
+        if (context->messenger)
+            context->vk.vkDestroyDebugUtilsMessengerEXT(context->instance, context->messenger, context->allocator);
+        if (context->instance)
+            context->vk.vkDestroyInstance(context->instance, context->allocator);
+    }
+    mutex_destroy(&context->host_mutex);
+    mutex_destroy(&context->queue_mutex);
+    free(context);
+}
+
+tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error) {
+    static const tulle_context_params defaults;
+    struct device_offer offer;
+    struct device_features enabled;
+    tulle_context *context;
+    tulle_error ours;
+    tulle_result code;
+
+    if (!error)
+        error = &ours;
+    if (!params)
+        params = &defaults;
+    if (!out)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL; it receives the context");
+    *out = NULL;
+    context = calloc(1, sizeof *context);
+    if (!context)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
+    mutex_init(&context->queue_mutex);
+    mutex_init(&context->host_mutex);
+    context->log = params->log;
+    context->log_user = params->log_user;
+    if (params->allocator) {
+        context->allocator_copy = *params->allocator;
+        context->allocator = &context->allocator_copy;
+    }
+    if (params->memory) {
+        context->memory_callbacks = *params->memory;
+        context->has_memory_callbacks = true;
+    }
+
+    code = check_params(params, error);
+    if (code == TULLE_OK)
+        code = params->import ? open_import(context, params->import, &offer, &enabled, error)
+                              : open_own(context, params, &offer, &enabled, error);
+    if (code == TULLE_OK)
+        code = learn_caps(context, &offer, &enabled, params->clamp, error);
+    if (code != TULLE_OK)
+        context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    else
+        code = make_shared(context, error);
+    if (code != TULLE_OK) {
+        release(context);
+        return code;
+    }
+
+    context_log(context, TULLE_LOG_INFO, "%s device %s (%s%s%s), Vulkan %u.%u, queue family %u%s",
+                context->own_device ? "own" : "imported", context->caps.name, context->caps.driver,
+                context->caps.driver_info[0] ? ", " : "", context->caps.driver_info, VK_API_VERSION_MAJOR(context->caps.api_version),
+                VK_API_VERSION_MINOR(context->caps.api_version), context->queue_family,
+                params->clamp == TULLE_CLAMP_VULKAN_1_1 ? ", clamped to the floor of Vulkan 1.1" : "");
+    context_log(context, TULLE_LOG_INFO, "enabled: bufferDeviceAddress %s, subgroupSizeControl %s, pipelineExecutableInfo %s",
+                context->caps.buffer_device_address ? "yes" : "no", context->caps.subgroup_size_control ? "yes" : "no",
+                context->caps.executable_properties ? "yes" : "no");
+    if (context->caps.max_loop_iterations != UINT32_MAX)
+        context_log(context, TULLE_LOG_INFO, "this driver ends an invocation's loops after %u iterations: work items stay below",
+                    context->caps.max_loop_iterations);
+    if (params->import && params->validation)
+        context_log(context, TULLE_LOG_WARNING, "params.validation has no effect on an imported device: its instance is the caller's");
+    *out = context;
+    return TULLE_OK;
+}
+
+void tulle_context_destroy(tulle_context *context) {
+    if (context)
+        release(context);
+}
+
+void tulle_context_info(const tulle_context *context, tulle_device_info *info) {
+    caps_info(&context->caps, context->index, info);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The queue
+
+tulle_result context_submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFence fence, tulle_error *error) {
+    const struct VolkDeviceTable *vk = &context->vk.device;
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
+    VkResult result = vk->vkResetFences(context->device, 1, &fence);
+
+    if (result != VK_SUCCESS)
+        return context_fail_vk(context, error, result, "vkResetFences");
+    if (context->lock_queue)
+        context->lock_queue(context->queue_user);
+    else
+        mutex_lock(&context->queue_mutex);
+    result = vk->vkQueueSubmit(context->queue, 1, &submit, fence);
+    if (context->unlock_queue)
+        context->unlock_queue(context->queue_user);
+    else
+        mutex_unlock(&context->queue_mutex);
+    if (result != VK_SUCCESS)
+        return context_fail_vk(context, error, result, "vkQueueSubmit");
+    result = vk->vkWaitForFences(context->device, 1, &fence, VK_TRUE, UINT64_MAX);
+    if (result != VK_SUCCESS)
+        return context_fail_vk(context, error, result, "vkWaitForFences");
+    return TULLE_OK;
+}

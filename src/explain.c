@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//
+// What would be chosen and why, what every pipeline costs, and what a schedule looks like: nothing here runs.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+
+static void explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each, void *user) {
+    uint32_t *order = malloc(variant_count * sizeof *order);
+    if (!order) return;
+    uint32_t count = variant_order(a, caps, order);
+    for (uint32_t i = 0; i < count; i++) {
+        char reason[160];
+        const struct variant *v = &variants[order[i]];
+        bool serves = variant_serves(v, a, caps, variant_named(v, a->kernel), reason, sizeof reason);
+        each(user, v->name, serves, reason);
+    }
+    free(order);
+}
+
+void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user) {
+    if (plan && each) explain(&plan->attention, &plan->context->caps, each, user);
+}
+
+/// Where nothing else is asked: one dense fp32 head of 64, buffers with every usage that a variant may need.
+static const tulle_attention_desc plain = {
+    .heads = 1, .q_len = 1024, .kv_len = 1024, .head_dim = 64,
+    .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+};
+
+tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user, tulle_error *error) {
+    struct attention a;
+    if (!context || !each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    tulle_result result = attention_resolve(desc ? desc : &plain, &a, error);
+    if (result) return result;
+    explain(&a, &context->caps, each, user);
+    attention_free(&a);
+    return TULLE_OK;
+}
+
+tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error) {
+    static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
+    if (!context || !each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    for (uint32_t i = 0; i < variant_count; i++)
+        for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
+            struct attention a;
+            tulle_attention_desc desc = plain;
+            char reason[160], name[96];
+            struct pipeline_key key;
+            desc.head_dim = dims[k];
+            desc.dtype = variants[i].dtype;
+            desc.lse = true;
+            desc.kernel = variants[i].name;
+            tulle_result result = attention_resolve(&desc, &a, error);
+            if (result) return result;
+            if (!variant_serves(&variants[i], &a, &context->caps, include_refused, reason, sizeof reason)) { attention_free(&a); continue; }
+            variant_pipeline_key(&variants[i], &a, &context->caps, &key);
+            // would selection take it here, with no kernel named?
+            a.kernel[0] = '\0';
+            const struct variant *chosen = variant_choose(&a, &context->caps, NULL);
+            snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
+            attention_free(&a);
+            result = pipeline_report(context, &key, name, each, user, error);
+            if (result) return result;
+        }
+    return TULLE_OK;
+}
+
+struct walk { struct tiler *tiler; uint32_t part; tulle_run_callback each; void *user; };
+
+static bool walk_tile(void *user, int64_t row, int32_t rows, int64_t index) {
+    struct walk *w = user;
+    struct tiler *t = w->tiler;
+    (void)index;
+    if (!tile_runs(t, row, rows)) return false;
+    for (size_t i = 0; i < t->run_count; i++) {
+        const struct run *run = &t->runs[i];
+        tulle_run out = { run->kind, row, rows, run->first, run->count, t->part->step, w->part };
+        if (run->source == RUN_RANGE) { w->each(w->user, &out); continue; }
+        out.keys = 1;
+        for (int64_t c = 0; c < run->count; c++) {
+            out.key = t->part->list[run->first + c];
+            w->each(w->user, &out);
+        }
+    }
+    return true;
+}
+
+tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc, uint32_t batch, uint32_t head, tulle_run_callback each,
+                                 void *user, tulle_error *error) {
+    struct attention a;
+    struct part *parts = NULL;
+    uint32_t count = 0;
+    if (!each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "each is NULL");
+    tulle_result result = attention_resolve(desc, &a, error);
+    if (result) return result;
+    int32_t rows = 32, chunk = 32;   // base's default tile
+    if (context) {
+        const struct variant *v = variant_choose(&a, &context->caps, error);
+        if (!v) { attention_free(&a); return TULLE_ERROR_UNSUPPORTED; }
+        rows = (int32_t)variant_tile_rows(v, &context->caps);
+        chunk = (int32_t)v->keys;
+    }
+    if (batch >= a.batch || head >= a.heads) {
+        result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "batch entry %u, head %u: there are %u and %u", batch, head, a.batch, a.heads);
+    } else {
+        const struct group *group = attention_group(&a, batch, head);
+        bool fine = parts_create(&group->site, rows, chunk, INT32_MAX, &parts, &count);
+        for (uint32_t k = 0; fine && k < count; k++) {
+            struct tiler tiler = { .site = &group->site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
+            struct walk w = { &tiler, k, each, user };
+            fine = tiles_each(parts[k].step, 0, group->site.q_length, rows, walk_tile, &w);
+            tiler_free(&tiler);
+        }
+        if (parts) parts_free(parts, count);
+        if (!fine) result = tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the schedule");
+    }
+    attention_free(&a);
+    return result;
+}

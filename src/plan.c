@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+#include "plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../shaders/common/plan_memory.h"
+#include "host.h"
+
+#define LOG2_E 1.44269504088896340736
+#define DEFAULT_WORKSPACE (256ull << 20)
+#define SEGMENT_TEXELS_MOST (1u << 24)   // 256 MiB: no segment needs more, and offsets stay far from 32 bits
+
+/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its buffer.
+static uint64_t window_bytes(const struct caps *caps) {
+    uint64_t unit = caps->storage_alignment > 16 ? caps->storage_alignment : 16;
+    return caps->max_storage_range - 2 * unit;
+}
+
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
+    bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16, workspace = a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
+    if (workspace > caps->max_storage_range) workspace = caps->max_storage_range;
+    uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements : SEGMENT_TEXELS_MOST;
+    *limits = (struct schedule_limits){
+        .tile_rows = (int32_t)variant_tile_rows(v, caps),
+        .chunk = (int32_t)v->keys,
+        .direct = variant_direct(v, caps),
+        .segment_texels = segment,
+        .segment_alignment = caps->texel_alignment > 16 ? caps->texel_alignment / 16 : 1,
+        .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
+        .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
+        // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
+        // a chunk. The rows family has one loop; the tile family runs up to 8 + 16 + 16 more in a chunk.
+        .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
+        .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
+        .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
+        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no watchdog.
+        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 40 : discrete ? 1500000000 : 230000000,
+        .workspace_rows = workspace / row_bytes,
+        .window_bytes = window_bytes(caps),
+    };
+}
+
+/// Which tensors one descriptor cannot reach whole.
+static void find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        bool output = t == TENSOR_O || t == TENSOR_LSE;
+        bool bound = v->family == FAMILY_TILE || (v->family == FAMILY_ROWS_TEXEL && output);
+        // combine binds O and LSE whatever the attention kernel does
+        a->tensors[t].windowed = (bound || output) && a->span[t] > window_bytes(caps);
+    }
+}
+
+static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
+
+static uint32_t float_bits(double x) {
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    return bits;
+}
+
+static void fill_header(const struct attention *a, uint32_t *header) {
+    memset(header, 0, PM_HEADER_TEXELS * 16);
+    const uint32_t shape[] = { a->heads, a->kv_heads, a->q_len, 0 };
+    memcpy(header + PM_HEADER_SHAPE * 4, shape, sizeof shape);
+    const int texel[] = { PM_HEADER_Q, PM_HEADER_K, PM_HEADER_V, PM_HEADER_O };
+    const uint32_t last[] = { a->head_dim / 4, a->v_head_dim / 4, 0, 0 };
+    for (int t = TENSOR_Q; t <= TENSOR_O; t++) {
+        uint32_t *to = header + texel[t] * 4;
+        to[0] = pieces(a->strides[t].batch), to[1] = pieces(a->strides[t].head), to[2] = pieces(a->strides[t].row), to[3] = last[t];
+    }
+    uint32_t *scale = header + PM_HEADER_SCALE * 4;
+    scale[0] = float_bits(a->scale * LOG2_E);
+    if (a->softcap > 0) {
+        scale[1] = float_bits((double)a->scale / a->softcap);
+        scale[2] = float_bits(a->softcap * LOG2_E);
+    }
+}
+
+static tulle_result build_schedule(tulle_plan *plan, struct schedule *schedule, tulle_error *error) {
+    const struct attention *a = &plan->attention;
+    const struct caps *caps = &plan->context->caps;
+    uint32_t header[PM_HEADER_TEXELS * 4];
+    struct schedule_input input = { .header = header, .heads = a->heads, .kv_heads = a->kv_heads, .groups = a->groups, .group_count = a->group_count };
+    float *scaled = NULL;
+    fill_header(a, header);
+    plan_limits(a, plan->variant, caps, &input.limits);
+    memcpy(input.tensors, a->tensors, sizeof input.tensors);
+    if (a->slopes || a->sinks) {
+        scaled = malloc(2 * (size_t)a->heads * sizeof *scaled);
+        if (!scaled) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        for (uint32_t h = 0; h < a->heads; h++) {
+            scaled[h] = a->slopes ? (float)(a->slopes[h] * LOG2_E) : 0;
+            scaled[a->heads + h] = a->sinks ? (float)(a->sinks[h] * LOG2_E) : 0;
+        }
+        input.slopes = a->slopes ? scaled : NULL;
+        input.sinks = a->sinks ? scaled + a->heads : NULL;
+    }
+    tulle_error local;
+    tulle_result result = schedule_build(&input, schedule, &local);
+    free(scaled);
+    plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
+    if (result == TULLE_ERROR_WORKSPACE_LIMIT)
+        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes; this plan needs at least %llu",
+                            (unsigned long long)(input.limits.workspace_rows * plan->workspace_row_bytes), (unsigned long long)plan->info.workspace_minimum);
+    return result ? context_fail(plan->context, error, result, "%s", local.message) : TULLE_OK;
+}
+
+/// Plan memory on the device: written in place where it is mapped, else by way of staging and tulle_cmd_prepare.
+static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+    tulle_context *context = plan->context;
+    VkDeviceSize size = schedule->word_count * 4;
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    if (context->caps.buffer_device_address) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    tulle_result result = device_buffer_create(context, size, usage, MEMORY_PLAN, &plan->memory, error);
+    if (result) return result;
+    if (plan->memory.mapped) {
+        memcpy(plan->memory.mapped, schedule->words, size);
+    } else {
+        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, MEMORY_UPLOAD, &plan->staging, error);
+        if (result) return result;
+        memcpy(plan->staging.mapped, schedule->words, size);
+        plan->info.prepare = true;
+    }
+    plan->views = calloc(schedule->segment_count, sizeof *plan->views);
+    if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    if (plan->layout == LAYOUT_ADDRESS && !plan->combine) return TULLE_OK;
+    for (uint32_t i = 0; i < schedule->segment_count; i++) {
+        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, plan->memory.buffer, VK_FORMAT_R32G32B32A32_UINT,
+            (VkDeviceSize)schedule->segments[i].first_texel * 16, (VkDeviceSize)schedule->segments[i].texels * 16 };
+        VkResult made = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &plan->views[i]);
+        if (made) return context_fail_vk(context, error, made, "vkCreateBufferView");
+    }
+    return TULLE_OK;
+}
+
+static bool needs_combine(const struct schedule *schedule) {
+    for (uint32_t i = 0; i < schedule->dispatch_count; i++)
+        if (schedule->dispatches[i].kind == DISPATCH_COMBINE) return true;
+    return false;
+}
+
+static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+    struct pipeline_key key;
+    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, &key);
+    plan->layout = key.layout;
+    tulle_result result = pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error);
+    if (result || !needs_combine(schedule)) return result;
+    combine_pipeline_key(&plan->attention, &key);
+    return pipeline_get(plan->context, &key, &plan->combine, &plan->info.compile_ms, error);
+}
+
+tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {
+    struct schedule schedule = { 0 };
+    double start = clock_ms();
+    if (!out) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
+    tulle_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    plan->context = context;
+    tulle_error local = { 0 };
+    tulle_result result = attention_resolve(desc, &plan->attention, &local);
+    if (!result) {
+        plan->variant = variant_choose(&plan->attention, &context->caps, &local);
+        if (!plan->variant) result = local.result;
+    }
+    if (result) {
+        context_fail(context, error, result, "%s", local.message);
+        goto failed;
+    }
+    plan->tile_rows = variant_tile_rows(plan->variant, &context->caps);
+    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
+    plan->window_bytes = window_bytes(&context->caps);
+    find_windowed(&plan->attention, plan->variant, &context->caps);
+    if ((result = build_schedule(plan, &schedule, error))) goto failed;
+    if ((result = make_pipelines(plan, &schedule, error))) goto failed;
+    if ((result = place_memory(plan, &schedule, error))) goto failed;
+    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tile_rows = plan->tile_rows;
+    plan->info.chunk_keys = plan->variant->keys;
+    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
+    plan->info.visited = schedule.visited;
+    plan->info.dispatches = schedule.dispatch_count;
+    plan->info.items = schedule.items;
+    plan->info.device_bytes = plan->memory.size;
+    plan->info.host_bytes = schedule.word_count * 4;   // while planning; what stays is below
+    // what recording needs stays, the words do not
+    plan->segments = schedule.segments;
+    plan->segment_count = schedule.segment_count;
+    plan->dispatches = schedule.dispatches;
+    plan->dispatch_count = schedule.dispatch_count;
+    schedule.segments = NULL;
+    schedule.dispatches = NULL;
+    schedule_free(&schedule);
+    plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
+    if (plan->info.prepare && context->own_device) {
+        if ((result = host_prepare(plan, error))) goto failed;
+        plan->info.prepared = true;
+        device_buffer_destroy(context, &plan->staging);
+    }
+    context_log(context, TULLE_LOG_DEBUG, "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace", plan->info.kernel,
+                plan->info.dispatches, (unsigned long long)plan->info.items, (unsigned long long)plan->info.device_bytes,
+                (unsigned long long)plan->info.workspace_bytes);
+    *out = plan;
+    return TULLE_OK;
+failed:
+    schedule_free(&schedule);
+    tulle_plan_destroy(plan);
+    return result;
+}
+
+void tulle_plan_destroy(tulle_plan *plan) {
+    if (!plan) return;
+    tulle_context *context = plan->context;
+    for (uint32_t i = 0; i < plan->segment_count && plan->views; i++)
+        context->vk.device.vkDestroyBufferView(context->device, plan->views[i], context->allocator);
+    free(plan->views);
+    device_buffer_destroy(context, &plan->staging);
+    device_buffer_destroy(context, &plan->memory);
+    free(plan->segments);
+    free(plan->dispatches);
+    attention_free(&plan->attention);
+    free(plan);
+}
+
+void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
+    if (plan && info) *info = plan->info;
+}
+
+static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
+    struct { struct tiler *tiler; uint64_t pairs; } *sum = user;
+    (void)index;
+    if (!tile_runs(sum->tiler, row, rows)) return false;
+    sum->pairs += tile_pairs(sum->tiler);
+    return true;
+}
+
+tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
+    if (!plan || !pairs) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "pairs" : "plan");
+    uint64_t total = 0;
+    const struct attention *a = &plan->attention;
+    for (uint32_t g = 0; g < a->group_count; g++) {
+        struct part *parts;
+        uint32_t count;
+        int32_t rows = (int32_t)plan->tile_rows, chunk = (int32_t)plan->variant->keys;
+        bool fine = parts_create(&a->groups[g].site, rows, chunk, INT32_MAX, &parts, &count);
+        if (!fine) return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        for (uint32_t k = 0; k < count && fine; k++) {
+            struct tiler tiler = { .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
+            struct { struct tiler *tiler; uint64_t pairs; } sum = { &tiler, 0 };
+            fine = tiles_each(parts[k].step, 0, a->groups[g].site.q_length, rows, add_pairs, &sum);
+            total += sum.pairs * a->groups[g].bh_count;
+            tiler_free(&tiler);
+        }
+        parts_free(parts, count);
+        if (!fine) return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+    }
+    *pairs = total;
+    return TULLE_OK;
+}

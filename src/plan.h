@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// A plan: a descriptor's schedule in device memory, its pipelines, and its dispatches. Immutable once made.
+#ifndef TULLE_SRC_PLAN_H
+#define TULLE_SRC_PLAN_H
+
+#include "variant.h"
+
+struct tulle_plan {
+    tulle_context *context;
+    struct attention attention;
+    const struct variant *variant;
+    uint32_t tile_rows;
+    enum layout layout;
+    VkPipeline pipeline, combine;        ///< the context's; combine: VK_NULL_HANDLE where nothing is merged
+    struct segment *segments;
+    uint32_t segment_count;
+    VkBufferView *views;                 ///< one a segment
+    struct dispatch *dispatches;
+    uint32_t dispatch_count;
+    struct device_buffer memory;         ///< plan memory
+    struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped
+    uint64_t window_bytes;
+    uint64_t workspace_row_bytes;
+    tulle_plan_info info;
+};
+
+/// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be bound whole.
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits);
+
+#endif

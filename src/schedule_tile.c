@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+//
+// Tiles → work items, in segments of plan memory.
+#include <stdlib.h>
+#include <string.h>
+
+#include "../shaders/common/plan_memory.h"
+#include "builder.h"
+#include "error.h"
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+bool builder_reserve(struct builder *b, void *array, size_t *capacity, size_t needed, size_t element) {
+    if (needed <= *capacity) return true;
+    size_t more = *capacity ? *capacity + *capacity / 2 : 64;
+    if (more < needed) more = needed;
+    void *old;
+    memcpy(&old, array, sizeof old);   // of any pointer type
+    void *grown = realloc(old, more * element);
+    if (!grown) { b->memory_fault = true; return false; }
+    memcpy(array, &grown, sizeof grown);
+    *capacity = more;
+    return true;
+}
+
+bool builder_reserve32(struct builder *b, void *array, uint32_t *capacity, size_t needed, size_t element) {
+    size_t wide = *capacity;
+    bool fine = builder_reserve(b, array, &wide, needed, element);
+    *capacity = (uint32_t)wide;
+    return fine;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Segments
+
+/// Room for `texels` more in the open segment's memory; the address of the first.
+uint32_t *builder_texels(struct builder *b, size_t texels) {
+    struct schedule *out = b->out;
+    if (!builder_reserve(b, &out->words, &out->word_capacity, out->word_count + texels * 4, sizeof *out->words)) return NULL;
+    uint32_t *words = out->words + out->word_count;
+    out->word_count += texels * 4;
+    b->segment_used += (uint32_t)texels;
+    out->segments[out->segment_count - 1].texels = b->segment_used;
+    return words;
+}
+
+uint32_t *builder_words(struct builder *b, const void *from, size_t words) {
+    size_t texels = (words + 3) / 4;
+    uint32_t *to = builder_texels(b, texels);
+    if (!to) return NULL;
+    if (from) memcpy(to, from, words * 4);
+    memset(to + words, 0, (texels * 4 - words) * 4);
+    return to;
+}
+
+bool builder_segment(struct builder *b) {
+    struct schedule *out = b->out;
+    const struct schedule_input *in = b->input;
+    size_t unit = (size_t)in->limits.segment_alignment * 4, rest = out->word_count % unit;
+    if (rest) {
+        size_t padding = unit - rest;
+        if (!builder_reserve(b, &out->words, &out->word_capacity, out->word_count + padding, sizeof *out->words)) return false;
+        memset(out->words + out->word_count, 0, padding * 4);
+        out->word_count += padding;
+    }
+    if (!builder_reserve32(b, &out->segments, &out->segment_capacity, out->segment_count + 1, sizeof *out->segments)) return false;
+    size_t start = out->word_count;
+    out->segments[out->segment_count++] = (struct segment){ (uint32_t)(start / 4), 0 };
+    b->segment_used = 0;
+    b->segment_open = true;
+    b->group_placed = false;
+    b->list_at = 0;
+    uint32_t slopes = 0, sinks = 0;
+    if (!builder_words(b, in->header, PM_HEADER_TEXELS * 4)) return false;
+    if (in->slopes) {
+        slopes = b->segment_used * 4;
+        if (!builder_words(b, in->slopes, in->heads)) return false;
+    }
+    if (in->sinks) {
+        sinks = b->segment_used * 4;
+        if (!builder_words(b, in->sinks, in->heads)) return false;
+    }
+    out->words[start + PM_HEADER_V * 4 + 3] = slopes;
+    out->words[start + PM_HEADER_O * 4 + 3] = sinks;
+    return true;
+}
+
+/// Texels that a segment holds before any item of the group.
+uint64_t builder_preamble(const struct builder *b) {
+    uint64_t per_head = (b->input->heads + 3) / 4;
+    return PM_HEADER_TEXELS + (b->input->slopes ? per_head : 0) + (b->input->sinks ? per_head : 0) + (b->group->bh_count + 3) / 4;
+}
+
+bool builder_place_group(struct builder *b) {
+    if (!b->segment_open && !builder_segment(b)) return false;
+    if (b->group_placed) return true;
+    b->bh_list = b->segment_used * 4;
+    b->group_placed = builder_words(b, b->group->bh, b->group->bh_count) != NULL;
+    return b->group_placed;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Items
+
+bool builder_windowed(const struct builder *b) {
+    for (int i = 0; i < TENSOR_COUNT; i++)
+        if (b->input->tensors[i].windowed) return true;
+    return false;
+}
+
+static struct item_info joined(struct item_info a, const struct item_info *b) {
+    a.chunks += b->chunks;
+    if (b->key_first < a.key_first) a.key_first = b->key_first;
+    if (b->key_last > a.key_last) a.key_last = b->key_last;
+    if (b->row_first < a.row_first) a.row_first = b->row_first;
+    if (b->row_last > a.row_last) a.row_last = b->row_last;
+    return a;
+}
+
+/// Lowest and one past the highest byte of tensor t that the rows or keys of `reach` touch, for entries [first, end) of the bh list.
+void builder_bytes(const struct builder *b, int t, const struct item_info *reach, uint32_t first, uint32_t end, uint64_t *low, uint64_t *high) {
+    const struct tensor_shape *shape = &b->input->tensors[t];
+    bool keys = t == TENSOR_K || t == TENSOR_V;
+    int64_t from = keys ? reach->key_first : reach->row_first, to = keys ? reach->key_last : reach->row_last;
+    if (from > to) from = to = 0;
+    *low = UINT64_MAX;
+    *high = 0;
+    for (uint32_t i = first; i < end; i++) {
+        uint64_t batch = b->group->bh[i] / b->input->heads, head = b->group->bh[i] % b->input->heads;
+        if (keys) head = head * b->input->kv_heads / b->input->heads;
+        uint64_t base = batch * shape->batch + head * shape->head;
+        uint64_t x = base + (uint64_t)from * shape->row, y = base + (uint64_t)to * shape->row + shape->row_bytes;
+        if (x < *low) *low = x;
+        if (y > *high) *high = y;
+    }
+}
+
+bool builder_fits(const struct builder *b, const struct item_info *reach, uint32_t first, uint32_t end) {
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        uint64_t low, high;
+        if (!b->input->tensors[t].windowed) continue;
+        builder_bytes(b, t, reach, first, end, &low, &high);
+        if (high - low > b->input->limits.window_bytes) return false;
+    }
+    return true;
+}
+
+/// Pairs that one chunk of an item visits.
+uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->input->limits.tile_rows * (uint64_t)b->input->limits.chunk; }
+
+/// Writes the waiting items behind their runs and cuts them into spans.
+bool builder_flush(struct builder *b) {
+    if (!b->item_count) return true;
+    uint32_t at = b->segment_used;
+    uint32_t *to = builder_texels(b, b->item_count);
+    if (!to) return false;
+    memcpy(to, b->items, b->item_count * 16);
+    bool windows = builder_windowed(b);
+    uint64_t chunks_most = b->input->limits.dispatch_pairs / builder_chunk_pairs(b);
+    for (size_t i = 0; i < b->item_count;) {
+        struct item_info reach = b->infos[i];
+        size_t end = i + 1;
+        for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
+            struct item_info more = joined(reach, &b->infos[end]);
+            if ((uint64_t)more.chunks > chunks_most) break;
+            if (windows && !builder_fits(b, &more, 0, 1)) break;
+            reach = more;
+        }
+        if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
+        b->spans[b->span_count++] = (struct span){ b->out->segment_count - 1, at + (uint32_t)i, (uint32_t)(end - i),
+                                                   (uint32_t)(b->part ? b->part->step : 1), b->bh_list, reach.chunks, reach };
+        i = end;
+    }
+    b->out->items += b->item_count;
+    b->item_count = 0;
+    return true;
+}
+
+/// Keys [c0, c0 + n) of a run as a run of its own. c0 is a multiple of 32 except where a window forces it.
+static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_t n, struct run *out) {
+    *out = *from;
+    out->first += from->source == RUN_LIST ? c0 : c0 * t->part->step;
+    out->count = n;
+    if (from->kind == TULLE_RUN_BAND) {
+        out->lo -= c0;
+        out->hi -= c0;
+    } else if (from->kind == TULLE_RUN_FULL && n % t->chunk) {
+        if (from->source == RUN_LIST || n > 32736) return false;   // callers cut lists and long runs at whole chunks
+        out->kind = TULLE_RUN_BAND;
+        out->row_first = 0;
+        out->row_last = t->rows - 1;
+        out->lo = -INT32_MAX / 2;
+        out->hi = INT32_MAX / 2;
+    } else if (from->kind == TULLE_RUN_BITS && c0) {
+        size_t rows = (size_t)t->tile_rows, words = (size_t)((n + 31) / 32), all = (size_t)((from->count + 31) / 32);
+        if (c0 % 32 == 0) { out->bits += (size_t)(c0 / 32) * rows; return true; }
+        if (t->bit_words + words * rows > t->bits_capacity) {
+            size_t more = t->bits_capacity * 2 + words * rows;
+            uint32_t *grown = realloc(t->bits, more * sizeof *grown);
+            if (!grown) { t->out_of_memory = true; return false; }
+            t->bits = grown;
+            t->bits_capacity = more;
+        }
+        out->bits = t->bit_words;
+        t->bit_words += words * rows;
+        for (size_t w = 0; w < words; w++)
+            for (size_t r = 0; r < rows; r++) {
+                size_t k = (size_t)c0 / 32 + w;
+                uint64_t pair = t->bits[from->bits + k * rows + r];
+                if (k + 1 < all) pair |= (uint64_t)t->bits[from->bits + (k + 1) * rows + r] << 32;
+                t->bits[out->bits + w * rows + r] = (uint32_t)(pair >> (c0 % 32));
+            }
+    }
+    return true;
+}
+
+static int64_t run_key(const struct tiler *t, const struct run *run, int64_t c) {
+    return run->source == RUN_LIST ? t->part->list[run->first + c] : run->first + c * t->part->step;
+}
+
+/// Texels that these runs take with their bits, and with the list where it must be placed.
+static uint64_t runs_texels(const struct builder *b, const struct tiler *t, const struct run *runs, size_t count) {
+    uint64_t texels = count;
+    bool list = false;
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].kind == TULLE_RUN_BITS) texels += (uint64_t)((runs[i].count + 31) / 32) * (uint64_t)t->tile_rows / 4 + 1;
+        list = list || runs[i].source == RUN_LIST;
+    }
+    if (list && !b->list_at) texels += (uint64_t)(t->part->list_count + 3) / 4;
+    return texels;
+}
+
+static bool add_info(struct builder *b, const struct item_info *info, uint32_t row, uint32_t runs, uint32_t shape, uint32_t slot) {
+    if (b->item_count == b->item_capacity) {
+        size_t capacity = b->item_capacity;
+        if (!builder_reserve(b, &b->infos, &capacity, b->item_count + 1, sizeof *b->infos)) return false;
+        capacity = b->item_capacity;
+        if (!builder_reserve(b, &b->items, &capacity, b->item_count + 1, 16)) return false;
+        b->item_capacity = capacity;
+    }
+    uint32_t *item = b->items + b->item_count * 4;
+    item[0] = row, item[1] = runs, item[2] = shape, item[3] = slot;
+    b->infos[b->item_count++] = *info;
+    return true;
+}
+
+/// One item: its runs go to the open segment (a new one where they do not fit), itself to the waiting items.
+static bool item_add(struct builder *b, const struct tiler *t, const struct run *runs, size_t count, struct item_info info, uint32_t flags,
+                     uint32_t slot) {
+    uint64_t needed = runs_texels(b, t, runs, count);
+    if (!builder_place_group(b)) return false;
+    if (b->segment_used + b->item_count + 1 + needed > b->input->limits.segment_texels) {
+        if (!builder_flush(b)) return false;
+        if (!builder_segment(b) || !builder_place_group(b)) return false;
+    }
+    uint32_t at = 0;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].source == RUN_LIST && !b->list_at) {
+            uint32_t word = b->segment_used * 4;
+            if (!builder_words(b, t->part->list, (size_t)t->part->list_count)) return false;
+            b->list_at = word;
+        }
+    // bits first: the runs of an item are contiguous. Neighbouring runs share what run_take shared.
+    size_t bits_base = 0;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].kind == TULLE_RUN_BITS) {
+            size_t words = (size_t)((runs[i].count + 31) / 32) * (size_t)t->tile_rows;
+            if (!bits_base) bits_base = b->segment_used;
+            if (!builder_words(b, t->bits + runs[i].bits, words)) return false;
+        }
+    at = b->segment_used;
+    uint32_t *to = builder_texels(b, count);
+    if (!to && count) return false;
+    uint64_t bits_at = (uint64_t)bits_base * 4;
+    for (size_t i = 0; i < count; i++, to += 4) {
+        const struct run *run = &runs[i];
+        uint32_t list = run->source == RUN_LIST ? PM_RUN_LIST : 0;
+        to[0] = (uint32_t)run->first + (list ? b->list_at : 0);
+        to[2] = to[3] = 0;
+        if (run->kind == TULLE_RUN_FULL) {
+            to[1] = PM_RUN_FULL << PM_RUN_KIND_SHIFT | list | (uint32_t)run->count;
+        } else if (run->kind == TULLE_RUN_BAND) {
+            to[1] = PM_RUN_BAND << PM_RUN_KIND_SHIFT | (uint32_t)run->count | (uint32_t)run->row_first << PM_RUN_ROW_FIRST_SHIFT |
+                    (uint32_t)run->row_last << PM_RUN_ROW_LAST_SHIFT;
+            to[2] = (uint32_t)(int32_t)run->lo;
+            to[3] = (uint32_t)(int32_t)run->hi;
+        } else {
+            to[1] = PM_RUN_BITS << PM_RUN_KIND_SHIFT | list | (uint32_t)run->count | (uint32_t)(t->rows - 1) << PM_RUN_ROW_LAST_SHIFT;
+            to[2] = (uint32_t)bits_at;
+            bits_at += ((uint64_t)((run->count + 31) / 32) * (uint64_t)t->tile_rows + 3) / 4 * 4;
+        }
+    }
+    uint32_t shape = (uint32_t)count | (uint32_t)t->rows << PM_ITEM_ROWS_SHIFT | flags;
+    return add_info(b, &info, (uint32_t)t->row, at, shape, slot);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Tiles → items
+
+/// Bytes of memory that a whole item may take, so that a few fit a segment.
+static uint64_t item_texels_most(const struct builder *b) {
+    uint64_t preamble = builder_preamble(b), all = b->input->limits.segment_texels;
+    return all > preamble + 8 ? (all - preamble) / 2 : 1;
+}
+
+/// How many positions apart the first and last key of an item may be.
+static int64_t key_span_most(const struct builder *b) {
+    int64_t span = INT64_MAX / 8;
+    for (int i = TENSOR_K; i <= TENSOR_V; i++) {
+        const struct tensor_shape *shape = &b->input->tensors[i];
+        if (shape->windowed && shape->row) {
+            int64_t keys = (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / shape->row);
+            if (keys < span) span = keys;
+        }
+    }
+    return span;
+}
+
+/// One item's share of a tile's runs, cut from (run, c) on: at most `chunks` chunks, `span` positions and `texels` of memory.
+
+static bool cut_next(struct builder *b, struct tiler *t, size_t *run, int64_t *c, int64_t chunks, int64_t span, uint64_t texels, struct cut *cut) {
+    cut->count = 0;
+    cut->info = (struct item_info){ 0, INT64_MAX, -1, t->row, t->row + (t->rows - 1) * t->part->step };
+    while (*run < t->run_count && chunks > 0 && cut->count < 60000) {
+        const struct run *from = &t->runs[*run];
+        int64_t left = from->count - *c, n = left;
+        int64_t unit = t->chunk < 32 ? 32 : t->chunk;
+        if ((n + t->chunk - 1) / t->chunk > chunks) {
+            n = chunks * t->chunk / unit * unit;
+            if (n == 0) n = unit;
+        }
+        if (n > left) n = left;
+        if (from->kind == TULLE_RUN_BITS) {   // their words count
+            int64_t room = ((int64_t)texels - 2) * 4 / t->tile_rows * 32;
+            if (room < 32) { if (cut->count) break; room = 32; }
+            if (n > room) n = room;
+        }
+        int64_t first = run_key(t, from, *c), low = first < cut->info.key_first ? first : cut->info.key_first;
+        while (n > 0) {
+            int64_t last = run_key(t, from, *c + n - 1), high = last > cut->info.key_last ? last : cut->info.key_last;
+            if (high - low <= span) break;
+            // whole chunks as long as possible, then halves; a list's cut stays at whole chunks
+            if (n > t->chunk) n = (n / 2 + t->chunk - 1) / t->chunk * t->chunk < n ? (n / 2 + t->chunk - 1) / t->chunk * t->chunk : n - t->chunk;
+            else n = from->source == RUN_LIST ? 0 : n / 2;
+        }
+        if (n == 0) {
+            if (cut->count) break;
+            tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "keys of one chunk lie further apart than a binding of %llu bytes reaches",
+                       (unsigned long long)b->input->limits.window_bytes);
+            return false;
+        }
+        if (cut->count == cut->capacity && !builder_reserve(b, &cut->runs, &cut->capacity, cut->count + 1, sizeof *cut->runs)) return false;
+        if (!run_take(t, from, *c, n, &cut->runs[cut->count])) { b->memory_fault = true; return false; }
+        cut->count++;
+        int64_t last = run_key(t, from, *c + n - 1);
+        cut->info.key_first = low;
+        if (last > cut->info.key_last) cut->info.key_last = last;
+        int64_t taken = (n + t->chunk - 1) / t->chunk;
+        cut->info.chunks += taken;
+        chunks -= taken;
+        uint64_t used = from->kind == TULLE_RUN_BITS ? (uint64_t)((n + 31) / 32 * t->tile_rows / 4 + 2) : 1;
+        texels = texels > used ? texels - used : 0;
+        *c += n;
+        if (*c == from->count) { *c = 0; ++*run; }
+        if (!texels) break;
+    }
+    return true;
+}
+
+bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
+    struct emit *e = user;
+    struct builder *b = e->b;
+    struct tiler *t = e->t;
+    bool direct = b->input->limits.direct && e->alone;
+    const struct site *site = t->site;
+    if (e->repeatable && rows == e->previous_rows && row == e->previous_row + rows * t->part->step && direct) {
+        // The tile before moved by its own height: the same runs as long as the keys do not end here.
+        int64_t by = row - e->previous_row;
+        uint32_t needed = (uint32_t)e->previous_count;
+        if (e->previous_info.key_last + by < site->at.kv_len && e->previous_segment == b->out->segment_count &&
+            b->segment_used + b->item_count + 1 + needed <= b->input->limits.segment_texels) {
+            uint32_t at = b->segment_used;
+            uint32_t *to = builder_texels(b, needed);
+            if (!to) return false;
+            const uint32_t *from = to - (at - e->previous_runs) * 4;
+            for (uint32_t i = 0; i < needed; i++) {
+                to[4 * i] = from[4 * i] + (uint32_t)by;
+                to[4 * i + 1] = from[4 * i + 1], to[4 * i + 2] = from[4 * i + 2], to[4 * i + 3] = from[4 * i + 3];
+            }
+            struct item_info *info = &e->previous_info;
+            info->key_first += by, info->key_last += by, info->row_first += by, info->row_last += by;
+            e->previous_row = row;
+            e->previous_runs = at;
+            if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + 2, sizeof *b->tables)) return false;
+            b->tables[b->table_count++] = 0, b->tables[b->table_count++] = 0;
+            return add_info(b, info, (uint32_t)row, at, needed | (uint32_t)rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
+        }
+    }
+    (void)index;
+    e->repeatable = false;
+    if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
+    int64_t chunks = tile_chunks(t);
+    int64_t pieces = (chunks + b->item_limit - 1) / b->item_limit;
+    if (pieces < 1) pieces = 1;
+    int64_t each = (chunks + pieces - 1) / pieces;
+    uint32_t slot = (uint32_t)b->slots, made = 0;
+    size_t run = 0;
+    int64_t c = 0;
+    if (chunks || direct) {
+        // does it all fit one item?
+        struct cut *cut = e->cut;
+        do {
+            if (!cut_next(b, t, &run, &c, each ? each : 1, e->span, e->texels, cut)) return false;
+            bool whole = made == 0 && run >= t->run_count;
+            uint32_t flags = direct && whole ? PM_ITEM_DIRECT : 0;
+            if (!item_add(b, t, cut->runs, cut->count, cut->info, flags, flags ? 0 : slot + made * (uint32_t)e->tile_rows)) return false;
+            if (flags && t->shiftable && cut->count) {
+                e->repeatable = true;
+                e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
+                e->previous_runs = b->items[(b->item_count - 1) * 4 + 1];
+                e->previous_segment = b->out->segment_count;
+            }
+            if (!flags) made++;
+        } while (run < t->run_count);
+    }
+    b->slots += (uint64_t)made * (uint64_t)e->tile_rows;
+    if (made > b->splits_most[0]) b->splits_most[0] = made;
+    if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + 2, sizeof *b->tables)) return false;
+    b->tables[b->table_count++] = slot, b->tables[b->table_count++] = made;
+    return true;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "variant.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../shaders/common/plan_memory.h"
+
+const struct variant variants[] = {
+#define TULLE_MODULE(name, source, environment, defines)
+#define TULLE_VARIANT(name, family, dtype, a, b, c, keys, module) { #name, FAMILY_##family, TULLE_##dtype, a, b, c, keys, #module },
+#include "../shaders/variants.def"
+#undef TULLE_VARIANT
+#undef TULLE_MODULE
+};
+const uint32_t variant_count = sizeof variants / sizeof variants[0];
+
+static const uint32_t classes[] = { 8, 16, 24, 32, 48, 64 };
+
+uint32_t head_class(uint32_t head_dim) {
+    uint32_t i = 0;
+    while (classes[i] * 4 < head_dim) i++;
+    return classes[i];
+}
+
+uint32_t variant_workgroup(const struct variant *v, const struct caps *caps) { return v->family == FAMILY_TILE ? 128 : caps->subgroup_size; }
+
+uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
+    return v->family == FAMILY_TILE ? 128 / v->c * v->a : caps->subgroup_size * v->a;
+}
+
+uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces) {
+    if (v->family != FAMILY_TILE) return 0;
+    // tile.comp, "Bytes of shared memory"
+    uint32_t rows = 128 / v->c * v->a, keys = v->keys, dim = head_pieces < 8 ? head_pieces : 8;
+    uint32_t qk = dim * (rows + 1) + dim * (keys + 1), fit = v_pieces > 32 ? 8 : v_pieces > 16 ? 16 : v_pieces > 8 ? 32 : 64;
+    uint32_t stage = (fit < keys ? fit : keys) * v_pieces;
+    return 16 * (qk > stage ? qk : stage) + 8 * keys * ((rows + v->a) / 2);
+}
+
+bool variant_direct(const struct variant *v, const struct caps *caps) { return v->family != FAMILY_TILE || caps->max_storage_buffers >= 6; }
+bool variant_by_address(const struct variant *v) { return v->family == FAMILY_ROWS_ADDRESS; }
+
+#define REFUSE(...) return snprintf(reason, size, __VA_ARGS__), false
+
+bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps, bool named, char *reason, size_t size) {
+    uint32_t workgroup = variant_workgroup(v, caps), shared = variant_shared_memory(v, head_class(a->head_dim), head_class(a->v_head_dim));
+    reason[0] = '\0';
+    if (v->dtype != a->dtype) REFUSE("for another dtype");
+    if (workgroup > caps->max_workgroup_invocations)
+        REFUSE("needs %u invocations in a workgroup; the device allows %u", workgroup, caps->max_workgroup_invocations);
+    if (shared > caps->max_shared_memory) REFUSE("needs %u bytes of shared memory; the device has %u", shared, caps->max_shared_memory);
+    if (v->family == FAMILY_TILE) return true;
+    if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
+    if (v->family == FAMILY_ROWS_ADDRESS) {
+        if (!caps->buffer_device_address) REFUSE("needs bufferDeviceAddress, which is not enabled");
+        if (!(a->buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT))
+            REFUSE("needs VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT in buffer_usage");
+        for (int t = 0; t < TENSOR_COUNT; t++)
+            if (a->span[t] / (4 * attention_element(a, t)) > INT32_MAX) REFUSE("%s spans more than 2^31 pieces of 4 elements", tensor_names[t]);
+        if (caps->subgroup_size > 32) REFUSE("needs a subgroup of at most 32 lanes; the device has %u", caps->subgroup_size);
+    } else {
+        if (!caps->subgroup_shuffle) REFUSE("needs subgroup shuffles in compute shaders");
+        if (!(a->buffer_usage & VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT))
+            REFUSE("needs VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT in buffer_usage");
+        if (caps->subgroup_size < v->keys || caps->subgroup_size > 32 || caps->subgroup_size * v->a > TILE_ROWS_MOST)
+            REFUSE("needs a subgroup of %u to 32 lanes; the device has %u", v->keys, caps->subgroup_size);
+        for (int t = TENSOR_Q; t <= TENSOR_V; t++)
+            if (a->span[t] / (4 * attention_element(a, t)) > caps->max_texel_elements)
+                REFUSE("%s has more texels than a texel buffer of this device (%u)", tensor_names[t], caps->max_texel_elements);
+    }
+    return true;
+}
+
+bool variant_named(const struct variant *v, const char *kernel) { return *kernel && !strncmp(v->name, kernel, strlen(kernel)); }
+
+/// Smaller is better. The defaults by driver and head size; sources: README, "Tile shapes".
+static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
+    uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);
+    if (v->family == FAMILY_TILE) {
+        uint32_t rows = 128 / v->c * v->a;
+        // Mali and Raspberry Pi have 64 registers a thread: two rows a lane from 96 on, and 8 rows at 256.
+        bool small = caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->driver_id == VK_DRIVER_ID_MESA_V3DV ||
+                     caps->vendor_id == 0x13b5 || caps->vendor_id == 0x14e4;
+        uint32_t best = !small || pieces <= 16 ? 32 : pieces <= 32 ? 16 : 8;
+        return 100 + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
+    }
+    if (v->family == FAMILY_ROWS_ADDRESS) return (caps->slow_addresses ? 20 : 0) + (v->keys == (pieces <= 16 ? 8u : 4u) ? 0 : 1);
+    return 10 + (v->keys == (pieces <= 16 ? 4u : 2u) ? 0 : 1);
+}
+
+uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < variant_count; i++) {
+        if (variants[i].dtype != a->dtype || (a->kernel[0] && !variant_named(&variants[i], a->kernel))) continue;
+        uint32_t at = count++, value = rank(&variants[i], a, caps);
+        for (; at && rank(&variants[order[at - 1]], a, caps) > value; at--) order[at] = order[at - 1];
+        order[at] = i;
+    }
+    return count;
+}
+
+const struct variant *variant_choose(const struct attention *a, const struct caps *caps, tulle_error *error) {
+    uint32_t order[sizeof variants / sizeof variants[0]], count = variant_order(a, caps, order);
+    char reasons[800] = "";
+    for (uint32_t i = 0; i < count; i++) {
+        const struct variant *v = &variants[order[i]];
+        char reason[160];
+        if (variant_serves(v, a, caps, variant_named(v, a->kernel), reason, sizeof reason)) return v;
+        size_t used = strlen(reasons);
+        snprintf(reasons + used, sizeof reasons - used, "%s%s: %s", used ? "; " : "", v->name, reason);
+    }
+    if (!count) tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "kernel is \"%s\"; no variant for this dtype begins so (tulle_explain lists them)", a->kernel);
+    else tulle_fail(error, TULLE_ERROR_UNSUPPORTED, "no kernel serves: %s", reasons);
+    return NULL;
+}
+
+static const char *const dtype_suffix[] = { "_f32", "_f16", "_bf16" };
+
+static uint32_t flags_of(const struct attention *a) {
+    return (a->softcap > 0 ? PM_FLAG_SOFTCAP : 0) | (a->slopes ? PM_FLAG_ALIBI : 0) | (a->sinks ? PM_FLAG_SINK : 0) | (a->lse ? PM_FLAG_LSE : 0);
+}
+
+void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key) {
+    uint32_t head = head_class(a->head_dim), value = head_class(a->v_head_dim);
+    bool direct = variant_direct(v, caps), wide = a->o_dtype != a->dtype;
+    memset(key, 0, sizeof *key);
+    snprintf(key->module, sizeof key->module, "%s%s%s%s", v->module, dtype_suffix[a->dtype], v->family == FAMILY_TILE && direct ? "_direct" : "", direct && wide ? "_o32" : "");
+    key->layout = v->family == FAMILY_ROWS_ADDRESS ? LAYOUT_ADDRESS : v->family == FAMILY_ROWS_TEXEL ? LAYOUT_TEXEL : direct ? LAYOUT_TILE_DIRECT : LAYOUT_TILE;
+    const uint32_t constants[CONSTANTS_MOST] = { variant_workgroup(v, caps), head, value, head * 4 == a->head_dim && value * 4 == a->v_head_dim,
+        flags_of(a), variant_tile_rows(v, caps), v->keys, v->a, v->b, v->c };
+    memcpy(key->constants, constants, sizeof constants);
+}
+
+void combine_pipeline_key(const struct attention *a, struct pipeline_key *key) {
+    uint32_t value = head_class(a->v_head_dim);
+    memset(key, 0, sizeof *key);
+    snprintf(key->module, sizeof key->module, "combine%s", dtype_suffix[a->o_dtype]);
+    key->layout = LAYOUT_COMBINE;
+    const uint32_t constants[CONSTANTS_MOST] = { 128, 8, value, value * 4 == a->v_head_dim, flags_of(a) };
+    memcpy(key->constants, constants, sizeof constants);
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: MIT
+
+#include "reference.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void ref_die(const char *why)
+{
+    fprintf(stderr, "reference: %s\n", why);
+    abort();
+}
+
+static void *ref_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+    if (memory == NULL) {
+        ref_die("out of memory");
+    }
+    return memory;
+}
+
+// Floor of a / b for b > 0, also below zero.
+static int64_t ref_floor_div(int64_t a, int64_t b)
+{
+    int64_t quotient = a / b;
+    return a % b < 0 ? quotient - 1 : quotient;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Random blocks
+
+void ref_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+    uint32_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; round++) {
+        uint64_t product0 = UINT64_C(0xD2511F53) * c0;
+        uint64_t product1 = UINT64_C(0xCD9E8D57) * c2;
+        c0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)product1;
+        c2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)product0;
+        k0 += UINT32_C(0x9E3779B9);
+        k1 += UINT32_C(0xBB67AE85);
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+// The blocks drawn for one (term, head, block row, candidates); kept from one pair to the next, since all rows of a
+// block and all keys share them.
+struct ref_draw {
+    bool filled;
+    int64_t head, block_row, candidates;
+    int64_t *blocks; // n_blocks entries, in the order drawn
+    int64_t n_blocks;
+};
+
+static bool ref_drawn(const struct ref_draw *draw, int64_t block)
+{
+    for (int64_t n = 0; n < draw->n_blocks; n++) {
+        if (draw->blocks[n] == block) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Floyd's sampling of term->count blocks out of 0 ... candidates - 1, for term->count < candidates.
+static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, int64_t head, int64_t block_row,
+                          int64_t candidates)
+{
+    free(draw->blocks);
+    draw->filled = true;
+    draw->head = head;
+    draw->block_row = block_row;
+    draw->candidates = candidates;
+    draw->blocks = ref_allocate((size_t)term->count, sizeof *draw->blocks);
+    draw->n_blocks = 0;
+
+    const uint32_t key[2] = {(uint32_t)term->seed, (uint32_t)(term->seed >> 32)};
+    for (int64_t t = candidates - term->count; t < candidates; t++) {
+        const uint32_t counter[4] = {(uint32_t)t, (uint32_t)block_row, (uint32_t)head, 0};
+        uint32_t words[4];
+        ref_philox4x32_10(counter, key, words);
+        int64_t u = (int64_t)(((uint64_t)words[0] * ((uint64_t)t + 1)) >> 32);
+        draw->blocks[draw->n_blocks] = ref_drawn(draw, u) ? t : u;
+        draw->n_blocks++;
+    }
+}
+
+static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t kv_len,
+                               bool causal, struct ref_draw *draw)
+{
+    if (p < 0) {
+        return false;
+    }
+    int64_t block_row = ref_floor_div(p, term->block);
+    int64_t block_col = ref_floor_div(j, term->block);
+    int64_t candidates = causal ? block_row + 1 : ref_floor_div(kv_len + term->block - 1, term->block);
+    if (term->count >= candidates) {
+        return 0 <= block_col && block_col < candidates;
+    }
+    if (!draw->filled || draw->head != head || draw->block_row != block_row || draw->candidates != candidates) {
+        ref_fill_draw(draw, term, head, block_row, candidates);
+    }
+    return ref_drawn(draw, block_col);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Selection
+
+static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t heads,
+                               int64_t kv_heads)
+{
+    if (p < 0) {
+        return false;
+    }
+    int64_t layout = 0;
+    if (term->layouts == 1) {
+        layout = 0;
+    } else if (term->layouts == heads) {
+        layout = head;
+    } else if (term->layouts == kv_heads) {
+        layout = head * kv_heads / heads;
+    } else {
+        ref_die("a block mask has neither one layout nor one per kv head nor one per head");
+    }
+    int64_t row = ref_floor_div(p, term->block);
+    int64_t col = ref_floor_div(j, term->block);
+    if (row >= term->block_rows || col < 0 || col >= term->block_cols) {
+        ref_die("a block mask does not cover a position that was asked about");
+    }
+    return term->mask[(layout * term->block_rows + row) * term->block_cols + col] != 0;
+}
+
+static bool ref_listed(const struct ref_term *term, int64_t position)
+{
+    for (size_t n = 0; n < term->list_len; n++) {
+        if (term->list[n] == position) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The document d with c_d <= position < c_{d+1}, or -1.
+static int64_t ref_document(const struct ref_term *term, int64_t position)
+{
+    for (size_t d = 0; d + 1 < term->list_len; d++) {
+        if (term->list[d] <= position && position < term->list[d + 1]) {
+            return (int64_t)d;
+        }
+    }
+    return -1;
+}
+
+static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t heads,
+                             int64_t kv_heads, int64_t kv_len, bool causal, struct ref_draw *draw)
+{
+    const int64_t distance = p - j;
+    switch (term->kind) {
+    case REF_DENSE:
+        return true;
+    case REF_WINDOW:
+        return (term->left == -1 || distance <= term->left) && (term->right == -1 || -term->right <= distance);
+    case REF_DILATED:
+        return (term->left == -1 || distance <= term->left * term->step) &&
+               (term->right == -1 || -term->right * term->step <= distance) && distance % term->step == 0;
+    case REF_GLOBAL:
+        return j < term->count || (0 <= p && p < term->count);
+    case REF_GLOBAL_LIST:
+        return ref_listed(term, j) || ref_listed(term, p);
+    case REF_SINK:
+        return j < term->count;
+    case REF_STRIDED:
+        return distance % term->step == 0;
+    case REF_FIXED:
+        return ref_floor_div(p, term->step) == ref_floor_div(j, term->step) ||
+               j - term->step * ref_floor_div(j, term->step) >= term->step - term->count;
+    case REF_BLOCKS:
+        return ref_blocks_selects(term, p, j, head, heads, kv_heads);
+    case REF_RANDOM:
+        return ref_random_selects(term, p, j, head, kv_len, causal, draw);
+    case REF_DOCUMENTS: {
+        int64_t document = ref_document(term, p);
+        return document != -1 && document == ref_document(term, j);
+    }
+    }
+    ref_die("unknown kind of term");
+    return false;
+}
+
+// draws: one for each term.
+static bool ref_pattern_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head, int64_t heads,
+                                int64_t kv_heads, int64_t kv_len, bool causal, struct ref_draw *draws)
+{
+    for (size_t n = 0; n < pattern->n_terms; n++) {
+        if (ref_term_selects(&pattern->terms[n], p, j, head, heads, kv_heads, kv_len, causal, &draws[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void ref_free_draws(struct ref_draw *draws, size_t count)
+{
+    for (size_t n = 0; n < count; n++) {
+        free(draws[n].blocks);
+    }
+    free(draws);
+}
+
+bool ref_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head, int64_t heads,
+                 int64_t kv_heads, int64_t kv_len, bool causal)
+{
+    struct ref_draw *draws = ref_allocate(pattern->n_terms, sizeof *draws);
+    bool selected = ref_pattern_selects(pattern, p, j, head, heads, kv_heads, kv_len, causal, draws);
+    ref_free_draws(draws, pattern->n_terms);
+    return selected;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Attention
+
+// One batch entry and head.
+struct ref_slice {
+    const struct ref_problem *problem;
+    const struct ref_pattern *pattern;
+    int64_t head;
+    int64_t offset, q_length, kv_length, kv_start;
+    const double *q, *k, *v;          // of this batch entry and (kv) head
+    double *o, *lse;                  // likewise
+    double *absolute, *score_bound;   // likewise, or NULL
+    struct ref_draw *draws;           // [pattern->n_terms]
+    int64_t *keys;                    // [kv_len]: the selected keys of the row at hand
+    double *logits;                   // [kv_len]: their z_ij
+};
+
+// Returns how many keys the row selects.
+static uint64_t ref_row(const struct ref_slice *slice, int64_t row)
+{
+    const struct ref_problem *problem = slice->problem;
+    const int64_t head_dim = problem->head_dim, v_head_dim = problem->v_head_dim;
+    const int64_t p = row + slice->offset;
+    const double scale = problem->scale == 0.0 ? 1.0 / sqrt((double)head_dim) : problem->scale;
+    double *o = slice->o + row * v_head_dim;
+    double *absolute = slice->absolute == NULL ? NULL : slice->absolute + row * v_head_dim;
+
+    for (int64_t d = 0; d < v_head_dim; d++) {
+        o[d] = 0.0;
+        if (absolute != NULL) {
+            absolute[d] = 0.0;
+        }
+    }
+    slice->lse[row] = -INFINITY;
+    if (slice->score_bound != NULL) {
+        slice->score_bound[row] = 0.0;
+    }
+    if (row >= slice->q_length) {
+        return 0;
+    }
+
+    // The set A_i and its logits.
+    int64_t selected = 0;
+    double largest_bound = 0.0;
+    for (int64_t j = slice->kv_start; j < slice->kv_length; j++) {
+        if (problem->causal && j > p) {
+            continue;
+        }
+        if (!ref_pattern_selects(slice->pattern, p, j, slice->head, problem->heads, problem->kv_heads,
+                                 slice->kv_length, problem->causal, slice->draws)) {
+            continue;
+        }
+        double dot = 0.0, dot_of_absolutes = 0.0;
+        for (int64_t d = 0; d < head_dim; d++) {
+            double product = slice->q[row * head_dim + d] * slice->k[j * head_dim + d];
+            dot += product;
+            dot_of_absolutes += fabs(product);
+        }
+        double logit = scale * dot;
+        if (problem->softcap != 0.0) {
+            logit = problem->softcap * tanh(logit / problem->softcap);
+        }
+        double bias = 0.0;
+        if (problem->slopes != NULL) {
+            bias = -problem->slopes[slice->head] * fabs((double)(p - j));
+        }
+        slice->keys[selected] = j;
+        slice->logits[selected] = logit + bias;
+        selected++;
+        largest_bound = fmax(largest_bound, fabs(scale) * dot_of_absolutes + fabs(bias));
+    }
+    if (slice->score_bound != NULL) {
+        slice->score_bound[row] = largest_bound;
+    }
+
+    // First pass: the largest logit.
+    double largest = problem->sink_logits == NULL ? -INFINITY : problem->sink_logits[slice->head];
+    for (int64_t n = 0; n < selected; n++) {
+        largest = fmax(largest, slice->logits[n]);
+    }
+    if (selected == 0) {
+        slice->lse[row] = largest;
+        return 0;
+    }
+
+    // Second pass: the denominator and the weighted values.
+    double denominator = 0.0;
+    if (problem->sink_logits != NULL) {
+        denominator += exp(problem->sink_logits[slice->head] - largest);
+    }
+    for (int64_t n = 0; n < selected; n++) {
+        double weight = exp(slice->logits[n] - largest);
+        denominator += weight;
+        for (int64_t d = 0; d < v_head_dim; d++) {
+            double value = slice->v[slice->keys[n] * v_head_dim + d];
+            o[d] += weight * value;
+            if (absolute != NULL) {
+                absolute[d] += weight * fabs(value);
+            }
+        }
+    }
+    for (int64_t d = 0; d < v_head_dim; d++) {
+        o[d] /= denominator;
+        if (absolute != NULL) {
+            absolute[d] /= denominator;
+        }
+    }
+    slice->lse[row] = largest + log(denominator);
+    return (uint64_t)selected;
+}
+
+static void ref_check(const struct ref_problem *problem)
+{
+    if (problem->n_patterns == 0) {
+        ref_die("no pattern");
+    }
+    if (problem->head_pattern != NULL) {
+        for (int64_t head = 0; head < problem->heads; head++) {
+            if (problem->head_pattern[head] < 0 || (size_t)problem->head_pattern[head] >= problem->n_patterns) {
+                ref_die("a head's pattern index is out of range");
+            }
+        }
+    }
+    if (problem->n_q_offset > 1 && problem->n_q_offset != (size_t)problem->batch) {
+        ref_die("the number of query offsets is neither 0 nor 1 nor the batch size");
+    }
+    for (int64_t b = 0; b < problem->batch; b++) {
+        if (problem->q_lengths != NULL && (problem->q_lengths[b] < 0 || problem->q_lengths[b] > problem->q_len)) {
+            ref_die("a query length is out of range");
+        }
+        if (problem->kv_lengths != NULL && (problem->kv_lengths[b] < 0 || problem->kv_lengths[b] > problem->kv_len)) {
+            ref_die("a key length is out of range");
+        }
+        if (problem->kv_starts != NULL && problem->kv_starts[b] < 0) {
+            ref_die("a key start is negative");
+        }
+    }
+}
+
+void ref_attention(const struct ref_problem *problem)
+{
+    ref_check(problem);
+    int64_t *keys = ref_allocate((size_t)problem->kv_len, sizeof *keys);
+    double *logits = ref_allocate((size_t)problem->kv_len, sizeof *logits);
+    uint64_t pairs = 0;
+
+    for (int64_t b = 0; b < problem->batch; b++) {
+        for (int64_t head = 0; head < problem->heads; head++) {
+            const int64_t kv_head = head * problem->kv_heads / problem->heads;
+            const int64_t q_row = (b * problem->heads + head) * problem->q_len;
+            const int64_t kv_row = (b * problem->kv_heads + kv_head) * problem->kv_len;
+            struct ref_slice slice = {0};
+            slice.problem = problem;
+            slice.pattern = &problem->patterns[problem->head_pattern == NULL ? 0 : problem->head_pattern[head]];
+            slice.head = head;
+            slice.q_length = problem->q_lengths == NULL ? problem->q_len : problem->q_lengths[b];
+            slice.kv_length = problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
+            slice.kv_start = problem->kv_starts == NULL ? 0 : problem->kv_starts[b];
+            if (problem->n_q_offset == 0) {
+                slice.offset = slice.kv_length - slice.q_length;
+            } else {
+                slice.offset = problem->q_offset[problem->n_q_offset == 1 ? 0 : b];
+            }
+            slice.q = problem->q + q_row * problem->head_dim;
+            slice.k = problem->k + kv_row * problem->head_dim;
+            slice.v = problem->v + kv_row * problem->v_head_dim;
+            slice.o = problem->o + q_row * problem->v_head_dim;
+            slice.lse = problem->lse + q_row;
+            slice.absolute = problem->absolute == NULL ? NULL : problem->absolute + q_row * problem->v_head_dim;
+            slice.score_bound = problem->score_bound == NULL ? NULL : problem->score_bound + q_row;
+            slice.draws = ref_allocate(slice.pattern->n_terms, sizeof *slice.draws);
+            slice.keys = keys;
+            slice.logits = logits;
+            for (int64_t row = 0; row < problem->q_len; row++) {
+                pairs += ref_row(&slice, row);
+            }
+            ref_free_draws(slice.draws, slice.pattern->n_terms);
+        }
+    }
+    if (problem->pairs != NULL) {
+        *problem->pairs = pairs;
+    }
+    free(logits);
+    free(keys);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// 16-bit floats: a sign, then exponent bits, then fraction bits. Normal numbers have exponents from lowest on.
+
+static double ref_from_bits(uint16_t bits, int fraction_bits, int lowest)
+{
+    const int fraction = bits & ((1 << fraction_bits) - 1);
+    const int exponent = (bits & 0x7fff) >> fraction_bits;
+    const int all_ones = 0x7fff >> fraction_bits;
+    double magnitude;
+    if (exponent == all_ones) {
+        magnitude = fraction == 0 ? INFINITY : NAN;
+    } else if (exponent == 0) {
+        magnitude = ldexp(fraction, lowest - fraction_bits);
+    } else {
+        magnitude = ldexp((1 << fraction_bits) + fraction, lowest + exponent - 1 - fraction_bits);
+    }
+    return copysign(magnitude, (bits & 0x8000) != 0 ? -1.0 : 1.0);
+}
+
+static uint16_t ref_to_bits(double value, int fraction_bits, int lowest)
+{
+    const int sign = signbit(value) ? 0x8000 : 0;
+    const int infinity = (0x7fff >> fraction_bits) << fraction_bits;
+    if (isnan(value)) {
+        return (uint16_t)(sign | infinity | (1 << (fraction_bits - 1)));
+    }
+    if (isinf(value)) {
+        return (uint16_t)(sign | infinity);
+    }
+    if (value == 0.0) {
+        return (uint16_t)sign;
+    }
+    const double magnitude = fabs(value);
+    int exponent;
+    frexp(magnitude, &exponent); // magnitude < 2^exponent, so its leading bit is worth 2^(exponent - 1)
+    exponent--;
+    if (exponent > 1 - lowest) { // the highest exponent of a finite number is 1 - lowest
+        return (uint16_t)(sign | infinity);
+    }
+    if (exponent < lowest) {
+        exponent = lowest;
+    }
+    // The magnitude in units of the last place, rounded. Scaling by a power of two is exact, and so is the remainder.
+    const double units = ldexp(magnitude, fraction_bits - exponent);
+    int whole = (int)floor(units);
+    const double remainder = units - whole;
+    if (remainder > 0.5 || (remainder == 0.5 && whole % 2 == 1)) {
+        whole++;
+    }
+    // A leading bit adds one to the exponent field, a carry to 2^(fraction_bits + 1) adds one more.
+    return (uint16_t)(sign | (((exponent - lowest) << fraction_bits) + whole));
+}
+
+double ref_half_to_double(uint16_t bits)
+{
+    return ref_from_bits(bits, 10, -14);
+}
+
+uint16_t ref_double_to_half(double value)
+{
+    return ref_to_bits(value, 10, -14);
+}
+
+double ref_bf16_to_double(uint16_t bits)
+{
+    return ref_from_bits(bits, 7, -126);
+}
+
+uint16_t ref_double_to_bf16(double value)
+{
+    return ref_to_bits(value, 7, -126);
+}

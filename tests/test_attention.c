@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// Every kernel variant x pattern x dtype, pairwise over shapes, layouts and everything else a descriptor holds, against the
+// fp64 reference: see cases.c for the factors. A failure prints the case; TULLE_TEST_CASE='...' has it alone again.
+
+#include "cases.h"
+#include "tolerance.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct budget {
+    size_t run, repeated;
+    size_t by_kernel[16][2]; // asked for; chosen where "best" was asked for
+};
+
+static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS])
+{
+    (void)user;
+    if (levels[F_KERNEL] == 0) {
+        return true; // some variant always does
+    }
+    struct attention_case candidate = {.seed = 1};
+    memcpy(candidate.levels, levels, sizeof candidate.levels);
+    struct problem problem;
+    struct problem_build build;
+    struct variants variants;
+    case_state(&candidate, &problem);
+    problem_build(&problem, &build);
+    harness_variants(harness_mode(case_mode(&candidate))->tulle, &build.desc, &variants);
+    bool found = false;
+    for (uint32_t n = 0; n < variants.count; n++) {
+        found = found || (variants.serves[n] && strcmp(variants.names[n], problem.kernel) == 0);
+    }
+    problem_unbuild(&build);
+    problem_free(&problem);
+    return found;
+}
+
+static void run_case(const struct attention_case *from)
+{
+    char text[600];
+    case_print(from, text, sizeof text);
+    harness_case(text);
+    if (getenv("TULLE_TEST_VERBOSE") != NULL) {
+        fprintf(stderr, "# %s\n", text);
+    }
+    const struct mode_context *context = harness_mode(case_mode(from));
+    struct problem problem;
+    case_state(from, &problem);
+    problem_fill(&problem);
+    problem_must_run(&problem, context, case_way(from));
+    problem_check(&problem, "the reference");
+    if (from->seed % 4 == 0) { // a quarter of the cases: bit for bit the same when repeated
+        struct problem again;
+        case_state(from, &again);
+        problem_fill(&again);
+        problem_must_run(&again, context, case_way(from));
+        problem_check_identical(&problem, &again, "a second run");
+        problem_free(&again);
+    }
+    problem_free(&problem);
+    harness_case(NULL);
+}
+
+static void test_pairwise(void **state)
+{
+    (void)state;
+    const char *given = getenv("TULLE_TEST_CASE");
+    if (given != NULL) {
+        struct attention_case alone;
+        char wrong[64];
+        cases_find_kernels();
+        if (!case_parse(given, &alone, wrong, sizeof wrong)) {
+            fail_msg("TULLE_TEST_CASE: '%s' is not understood", wrong);
+        }
+        run_case(&alone);
+        return;
+    }
+    cases_find_kernels();
+    printf("# kernels:");
+    for (size_t n = 0; n < cases_kernel_count(); n++) {
+        printf(" %s", cases_kernel(n));
+    }
+    printf("\n");
+    size_t levels[FACTOR_COUNT];
+    cases_levels(levels);
+    struct pairwise_rows rows;
+    pairwise_make(levels, FACTOR_COUNT, rng_hash(harness_seed(), 1), serves, NULL, &rows);
+    printf("# %zu cases for %zu pairs of levels; %zu pairs cannot be had (a variant refuses them)\n", rows.count, rows.pairs, rows.impossible);
+    size_t of_kernel[16] = {0};
+    for (size_t n = 0; n < rows.count; n++) {
+        struct attention_case next = {.seed = rng_hash(harness_seed(), 1000 + n) % 1000000007};
+        memcpy(next.levels, rows.levels[n], sizeof next.levels);
+        of_kernel[next.levels[F_KERNEL]]++;
+        run_case(&next);
+    }
+    for (size_t n = 0; n < cases_kernel_count(); n++) {
+        printf("# %4zu cases with kernel %s%s\n", of_kernel[n], cases_kernel(n), of_kernel[n] == 0 ? " (refused everywhere on this device)" : "");
+    }
+    printf("# the largest error was %.3f of what is allowed\n", problem_worst_share());
+    free(rows.levels);
+}
+
+// Every pair of levels is there, and the same seed gives the same rows.
+static bool refuse_some(void *user, const uint8_t levels[PAIRWISE_FACTORS])
+{
+    (void)user;
+    return !(levels[0] == 1 && levels[1] == 2);
+}
+
+static void test_generator(void **state)
+{
+    (void)state;
+    static const size_t levels[] = {3, 4, 2, 5};
+    struct pairwise_rows rows, again;
+    pairwise_make(levels, 4, harness_seed(), refuse_some, NULL, &rows);
+    pairwise_make(levels, 4, harness_seed(), refuse_some, NULL, &again);
+    assert_int_equal(rows.count, again.count);
+    assert_memory_equal(rows.levels, again.levels, rows.count * sizeof *rows.levels);
+    assert_int_equal(rows.impossible, 1);
+    assert_true(rows.count >= 20 && rows.count <= 40);
+    for (size_t f = 0; f < 4; f++) {
+        for (size_t g = f + 1; g < 4; g++) {
+            for (size_t a = 0; a < levels[f]; a++) {
+                for (size_t b = 0; b < levels[g]; b++) {
+                    bool met = f == 0 && g == 1 && a == 1 && b == 2;
+                    for (size_t n = 0; n < rows.count; n++) {
+                        met = met || (rows.levels[n][f] == a && rows.levels[n][g] == b);
+                    }
+                    assert_true(met);
+                }
+            }
+        }
+    }
+    free(rows.levels);
+    free(again.levels);
+}
+
+// The tolerance is no wider than what an error would cost: a window's edge off by one in a row of 257 keys changes the
+// weights by 1/257, which must be out of bounds for every dtype, head size and score that the cases have.
+static void test_tolerance_is_sharp(void **state)
+{
+    (void)state;
+    static const int64_t dims[] = {4, 64, 256};
+    for (size_t n = 0; n < 3; n++) {
+        const struct tolerance_row row = {.head_dim = dims[n], .keys = 257, .score_bound = 12.0};
+        const double weights = tolerance_weights(&row);
+        assert_true(weights > dims[n] * 0x1p-24 && weights < 1.0 / 257.0);
+        assert_true(tolerance_lse(&row, 6.0) < 1.0 / 257.0);
+        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_F32) < 0.8 / 257.0);
+        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_F16) < 0.8 / 257.0);
+        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_BF16) < 0.8 / 257.0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_generator),
+        cmocka_unit_test(test_tolerance_is_sharp),
+        cmocka_unit_test(test_pairwise),
+    };
+    return HARNESS_RUN(argv, "attention", tests);
+}

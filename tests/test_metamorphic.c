@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: MIT
+//
+// Two ways to one answer: what must not change the result, or only by rounding. Both sides run through the library, and
+// differ by at most what each may differ from the exact answer (tolerance.c).
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+#include "problem.h"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Each check runs with the best kernel and with each other family on a device of the tests' own, and on the floor.
+
+struct setting {
+    const struct mode_context *context;
+    const char *kernel;
+    VkBufferUsageFlags usage;
+    uint64_t seed;
+};
+
+static void for_each_setting(void (*check)(const struct setting *), uint64_t stream)
+{
+    const struct mode_context *import = harness_mode(MODE_IMPORT), *floor = harness_mode(MODE_IMPORT_FLOOR);
+    tulle_device_info info;
+    tulle_context_info(import->tulle, &info);
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    if (info.buffer_device_address) {
+        usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    }
+    struct variants variants;
+    harness_variants(import->tulle, NULL, &variants);
+    char tried[8][32] = {""};
+    size_t count = 0;
+    for (uint32_t n = 0; n < variants.count; n++) {
+        // one variant of a family: what stands before the first underscore and before the last
+        char family[32];
+        snprintf(family, sizeof family, "%.*s", (int)(strrchr(variants.names[n], '_') - variants.names[n]), variants.names[n]);
+        bool known = false;
+        for (size_t t = 0; t < count; t++) {
+            known = known || strcmp(tried[t], family) == 0;
+        }
+        if (known || count == 8) {
+            continue;
+        }
+        const tulle_attention_desc plain = {.heads = 1, .q_len = 64, .kv_len = 64, .head_dim = 64, .buffer_usage = usage, .kernel = variants.names[n]};
+        struct variants named;
+        harness_variants(import->tulle, &plain, &named);
+        bool serves = false;
+        for (uint32_t m = 0; m < named.count; m++) {
+            serves = serves || named.serves[m];
+        }
+        if (serves) {
+            memcpy(tried[count++], family, sizeof family);
+            check(&(struct setting){import, variants.names[n], usage, rng_hash(harness_seed(), stream)});
+        }
+    }
+    check(&(struct setting){import, NULL, usage, rng_hash(harness_seed(), stream + 1)});
+    check(&(struct setting){floor, NULL, 0, rng_hash(harness_seed(), stream + 2)});
+}
+
+static void state_problem(struct problem *problem, const struct setting *setting, int64_t batch, int64_t heads, int64_t kv_heads, int64_t q_len,
+                          int64_t kv_len, int64_t head_dim)
+{
+    problem_init(problem, setting->seed);
+    problem->batch = batch;
+    problem->heads = heads;
+    problem->kv_heads = kv_heads;
+    problem->q_len = q_len;
+    problem->kv_len = kv_len;
+    problem->head_dim = head_dim;
+    problem->kernel = setting->kernel;
+    problem->usage = setting->usage;
+    problem->data = DATA_RISING;
+}
+
+static void run(struct problem *problem, const struct setting *setting) { problem_must_run(problem, setting->context, WAY_RECORD); }
+
+static void fill_run_check(struct problem *problem, const struct setting *setting, const char *what)
+{
+    problem_fill(problem);
+    run(problem, setting);
+    problem_check(problem, what);
+}
+
+static struct ref_term ones(struct problem *problem, int64_t block)
+{
+    const int64_t rows = (problem->kv_len + problem->q_len) / block + 1;
+    uint8_t *mask = problem_own(problem, (size_t)(rows * rows), 1);
+    memset(mask, 1, (size_t)(rows * rows));
+    return (struct ref_term){.kind = REF_BLOCKS, .block = block, .mask = mask, .layouts = 1, .block_rows = rows, .block_cols = rows};
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Patterns that say the same
+
+static void check_equal_to_dense(const struct setting *setting)
+{
+    for (int variant = 0; variant < 6; variant++) {
+        struct problem dense, other;
+        struct problem *both[] = {&dense, &other};
+        for (int n = 0; n < 2; n++) {
+            state_problem(both[n], setting, 2, 2, 1, 70, 151, 40);
+            both[n]->causal = variant % 2 == 1;
+        }
+        switch (variant / 2) {
+        case 0: problem_term(&other, 0, ones(&other, 32)); break;
+        case 1: problem_term(&other, 0, ones(&other, 7)); break;
+        default: problem_term(&other, 0, (struct ref_term){.kind = REF_WINDOW, .left = TULLE_INFINITE, .right = TULLE_INFINITE}); break;
+        }
+        fill_run_check(&dense, setting, "dense");
+        fill_run_check(&other, setting, "as good as dense");
+        problem_check_same(&dense, &other, variant / 2 < 2 ? "blocks of ones and dense" : "an infinite window and dense");
+        problem_free(&dense);
+        problem_free(&other);
+    }
+}
+
+static void test_equal_to_dense(void **state)
+{
+    (void)state;
+    for_each_setting(check_equal_to_dense, 100);
+}
+
+// Terms in any order, and twice: the same bits.
+static void check_union_order(const struct setting *setting)
+{
+    struct rng rng = {setting->seed};
+    struct problem first;
+    for (int attempt = 0; attempt < 5; attempt++) {
+        struct problem problem;
+        state_problem(&problem, setting, 1, 3, 1, 90, 140, 32);
+        problem.causal = true;
+        int64_t *ends = problem_own(&problem, 3, sizeof *ends), *list = problem_own(&problem, 2, sizeof *list);
+        ends[1] = 50;
+        ends[2] = 140;
+        list[0] = 33;
+        list[1] = 7;
+        struct ref_term terms[] = {
+            {.kind = REF_WINDOW, .left = 9, .right = 3},
+            {.kind = REF_DILATED, .left = 6, .right = 2, .step = 4},
+            {.kind = REF_STRIDED, .step = 6},
+            {.kind = REF_GLOBAL, .count = 2},
+            {.kind = REF_GLOBAL_LIST, .list = list, .list_len = 2},
+            {.kind = REF_RANDOM, .block = 16, .count = 2, .seed = 5},
+            {.kind = REF_FIXED, .step = 20, .count = 3},
+        };
+        const size_t count = sizeof terms / sizeof terms[0];
+        for (size_t n = 0; n < count && attempt > 0; n++) {
+            const size_t other = (size_t)rng_between(&rng, (int64_t)n, (int64_t)count - 1);
+            const struct ref_term swapped = terms[n];
+            terms[n] = terms[other];
+            terms[other] = swapped;
+        }
+        for (size_t n = 0; n < count; n++) {
+            problem_term(&problem, 0, terms[n]);
+        }
+        if (attempt == 4) {
+            problem_term(&problem, 0, terms[2]); // once more
+        }
+        fill_run_check(&problem, setting, "a union");
+        if (attempt == 0) {
+            first = problem;
+        } else {
+            problem_check_identical(&first, &problem, attempt == 4 ? "a term given twice" : "terms in another order");
+            problem_free(&problem);
+        }
+    }
+    problem_free(&first);
+}
+
+static void test_union_order(void **state)
+{
+    (void)state;
+    for_each_setting(check_union_order, 200);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Inputs moved about
+
+// Copies inputs: row r of `to` is row r + shift of `from`. Heads may differ: head h is head h · from / to.
+static void copy_inputs(struct problem *to, const struct problem *from, int64_t q_shift, int64_t kv_shift)
+{
+    for (int64_t b = 0; b < to->batch; b++) {
+        for (int64_t head = 0; head < to->heads; head++) {
+            memcpy(to->q64 + (b * to->heads + head) * to->q_len * to->head_dim,
+                   from->q64 + ((b * from->heads + head) * from->q_len + q_shift) * from->head_dim, (size_t)(to->q_len * to->head_dim) * sizeof(double));
+        }
+        for (int64_t g = 0; g < to->kv_heads; g++) {
+            const int64_t source = (b * from->kv_heads + g * from->kv_heads / to->kv_heads) * from->kv_len + kv_shift;
+            memcpy(to->k64 + (b * to->kv_heads + g) * to->kv_len * to->head_dim, from->k64 + source * from->head_dim,
+                   (size_t)(to->kv_len * to->head_dim) * sizeof(double));
+            memcpy(to->v64 + (b * to->kv_heads + g) * to->kv_len * to->v_head_dim, from->v64 + source * from->v_head_dim,
+                   (size_t)(to->kv_len * to->v_head_dim) * sizeof(double));
+        }
+    }
+    problem_store(to);
+    problem_reference(to);
+}
+
+static void check_key_permutation(const struct setting *setting)
+{
+    const int64_t block = 8, blocks = 20, length = block * blocks;
+    struct rng rng = {setting->seed};
+    for (int by_block = 0; by_block < 2; by_block++) {
+        struct problem plain, moved;
+        struct problem *both[] = {&plain, &moved};
+        uint8_t *masks[2];
+        for (int n = 0; n < 2; n++) {
+            state_problem(both[n], setting, 1, 2, 2, 60, length, 64);
+            masks[n] = problem_own(both[n], (size_t)(blocks * blocks), 1);
+        }
+        const int64_t unit = by_block ? block : 1, units = length / unit;
+        int64_t order[160];
+        for (int64_t n = 0; n < units; n++) {
+            const int64_t at = rng_between(&rng, 0, n);
+            order[n] = order[at];
+            order[at] = n;
+        }
+        if (by_block) {
+            for (int64_t n = 0; n < blocks * blocks; n++) {
+                masks[0][n] = rng_chance(&rng, 40);
+            }
+            for (int64_t n = 0; n < blocks * blocks; n++) {
+                masks[1][n] = masks[0][n / blocks * blocks + order[n % blocks]];
+            }
+            for (int n = 0; n < 2; n++) {
+                problem_term(both[n], 0, (struct ref_term){.kind = REF_BLOCKS, .block = block, .mask = masks[n], .layouts = 1, .block_rows = blocks, .block_cols = blocks});
+            }
+        }
+        problem_fill(&plain);
+        problem_fill(&moved);
+        for (int64_t g = 0; g < 2; g++) {
+            for (int64_t j = 0; j < length; j++) {
+                const int64_t source = g * length + order[j / unit] * unit + j % unit;
+                memcpy(moved.k64 + (g * length + j) * 64, plain.k64 + source * 64, 64 * sizeof(double));
+                memcpy(moved.v64 + (g * length + j) * 64, plain.v64 + source * 64, 64 * sizeof(double));
+            }
+        }
+        memcpy(moved.q64, plain.q64, (size_t)(2 * 60 * 64) * sizeof(double));
+        problem_store(&moved);
+        problem_reference(&moved);
+        run(&plain, setting);
+        run(&moved, setting);
+        problem_check(&plain, "keys in order");
+        problem_check_same(&plain, &moved, "keys permuted");
+        problem_free(&plain);
+        problem_free(&moved);
+    }
+}
+
+static void test_key_permutation(void **state)
+{
+    (void)state;
+    for_each_setting(check_key_permutation, 300);
+}
+
+static void check_gqa(const struct setting *setting)
+{
+    static const int64_t kv_heads[] = {1, 2, 4};
+    for (size_t n = 0; n < 3; n++) {
+        struct problem grouped, expanded;
+        state_problem(&grouped, setting, 2, 8, kv_heads[n], 50, 75, 48);
+        state_problem(&expanded, setting, 2, 8, 8, 50, 75, 48);
+        struct problem *both[] = {&grouped, &expanded};
+        for (int p = 0; p < 2; p++) {
+            both[p]->v_head_dim = 32;
+            problem_term(both[p], 0, (struct ref_term){.kind = REF_WINDOW, .left = 30, .right = 10});
+            problem_fill(both[p]);
+        }
+        copy_inputs(&expanded, &grouped, 0, 0);
+        run(&grouped, setting);
+        run(&expanded, setting);
+        problem_check(&grouped, "grouped heads");
+        problem_check_same(&grouped, &expanded, "grouped heads and heads repeated");
+        problem_free(&grouped);
+        problem_free(&expanded);
+    }
+}
+
+static void test_gqa(void **state)
+{
+    (void)state;
+    for_each_setting(check_gqa, 400);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Queries in chunks
+
+enum { PREFILL_PATTERNS = 8 };
+
+static void prefill_pattern(struct problem *problem, int which)
+{
+    switch (which) {
+    case 0: break;
+    case 1: problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 20, .right = 0}); break;
+    case 2:
+        problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 11});
+        problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 12});
+        break;
+    case 3: problem_term(problem, 0, (struct ref_term){.kind = REF_FIXED, .step = 16, .count = 2}); break;
+    case 4:
+        problem_term(problem, 0, (struct ref_term){.kind = REF_RANDOM, .block = 16, .count = 3, .seed = 77});
+        problem_term(problem, 0, (struct ref_term){.kind = REF_GLOBAL, .count = 1});
+        break;
+    case 5: problem_term(problem, 0, (struct ref_term){.kind = REF_DILATED, .left = 8, .right = 3, .step = 5}); break;
+    case 6: problem_term(problem, 0, ones(problem, 24)); break;
+    default: {
+        int64_t *ends = problem_own(problem, 4, sizeof *ends);
+        ends[1] = 37;
+        ends[2] = 38;
+        ends[3] = 200;
+        problem_term(problem, 0, (struct ref_term){.kind = REF_DOCUMENTS, .list = ends, .list_len = 4});
+        break;
+    }
+    }
+}
+
+static void place_rows(struct problem *whole, const struct problem *chunk, int64_t row)
+{
+    for (int64_t b = 0; b < whole->batch; b++) {
+        for (int64_t head = 0; head < whole->heads; head++) {
+            for (int64_t n = 0; n < chunk->q_len; n++) {
+                memcpy(tensor_at(&whole->o, b, head, row + n, 0), tensor_at(&chunk->o, b, head, n, 0), (size_t)chunk->o.dim * tulle_dtype_size(chunk->o.dtype));
+                memcpy(tensor_at(&whole->l, b, head, row + n, 0), tensor_at(&chunk->l, b, head, n, 0), sizeof(float));
+            }
+        }
+    }
+}
+
+// The whole prefill, the same in chunks of `rows` queries with their offset. growing: a chunk sees only the keys up to its
+// last query (as decoding does); else all of them.
+static void check_chunks_of(const struct setting *setting, int pattern, bool causal, bool growing, int64_t rows)
+{
+    const int64_t length = 96;
+    struct problem whole, pieced;
+    state_problem(&whole, setting, 1, 2, 1, length, length, 32);
+    state_problem(&pieced, setting, 1, 2, 1, length, length, 32);
+    whole.causal = pieced.causal = causal;
+    prefill_pattern(&whole, pattern);
+    prefill_pattern(&pieced, pattern);
+    fill_run_check(&whole, setting, "the whole prefill");
+    problem_fill(&pieced);
+    for (int64_t row = 0; row < length; row += rows) {
+        struct problem chunk;
+        const int64_t here = rows < length - row ? rows : length - row;
+        state_problem(&chunk, setting, 1, 2, 1, here, growing ? row + here : length, 32);
+        chunk.causal = causal;
+        prefill_pattern(&chunk, pattern);
+        int32_t *offset = problem_own(&chunk, 1, sizeof *offset);
+        *offset = (int32_t)row;
+        chunk.align = TULLE_ALIGN_GIVEN;
+        chunk.q_offsets = offset;
+        chunk.q_offset_count = 1;
+        problem_fill(&chunk);
+        copy_inputs(&chunk, &whole, row, 0);
+        run(&chunk, setting);
+        problem_check(&chunk, "a chunk");
+        place_rows(&pieced, &chunk, row);
+        problem_free(&chunk);
+    }
+    problem_check_same(&whole, &pieced, "the prefill whole and in chunks");
+    problem_free(&whole);
+    problem_free(&pieced);
+}
+
+static void check_chunks(const struct setting *setting)
+{
+    for (int pattern = 0; pattern < PREFILL_PATTERNS; pattern++) {
+        check_chunks_of(setting, pattern, true, true, 37);
+        check_chunks_of(setting, pattern, pattern % 2 == 0, false, 50);
+    }
+}
+
+static void test_chunks(void **state)
+{
+    (void)state;
+    for_each_setting(check_chunks, 500);
+}
+
+static void check_row_by_row(const struct setting *setting)
+{
+    for (int pattern = (int)(setting->seed % 2); pattern < PREFILL_PATTERNS; pattern += 2) { // half of them, by the seed
+        check_chunks_of(setting, pattern, true, true, 1);
+    }
+}
+
+static void test_row_by_row(void **state)
+{
+    (void)state;
+    for_each_setting(check_row_by_row, 600);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Work divided in other ways
+
+static void state_long_rows(struct problem *problem, const struct setting *setting)
+{
+    static const int64_t far[] = {1470, 3};
+    state_problem(problem, setting, 1, 2, 2, 37, 1500, 32);
+    problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 40, .right = 0});
+    problem_term(problem, 0, (struct ref_term){.kind = REF_GLOBAL_LIST, .list = far, .list_len = 2});
+    problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 9});
+}
+
+static void check_splits(const struct setting *setting)
+{
+    struct problem plain;
+    state_long_rows(&plain, setting);
+    fill_run_check(&plain, setting, "as planned by default");
+    bool divided = false;
+    for (int variant = 0; variant < 5; variant++) {
+        struct problem other, again;
+        struct problem *both[] = {&other, &again};
+        for (int n = 0; n < 2; n++) {
+            state_long_rows(both[n], setting);
+            both[n]->dispatch_pairs = variant == 0 ? 0 : UINT64_C(40000) >> (3 * variant);
+            both[n]->workspace_limit = variant % 2 == 1 ? 0 : UINT64_MAX;
+            both[n]->ranges = variant == 3;
+            problem_fill(both[n]);
+            run(both[n], setting);
+        }
+        problem_check(&other, "in small dispatches");
+        problem_check_same(&plain, &other, "work divided in another way");
+        problem_check_identical(&other, &again, "the same division again");
+        divided = divided || other.info.dispatches > plain.info.dispatches;
+        problem_free(&other);
+        problem_free(&again);
+    }
+    if (!divided) {
+        harness_fail("smaller dispatch_pairs never gave more dispatches: nothing was tried");
+    }
+    problem_free(&plain);
+}
+
+static void test_splits(void **state)
+{
+    (void)state;
+    for_each_setting(check_splits, 700);
+}
+
+// Each dispatch recorded alone is the same as all at once, bit for bit.
+static void check_ranges(const struct setting *setting)
+{
+    struct problem whole, alone;
+    struct problem *both[] = {&whole, &alone};
+    for (int n = 0; n < 2; n++) {
+        state_long_rows(both[n], setting);
+        both[n]->dispatch_pairs = 3000;
+        both[n]->ranges = n == 1;
+        problem_fill(both[n]);
+        run(both[n], setting);
+        problem_check(both[n], "ranges");
+    }
+    if (whole.info.dispatches < 2) {
+        harness_fail("one dispatch alone: nothing was tried");
+    }
+    problem_check_identical(&whole, &alone, "dispatches recorded together and alone");
+    problem_free(&whole);
+    problem_free(&alone);
+}
+
+static void test_ranges(void **state)
+{
+    (void)state;
+    for_each_setting(check_ranges, 800);
+}
+
+// One workspace under two plans in turn, in one command buffer with only the barriers that the caller owes.
+static void check_shared_workspace(const struct setting *setting)
+{
+    const struct gpu *gpu = &setting->context->gpu;
+    tulle_error error = {0};
+    struct problem problems[2];
+    tulle_plan *plans[2] = {NULL, NULL};
+    struct problem_session sessions[2];
+    VkDeviceSize needed = 0;
+    for (int n = 0; n < 2; n++) {
+        state_long_rows(&problems[n], setting);
+        if (n == 1) {
+            problems[n].q_len = 90;
+            problems[n].v_head_dim = 64;
+            problems[n].causal = true;
+        }
+        problems[n].dispatch_pairs = 20000;
+        problem_fill(&problems[n]);
+        harness_ok(problem_plan(&problems[n], setting->context->tulle, &plans[n], &error), &error, "tulle_plan_create");
+        needed = problems[n].info.workspace_bytes > needed ? problems[n].info.workspace_bytes : needed;
+    }
+    if (needed == 0) {
+        harness_fail("neither plan needs a workspace: nothing was tried");
+    }
+    struct gpu_buffer workspace = gpu_buffer_create(gpu, needed, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | setting->usage);
+    memset(workspace.mapped, 0xff, needed);
+    const tulle_buffer shared = {workspace.buffer, 0, needed};
+    for (int n = 0; n < 2; n++) {
+        harness_ok(problem_bind(&problems[n], gpu, plans[n], &shared, &sessions[n], &error), &error, "tulle_binding_create");
+    }
+    VkCommandBuffer cmd = gpu_begin(gpu);
+    for (int turn = 0; turn < 4; turn++) {
+        harness_ok(tulle_cmd_attention(cmd, plans[turn % 2], sessions[turn % 2].binding, 0, 0, &error), &error, "tulle_cmd_attention");
+        gpu_barrier(gpu, cmd);
+    }
+    gpu_finish(gpu, cmd);
+    for (int n = 0; n < 2; n++) {
+        problem_read(&problems[n], &sessions[n]);
+        problem_check(&problems[n], "one workspace under two plans");
+        problem_unbind(&sessions[n]);
+        tulle_plan_destroy(plans[n]);
+        problem_free(&problems[n]);
+    }
+    gpu_buffer_destroy(gpu, &workspace);
+    harness_silent();
+}
+
+static void test_shared_workspace(void **state)
+{
+    (void)state;
+    for_each_setting(check_shared_workspace, 900);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equal_to_dense), cmocka_unit_test(test_union_order), cmocka_unit_test(test_key_permutation),
+        cmocka_unit_test(test_gqa),            cmocka_unit_test(test_chunks),      cmocka_unit_test(test_row_by_row),
+        cmocka_unit_test(test_splits),         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_shared_workspace),
+    };
+    return HARNESS_RUN(argv, "metamorphic", tests);
+}

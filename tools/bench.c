@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+//
+// tulle bench: devices × workloads → times, beside the device's own peak and Tulle's own dense attention.
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench_report.h"
+#include "cli.h"
+#include "peak.h"
+#include "progress.h"
+#include "report.h"
+#include "spec_files.h"
+
+static const char help[] =
+    "Usage: tulle bench [--quick] [--plan] [--device N ...] [--json] [--command]\n"
+    "       tulle bench --pattern SPEC [--causal] --q-len N --kv-len N [--batch B] [--heads H] [--kv-heads G]\n"
+    "                   [--head-dim D] [--v-head-dim E] [--dtype fp32|fp16|bf16] [OPTION ...]\n"
+    "\n"
+    "Times dense, window, global, strided, block-sparse and mixed attention on made-up data (or one workload of your\n"
+    "own): the median of several runs after an untimed one, by device timestamps where there are any. Beside it: the\n"
+    "share of the multiply-adds that this device does at most (measured first), and the speed-up over Tulle's own dense\n"
+    "attention; ~ marks what would take over two seconds and is reckoned from the time per pair of a shorter one.\n"
+    "\n"
+    "  --quick         few workloads, short ones\n"
+    "  --plan          only the table of planning times (which also follows the seed workloads)\n"
+    "  --device N      index from 'tulle info', or part of a name; more than once for several; default: the best\n"
+    "  --kernel NAME   a kernel's name or a prefix such as base; default: the best for each workload\n"
+    "  --repeat N      the median of N runs; default: as many as a second holds, 25 at most\n"
+    "  --command       print with each row the line that has it again\n"
+    "  --json          a JSON object on standard output: devices, results (one object a workload, with the fields of\n"
+    "                  'tulle run --json' and peak_share) and planning\n"
+    "  --verify-peak   compare the measured peak with native loops of 128, 256 and 512 bit vectors (CPU drivers)\n"
+    "\n"
+    "Of your own workload: --heads is 1, --kv-heads as heads, --head-dim 64, --v-head-dim as head-dim, --dtype fp32,\n"
+    "--batch 1 where not given; of --q-len and --kv-len one stands for both.\n"
+    "\n" HELP_SPEC
+    "\n" HELP_STATUS;
+
+enum {
+    QUICK = 256, PLAN, DEVICE, KERNEL, REPEAT, COMMAND, JSON, VERIFY, PATTERN, CAUSAL, Q_LEN, KV_LEN, BATCH, HEADS, KV_HEADS, HEAD_DIM,
+    V_HEAD_DIM, DTYPE
+};
+
+static const struct option options[] = {
+    {"quick", no_argument, NULL, QUICK},
+    {"plan", no_argument, NULL, PLAN},
+    {"device", required_argument, NULL, DEVICE},
+    {"kernel", required_argument, NULL, KERNEL},
+    {"repeat", required_argument, NULL, REPEAT},
+    {"command", no_argument, NULL, COMMAND},
+    {"json", no_argument, NULL, JSON},
+    {"verify-peak", no_argument, NULL, VERIFY},
+    {"pattern", required_argument, NULL, PATTERN},
+    {"causal", no_argument, NULL, CAUSAL},
+    {"q-len", required_argument, NULL, Q_LEN},
+    {"kv-len", required_argument, NULL, KV_LEN},
+    {"batch", required_argument, NULL, BATCH},
+    {"heads", required_argument, NULL, HEADS},
+    {"kv-heads", required_argument, NULL, KV_HEADS},
+    {"head-dim", required_argument, NULL, HEAD_DIM},
+    {"v-head-dim", required_argument, NULL, V_HEAD_DIM},
+    {"dtype", required_argument, NULL, DTYPE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+#define MOST_DEVICES 16
+#define MOST_WORKLOADS 80
+
+struct request {
+    const char *devices[MOST_DEVICES], *kernel, *spec;
+    size_t device_count;
+    bool quick, plan, command, json, verify, causal, shaped;   // shaped: an option that only an own workload has
+    int64_t repeat, q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;
+    tulle_dtype dtype;
+};
+
+// Where the results go, whatever the device.
+struct results {
+    cJSON *object, *devices, *list, *planning;
+};
+
+// Returns -1 to go on, else an exit status.
+static int read_options(int argc, char **argv, struct request *r) {
+    struct message m;
+    bool good = true;
+    int option;
+    *r = (struct request){.batch = 1, .heads = 0, .head_dim = 64};
+    while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        r->shaped = r->shaped || (option >= CAUSAL && option <= DTYPE);
+        switch (option) {
+        case QUICK: r->quick = true; break;
+        case PLAN: r->plan = true; break;
+        case DEVICE:
+            if (r->device_count == MOST_DEVICES) return fail_usage("bench", "more than %d devices", MOST_DEVICES);
+            r->devices[r->device_count++] = optarg;
+            break;
+        case KERNEL: r->kernel = optarg; break;
+        case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
+        case COMMAND: r->command = true; break;
+        case JSON: r->json = true; break;
+        case VERIFY: r->verify = true; break;
+        case PATTERN: r->spec = optarg; break;
+        case CAUSAL: r->causal = true; break;
+        case Q_LEN: good = parse_integer("--q-len", optarg, 1, INT32_MAX, &r->q_len, &m); break;
+        case KV_LEN: good = parse_integer("--kv-len", optarg, 1, INT32_MAX, &r->kv_len, &m); break;
+        case BATCH: good = parse_integer("--batch", optarg, 1, INT32_MAX, &r->batch, &m); break;
+        case HEADS: good = parse_integer("--heads", optarg, 1, INT32_MAX, &r->heads, &m); break;
+        case KV_HEADS: good = parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, &m); break;
+        case HEAD_DIM: good = parse_integer("--head-dim", optarg, 4, 256, &r->head_dim, &m); break;
+        case V_HEAD_DIM: good = parse_integer("--v-head-dim", optarg, 4, 256, &r->v_head_dim, &m); break;
+        case DTYPE:
+            if (!dtype_named(optarg, &r->dtype)) good = refuse(&m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);
+            break;
+        case 'h': return print_out("bench", help);
+        default: fputs("Try 'tulle bench --help'.\n", stderr); return STATUS_BAD_INPUT;
+        }
+    }
+    if (!good) return fail_usage("bench", "%s", m.text);
+    if (optind < argc) return fail_usage("bench", "'%s' belongs to no option", argv[optind]);
+    if (r->shaped && !r->spec) return fail_usage("bench", "the shape of a workload of your own is given, but no --pattern");
+    if (r->spec && (r->quick || r->plan)) return fail_usage("bench", "--quick and --plan are for the seed workloads, not for --pattern");
+    if (r->spec && !r->q_len && !r->kv_len) return fail_usage("bench", "--q-len and --kv-len are missing");
+    if (r->spec && strlen(r->spec) >= sizeof((struct workload *)0)->spec) return fail_usage("bench", "the SPEC is too long to be kept");
+    if (!r->device_count) r->devices[r->device_count++] = NULL;
+    return -1;
+}
+
+static struct workload own_workload(const struct request *r) {
+    struct workload w = {.causal = r->causal,
+                         .batch = (uint32_t)r->batch,
+                         .heads = (uint32_t)(r->heads ? r->heads : r->kv_heads ? r->kv_heads : 1),
+                         .q_len = (uint32_t)(r->q_len ? r->q_len : r->kv_len),
+                         .kv_len = (uint32_t)(r->kv_len ? r->kv_len : r->q_len),
+                         .head_dim = (uint32_t)r->head_dim,
+                         .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
+                         .dtype = r->dtype};
+    w.kv_heads = r->kv_heads ? (uint32_t)r->kv_heads : w.heads;
+    snprintf(w.spec, sizeof w.spec, "%s", r->spec);
+    return w;
+}
+
+static void verify_peak(double peak) {
+    fprintf(stderr, "peak: %.1f GFLOP/s by a shader; native on all cores", peak);
+    for (int bits = 128; bits <= 512; bits *= 2) {
+        const double apart = native_peak(bits, false), fused = native_peak(bits, true);
+        if (apart > 0) fprintf(stderr, "; %d bits: %.1f (multiply, add)", bits, apart);
+        if (fused > 0) fprintf(stderr, " %.1f (fused)", fused);
+    }
+    fputc('\n', stderr);
+}
+
+// Runs all workloads on one device and prints their table.
+static int run_workloads(const struct request *r, struct bench *bench, const char *device, double peak, const struct workload *list,
+                         size_t count, struct results *results) {
+    struct table table;
+    tulle_error error;
+    char command[600];
+    int status = STATUS_OK;
+    outcome_table_start(&table);
+    progress_start("bench");
+    for (size_t i = 0; i < count && !status; i++) {
+        struct outcome outcome;
+        struct workload w = list[i];
+        w.kernel = r->kernel;
+        progress_step(w.spec, (double)i / (double)count, (double)(i + 1) / (double)count, 2 * bench->seconds);
+        if (workload_run(bench, &w, &outcome, &error)) {
+            progress_stop();
+            status = fail_tulle("bench", &error);
+            break;
+        }
+        outcome.peak_gflops = peak;
+        workload_command(&w, device, command, sizeof command);
+        outcome_table_add(&table, &outcome, command);
+        cJSON_AddItemToArray(results->list, outcome_json(&outcome, command));
+    }
+    progress_stop();
+    if (!r->json && table.rows > 1) outcome_table_print(&table, r->command);
+    table_free(&table);
+    return status;
+}
+
+static int run_planning(const struct request *r, tulle_context *context, const char *device, struct results *results) {
+    struct planning cases[PLANNING_CASES];
+    tulle_error error;
+    progress_start("planning");
+    const tulle_result result = planning_run(context, r->kernel, cases, &error);
+    progress_stop();
+    if (result) return fail_tulle("bench", &error);
+    if (!r->json) {
+        putchar('\n');
+        planning_print(cases);
+    }
+    for (size_t i = 0; i < PLANNING_CASES; i++) cJSON_AddItemToArray(results->planning, planning_json(&cases[i], device));
+    return STATUS_OK;
+}
+
+static int bench_device(const struct request *r, const char *device, struct results *results) {
+    struct bench bench = {.repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1};
+    struct workload list[MOST_WORKLOADS];
+    struct message m;
+    tulle_device_info info;
+    tulle_error error;
+    double peak = 0;
+    if (open_device(device, &bench.context, &error)) return fail_tulle("bench", &error);
+    tulle_context_info(bench.context, &info);
+    // Without a peak the bench still says all the rest.
+    progress_start("the device's peak");
+    if (!peak_measure(info.index, info.name, &peak, &m)) fail("bench", 0, "%s", m.text);
+    progress_stop();
+    if (!r->json) printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info, peak);
+    if (r->verify) verify_peak(peak);
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "device", info.name);
+    cJSON_AddStringToObject(entry, "driver", info.driver);
+    report_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
+    cJSON_AddItemToArray(results->devices, entry);
+
+    size_t count = 0;
+    if (r->spec) list[count++] = own_workload(r);
+    // One head keeps a CPU busy; a GPU wants more of them.
+    else if (!r->plan) count = workload_seeds(list, MOST_WORKLOADS, r->quick, info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
+    int status = count ? run_workloads(r, &bench, device, peak, list, count, results) : STATUS_OK;
+    if (!status && !r->spec) status = run_planning(r, bench.context, info.name, results);
+    if (!r->json) putchar('\n');
+    bench_free(&bench);
+    tulle_context_destroy(bench.context);
+    return status;
+}
+
+int bench_main(int argc, char **argv) {
+    struct request request;
+    struct results results;
+    int status = read_options(argc, argv, &request);
+    if (status >= 0) return status;
+    status = STATUS_OK;
+    results.object = cJSON_CreateObject();
+    cJSON_AddStringToObject(results.object, "version", tulle_version());
+    results.devices = cJSON_AddArrayToObject(results.object, "devices");
+    results.list = cJSON_AddArrayToObject(results.object, "results");
+    results.planning = cJSON_AddArrayToObject(results.object, "planning");
+    for (size_t i = 0; i < request.device_count && !status; i++) status = bench_device(&request, request.devices[i], &results);
+    if (!status && request.json) return report_print("bench", results.object);
+    cJSON_Delete(results.object);
+    return status ? status : print_out("bench", "");
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#define _DEFAULT_SOURCE 1   // struct winsize
+#include "cli.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+static void say(const char *command, const char *format, va_list arguments) {
+    fprintf(stderr, "tulle%s%s: ", *command ? " " : "", command);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+int fail(const char *command, int status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(command, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+int fail_usage(const char *command, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(command, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try 'tulle%s%s --help'.\n", *command ? " " : "", command);
+    return STATUS_BAD_INPUT;
+}
+
+int fail_tulle(const char *command, const tulle_error *error) {
+    switch (error->result) {
+    case TULLE_ERROR_INVALID_ARGUMENT:
+    case TULLE_ERROR_SYNTAX:
+    case TULLE_ERROR_CALLBACK: return fail(command, STATUS_BAD_INPUT, "%s", error->message);
+    default: return fail(command, STATUS_FAILED, "%s", error->message);
+    }
+}
+
+int print_out(const char *command, const char *text) {
+    if (fputs(text, stdout) < 0 || fflush(stdout))
+        return fail(command, STATUS_FAILED, "cannot write to standard output: %s", strerror(errno));
+    return STATUS_OK;
+}
+
+bool parse_integer(const char *option, const char *text, int64_t low, int64_t high, int64_t *out, struct message *message) {
+    char *end;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value < low || value > high || strchr(" \t\n\v\f\r", *text))
+        return refuse(message, "%s is '%s'; a whole number from %lld to %lld is wanted", option, text, (long long)low, (long long)high);
+    *out = value;
+    return true;
+}
+
+bool parse_real(const char *option, const char *text, double low, double high, double *out, struct message *message) {
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value) || value < low || value > high || strchr(" \t\n\v\f\r", *text))
+        return refuse(message, "%s is '%s'; a finite number%s is wanted", option, text, low == 0 ? ", not negative," : "");
+    *out = value;
+    return true;
+}
+
+tulle_result open_device(const char *device, tulle_context **out, tulle_error *error) {
+    tulle_context_params params = {0};
+    if (device) {
+        struct message ignored;
+        int64_t index;
+        if (parse_integer("--device", device, 0, INT32_MAX, &index, &ignored)) {
+            params.device_by = TULLE_DEVICE_BY_INDEX;
+            params.device_index = (uint32_t)index;
+        } else {
+            params.device_by = TULLE_DEVICE_BY_NAME;
+            params.device_name = device;
+        }
+    }
+    return tulle_context_create(&params, out, error);
+}
+
+bool utf8_locale(void) {
+    const char *codeset = nl_langinfo(CODESET);
+    return !strcasecmp(codeset, "UTF-8") || !strcasecmp(codeset, "UTF8");
+}
+
+int terminal_columns(void) {
+    struct winsize size;
+    if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= 20) return size.ws_col;
+    return 100;
+}
+
+double now_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//
+// tulle info: every Vulkan device, what it offers, which kernels it runs and why not the others.
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "progress.h"
+#include "report.h"
+#include "table.h"
+
+static const char help[] =
+    "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"
+    "\n"
+    "Lists every Vulkan device: what it offers, which kernels it runs, and why not the others.\n"
+    "\n"
+    "  --json       as a JSON object on standard output\n"
+    "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
+    "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
+    "  --all        with --kernels: also those that would not be chosen on this device\n"
+    "  --device N   only this one: its index, or a part of its name\n"
+    "\n" HELP_STATUS;
+
+enum { JSON = 256, KERNELS, ALL, DEVICE };
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, JSON},
+    {"kernels", no_argument, NULL, KERNELS},
+    {"all", no_argument, NULL, ALL},
+    {"device", required_argument, NULL, DEVICE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+struct request {
+    const char *device;
+    bool json, kernels, all;
+};
+
+static const char *type_name(VkPhysicalDeviceType type) {
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return "integrated GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return "virtual GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return "CPU";
+    default: return "other";
+    }
+}
+
+static void uuid_text(const uint8_t *uuid, char text[2 * VK_UUID_SIZE + 1]) {
+    for (size_t i = 0; i < VK_UUID_SIZE; i++) snprintf(text + 2 * i, 3, "%02x", uuid[i]);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What a device is, and its kernels
+
+static void print_device(const tulle_device_info *d) {
+    printf("%" PRIu32 ": %s (%s)\n", d->index, d->name, type_name(d->type));
+    printf("   driver        %s %s, Vulkan %u.%u.%u\n", d->driver[0] ? d->driver : "unknown", d->driver_info,
+           VK_API_VERSION_MAJOR(d->api_version), VK_API_VERSION_MINOR(d->api_version), VK_API_VERSION_PATCH(d->api_version));
+    printf("   workgroups    %" PRIu32 " invocations, subgroups of %" PRIu32 "%s, %" PRIu32 " bytes shared\n", d->max_workgroup_invocations,
+           d->subgroup_size, d->subgroup_size_control ? " (can be chosen)" : "", d->max_shared_memory);
+    printf("   buffers       %" PRIu32 " a stage, of at most %" PRIu64 " bytes; %" PRIu32 " texels\n", d->max_storage_buffers,
+           d->max_storage_range, d->max_texel_elements);
+    printf("   offers        %s%s%s%s%s\n", d->buffer_device_address ? "buffer addresses, " : "", d->subgroup_shuffle ? "shuffles, " : "",
+           d->timestamps ? "timestamps, " : "", d->executable_properties ? "executable properties, " : "",
+           d->unified_memory ? "memory shared with the host" : "memory of its own");
+}
+
+static cJSON *device_json(const tulle_device_info *d) {
+    char uuid[2 * VK_UUID_SIZE + 1], version[40];
+    cJSON *object = cJSON_CreateObject();
+    uuid_text(d->uuid, uuid);
+    snprintf(version, sizeof version, "%u.%u.%u", VK_API_VERSION_MAJOR(d->api_version), VK_API_VERSION_MINOR(d->api_version),
+             VK_API_VERSION_PATCH(d->api_version));
+    report_add_count(object, "index", d->index);
+    cJSON_AddStringToObject(object, "name", d->name);
+    cJSON_AddStringToObject(object, "type", type_name(d->type));
+    cJSON_AddStringToObject(object, "driver", d->driver);
+    cJSON_AddStringToObject(object, "driver_info", d->driver_info);
+    cJSON_AddStringToObject(object, "uuid", uuid);
+    cJSON_AddStringToObject(object, "api_version", version);
+    report_add_count(object, "vendor_id", d->vendor_id);
+    report_add_count(object, "device_id", d->device_id);
+    report_add_count(object, "subgroup_size", d->subgroup_size);
+    report_add_count(object, "max_workgroup_invocations", d->max_workgroup_invocations);
+    report_add_count(object, "max_shared_memory", d->max_shared_memory);
+    report_add_count(object, "max_storage_buffers", d->max_storage_buffers);
+    report_add_count(object, "max_storage_range", d->max_storage_range);
+    report_add_count(object, "max_texel_elements", d->max_texel_elements);
+    cJSON_AddBoolToObject(object, "unified_memory", d->unified_memory);
+    cJSON_AddBoolToObject(object, "buffer_device_address", d->buffer_device_address);
+    cJSON_AddBoolToObject(object, "subgroup_shuffle", d->subgroup_shuffle);
+    cJSON_AddBoolToObject(object, "subgroup_size_control", d->subgroup_size_control);
+    cJSON_AddBoolToObject(object, "timestamps", d->timestamps);
+    cJSON_AddBoolToObject(object, "executable_properties", d->executable_properties);
+    return object;
+}
+
+static void print_variant(void *user, const char *name, bool serves, const char *reason) {
+    (void)user;
+    if (serves) printf("   %-40s runs here\n", name);
+    else printf("   %-40s no: %s\n", name, reason);
+}
+
+static void add_variant(void *user, const char *name, bool serves, const char *reason) {
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "name", name);
+    cJSON_AddBoolToObject(entry, "serves", serves);
+    cJSON_AddStringToObject(entry, "reason", reason);
+    cJSON_AddItemToArray(user, entry);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// --kernels: one row a pipeline, one column a statistic
+
+#define MOST_STATISTICS 48
+
+struct statistics {
+    struct table table;
+    char last[128];          // pipeline
+    cJSON *json, *json_row;
+};
+
+static void take_statistic(void *user, const char *pipeline, const char *statistic, double value) {
+    struct statistics *s = user;
+    if (strcmp(s->last, pipeline)) {
+        snprintf(s->last, sizeof s->last, "%s", pipeline);
+        table_row(&s->table);
+        table_set(&s->table, 0, "%s", pipeline);
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "pipeline", pipeline);
+        s->json_row = cJSON_AddObjectToObject(entry, "statistics");
+        cJSON_AddItemToArray(s->json, entry);
+    }
+    const size_t col = table_column(&s->table, statistic);
+    if (value == floor(value) && fabs(value) < 1e15) table_set(&s->table, col, "%.0f", value);
+    else table_set(&s->table, col, "%.3f", value);
+    if (s->json_row) report_add_number(s->json_row, statistic, value);
+}
+
+static int report_kernels(tulle_context *context, const struct request *r, cJSON *device) {
+    struct statistics s = {.json = cJSON_CreateArray()};
+    tulle_error error;
+    table_start(&s.table, 1 + MOST_STATISTICS, 1, (const char *const[]){"pipeline"});
+    progress_start("compiling every kernel");
+    const tulle_result result = tulle_compile_all(context, r->all, take_statistic, &s, &error);
+    progress_stop();
+    if (!r->json && s.table.rows > 1) {
+        putchar('\n');
+        table_print(stdout, &s.table);
+    }
+    cJSON_AddItemToObject(device, "kernels", s.json);
+    table_free(&s.table);
+    return result ? fail_tulle("info", &error) : STATUS_OK;
+}
+
+static int report_device(const tulle_device_info *info, const struct request *r, cJSON *list) {
+    tulle_context *context = NULL;
+    tulle_error error;
+    char index[16];
+    int status = STATUS_OK;
+    cJSON *device = device_json(info), *variants = cJSON_AddArrayToObject(device, "variants");
+    cJSON_AddItemToArray(list, device);
+    if (!r->json) print_device(info);
+    snprintf(index, sizeof index, "%" PRIu32, info->index);
+    if (open_device(index, &context, &error)) {
+        // One device that does not start does not hide the others.
+        cJSON_AddStringToObject(device, "error", error.message);
+        if (!r->json) printf("   cannot be used: %s\n", error.message);
+        return r->device ? fail_tulle("info", &error) : STATUS_OK;
+    }
+    if (tulle_explain(context, NULL, r->json ? add_variant : print_variant, r->json ? (void *)variants : NULL, &error))
+        status = fail_tulle("info", &error);
+    if (!status && r->kernels) status = report_kernels(context, r, device);
+    if (!r->json) putchar('\n');
+    tulle_context_destroy(context);
+    return status;
+}
+
+static int info_of_all(const struct request *r) {
+    tulle_error error;
+    uint32_t count = 0;
+    if (tulle_devices(&count, NULL, &error)) return fail_tulle("info", &error);
+    tulle_device_info *devices = calloc(count ? count : 1, sizeof *devices), chosen = {.index = UINT32_MAX};
+    if (!devices) return fail("info", STATUS_FAILED, "out of memory");
+    int status = STATUS_OK;
+    if (tulle_devices(&count, devices, &error)) status = fail_tulle("info", &error);
+    if (!status && !count)
+        status = fail("info", STATUS_FAILED, "there is no Vulkan device; a CPU driver is in Debian's mesa-vulkan-drivers");
+    if (!status && r->device) {
+        tulle_context *context;
+        if (open_device(r->device, &context, &error)) {
+            status = fail_tulle("info", &error);
+        } else {
+            tulle_context_info(context, &chosen);
+            tulle_context_destroy(context);
+        }
+    }
+    cJSON *object = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(object, "devices");
+    cJSON_AddStringToObject(object, "version", tulle_version());
+    for (uint32_t i = 0; i < count && !status; i++)
+        if (!r->device || devices[i].index == chosen.index) status = report_device(&devices[i], r, list);
+    free(devices);
+    if (!status && r->json) return report_print("info", object);
+    cJSON_Delete(object);
+    return status ? status : print_out("info", "");
+}
+
+int info_main(int argc, char **argv) {
+    struct request r = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case JSON: r.json = true; break;
+        case KERNELS: r.kernels = true; break;
+        case ALL: r.all = true; break;
+        case DEVICE: r.device = optarg; break;
+        case 'h': return print_out("info", help);
+        default: fputs("Try 'tulle info --help'.\n", stderr); return STATUS_BAD_INPUT;
+        }
+    }
+    if (optind < argc) return fail_usage("info", "'%s' belongs to no option", argv[optind]);
+    if (r.all && !r.kernels) return fail_usage("info", "--all goes with --kernels");
+    return info_of_all(&r);
+}

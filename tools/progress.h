@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+//
+// A progress bar on standard error: only on a terminal, and only once the work has taken a second.
+#ifndef TULLE_TOOLS_PROGRESS_H
+#define TULLE_TOOLS_PROGRESS_H
+
+/// Starts it; one at a time. Where standard error is no terminal all of these do nothing.
+void progress_start(const char *label);
+
+/// Where the work stands: `from` … `to` (0 … 1) is the part that runs now and is expected to take `seconds`; the bar
+/// moves on through it by the clock, so that one long call shows life. seconds 0: not known.
+void progress_step(const char *label, double from, double to, double seconds);
+
+/// Wipes it.
+void progress_stop(void);
+
+#endif

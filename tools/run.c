@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+//
+// tulle run: files → tensors → plan → attention → files, and what it took.
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "measure.h"
+#include "npy.h"
+#include "output.h"
+#include "progress.h"
+#include "report.h"
+#include "spec_files.h"
+#include "tensor.h"
+
+static const char help[] =
+    "Usage: tulle run --q Q --k K --v V -o O.npy --pattern SPEC [OPTION ...]\n"
+    "\n"
+    "Attention of Q, K and V over the pairs that SPEC selects. Arrays are .npy files (float32 or float16,\n"
+    "little-endian, C order) or FILE.safetensors:TENSOR (F32, F16, BF16) of shape [n,d], [h,n,d] or [b,h,n,d].\n"
+    "O has Q's type (float32 for bfloat16) and shape with V's last axis. Nothing is written unless all succeeds.\n"
+    "\n"
+    "  --q, --k, --v FILE   the inputs; K and V may have fewer heads than Q, dividing them\n"
+    "  -o, --output FILE    O as .npy; may be one of the inputs\n"
+    "  --lse FILE           also the log-sum-exp of each row as float32 .npy: [b,h,n], without the axes that Q lacks\n"
+    "  --pattern SPEC       which pairs; see below\n"
+    "  --causal             only keys at or before the query\n"
+    "  --scale X            of the scores; default 1/sqrt(d)\n"
+    "  --softcap X          scores become X tanh(score / X)\n"
+    "  --alibi FILE         float32 [h]: slopes, minus slope times distance is added to the scores\n"
+    "  --sink-logits FILE   float32 [h]: one more logit in each row's denominator\n"
+    "  --layout bhsd|bshd   order of axes; bshd is [b,n,h,d]; default bhsd\n"
+    "  --q-offset N         position of the first query; default: the last query stands at the last key\n"
+    "  --q-lengths FILE     whole numbers [b]: queries that exist in each batch entry\n"
+    "  --kv-lengths FILE    whole numbers [b]: keys that exist\n"
+    "  --kv-starts FILE     whole numbers [b]: the first key that exists\n"
+    "  --device N           index from 'tulle info', or part of a name; default: the best\n"
+    "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n"
+    "  --repeat N           time the median of N runs (after one untimed); default 1\n"
+    "  --json               report on standard output as a JSON object: device, driver, kernel, ms, plan_ms,\n"
+    "                       compile_ms, pairs, visited, share, gflops, workspace_bytes\n"
+    "\n" HELP_SPEC
+    "\n" HELP_STATUS;
+
+enum {
+    Q = 256, K, V, LSE, PATTERN, CAUSAL, SCALE, SOFTCAP, ALIBI, SINKS, LAYOUT, Q_OFFSET, Q_LENGTHS, KV_LENGTHS, KV_STARTS, DEVICE,
+    KERNEL, REPEAT, JSON
+};
+
+static const struct option options[] = {
+    {"q", required_argument, NULL, Q},
+    {"k", required_argument, NULL, K},
+    {"v", required_argument, NULL, V},
+    {"output", required_argument, NULL, 'o'},
+    {"lse", required_argument, NULL, LSE},
+    {"pattern", required_argument, NULL, PATTERN},
+    {"causal", no_argument, NULL, CAUSAL},
+    {"scale", required_argument, NULL, SCALE},
+    {"softcap", required_argument, NULL, SOFTCAP},
+    {"alibi", required_argument, NULL, ALIBI},
+    {"sink-logits", required_argument, NULL, SINKS},
+    {"layout", required_argument, NULL, LAYOUT},
+    {"q-offset", required_argument, NULL, Q_OFFSET},
+    {"q-lengths", required_argument, NULL, Q_LENGTHS},
+    {"kv-lengths", required_argument, NULL, KV_LENGTHS},
+    {"kv-starts", required_argument, NULL, KV_STARTS},
+    {"device", required_argument, NULL, DEVICE},
+    {"kernel", required_argument, NULL, KERNEL},
+    {"repeat", required_argument, NULL, REPEAT},
+    {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+// What the command line says, before any file is opened.
+struct request {
+    const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts, *device, *kernel;
+    double scale, softcap;
+    int64_t q_offset, repeat;
+    bool causal, bshd, has_q_offset, json;
+};
+
+// What is made on the way and must be given back.
+struct work {
+    struct tensor q, k, v;
+    tulle_pattern **patterns;
+    uint32_t pattern_count;
+    int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts;
+    float *slopes, *sinks, *lse;
+    void *o;
+    struct outputs outputs;
+    FILE *o_file, *lse_file;
+    tulle_attention_desc desc;
+    tulle_context *context;
+    tulle_plan *plan;
+};
+
+// Returns -1 to go on, else an exit status.
+static int read_options(int argc, char **argv, struct request *r) {
+    struct message m;
+    bool good = true;
+    int option;
+    *r = (struct request){.repeat = 1};
+    while (good && (option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+        switch (option) {
+        case Q: r->q = optarg; break;
+        case K: r->k = optarg; break;
+        case V: r->v = optarg; break;
+        case 'o': r->o = optarg; break;
+        case LSE: r->lse = optarg; break;
+        case PATTERN: r->spec = optarg; break;
+        case CAUSAL: r->causal = true; break;
+        case SCALE: good = parse_real("--scale", optarg, -HUGE_VAL, HUGE_VAL, &r->scale, &m); break;
+        case SOFTCAP: good = parse_real("--softcap", optarg, 0, HUGE_VAL, &r->softcap, &m); break;
+        case ALIBI: r->alibi = optarg; break;
+        case SINKS: r->sinks = optarg; break;
+        case LAYOUT:
+            r->bshd = !strcmp(optarg, "bshd");
+            if (!r->bshd && strcmp(optarg, "bhsd")) good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
+            break;
+        case Q_OFFSET:
+            r->has_q_offset = true;
+            good = parse_integer("--q-offset", optarg, INT32_MIN, INT32_MAX, &r->q_offset, &m);
+            break;
+        case Q_LENGTHS: r->q_lengths = optarg; break;
+        case KV_LENGTHS: r->kv_lengths = optarg; break;
+        case KV_STARTS: r->kv_starts = optarg; break;
+        case DEVICE: r->device = optarg; break;
+        case KERNEL: r->kernel = optarg; break;
+        case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
+        case JSON: r->json = true; break;
+        case 'h': return print_out("run", help);
+        default: fputs("Try 'tulle run --help'.\n", stderr); return STATUS_BAD_INPUT;
+        }
+    }
+    if (!good) return fail_usage("run", "%s", m.text);
+    if (optind < argc) return fail_usage("run", "'%s' belongs to no option", argv[optind]);
+    const char *missing = !r->q ? "--q" : !r->k ? "--k" : !r->v ? "--v" : !r->o ? "-o" : !r->spec ? "--pattern" : NULL;
+    if (missing) return fail_usage("run", "%s is missing", missing);
+    return -1;
+}
+
+// The shapes that must agree, said in terms of the options. What the library checks by itself is left to it.
+static bool check_shapes(const struct work *w, struct message *m) {
+    const struct tensor *q = &w->q, *k = &w->k, *v = &w->v;
+    if (k->dtype != q->dtype || v->dtype != q->dtype)
+        return refuse(m, "--q, --k and --v hold %s, %s and %s; they must be of one type", element_name(q->array.element),
+                      element_name(k->array.element), element_name(v->array.element));
+    if (k->batch != q->batch || v->batch != q->batch)
+        return refuse(m, "--q, --k and --v have %u, %u and %u batch entries; they must have as many", q->batch, k->batch, v->batch);
+    if (v->heads != k->heads || v->length != k->length)
+        return refuse(m, "--v has %u heads of %u keys, --k has %u heads of %u; they must agree", v->heads, v->length, k->heads, k->length);
+    if (q->heads % k->heads) return refuse(m, "--q has %u heads and --k %u, which does not divide them", q->heads, k->heads);
+    if (k->dim != q->dim) return refuse(m, "--q has a last axis of %u and --k of %u; they must agree", q->dim, k->dim);
+    return true;
+}
+
+static bool read_inputs(const struct request *r, struct work *w, struct message *m) {
+    if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) || !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
+        !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m))
+        return false;
+    const uint32_t batch = w->q.batch, heads = w->q.heads;
+    return (!r->q_lengths || (w->q_lengths = read_integers("--q-lengths", r->q_lengths, batch, "batch entry", m))) &&
+           (!r->kv_lengths || (w->kv_lengths = read_integers("--kv-lengths", r->kv_lengths, batch, "batch entry", m))) &&
+           (!r->kv_starts || (w->kv_starts = read_integers("--kv-starts", r->kv_starts, batch, "batch entry", m))) &&
+           (!r->alibi || (w->slopes = read_reals("--alibi", r->alibi, heads, "head", m))) &&
+           (!r->sinks || (w->sinks = read_reals("--sink-logits", r->sinks, heads, "head", m)));
+}
+
+static void describe(const struct request *r, struct work *w) {
+    w->q_offset = (int32_t)r->q_offset;
+    w->desc = (tulle_attention_desc){
+        .batch = w->q.batch,
+        .heads = w->q.heads,
+        .kv_heads = w->k.heads,
+        .q_len = w->q.length,
+        .kv_len = w->k.length,
+        .head_dim = w->q.dim,
+        .v_head_dim = w->v.dim,
+        .dtype = w->q.dtype,
+        .o_dtype = w->q.dtype == TULLE_BF16 ? TULLE_O_F32 : TULLE_O_AS_INPUT,
+        .q = w->q.strides,
+        .k = w->k.strides,
+        .v = w->v.strides,
+        .o = tensor_strides(w->q.heads, w->q.length, w->v.dim, r->bshd),
+        .lse = r->lse != NULL,
+        .scale = (float)r->scale,
+        .softcap = (float)r->softcap,
+        .causal = r->causal,
+        .patterns = (const tulle_pattern *const *)w->patterns,
+        .pattern_count = w->pattern_count,
+        .q_align = r->has_q_offset ? TULLE_ALIGN_GIVEN : TULLE_ALIGN_LAST_KEY,
+        .q_offsets = r->has_q_offset ? &w->q_offset : NULL,
+        .q_offset_count = r->has_q_offset,
+        .q_lengths = w->q_lengths,
+        .kv_lengths = w->kv_lengths,
+        .kv_starts = w->kv_starts,
+        .alibi_slopes = w->slopes,
+        .sink_logits = w->sinks,
+        .kernel = r->kernel,
+    };
+}
+
+static bool write_outputs(const struct request *r, struct work *w, struct message *m) {
+    int64_t shape[4];
+    const uint32_t axes = tensor_shape(&w->q, w->v.dim, r->bshd, shape);
+    if (!npy_write(w->o_file, w->q.dtype == TULLE_F16 ? ELEMENT_F16 : ELEMENT_F32, shape, axes, w->o))
+        return refuse(m, "cannot write '%s': %s", r->o, strerror(errno));
+    // LSE is [b, h, n] in either layout.
+    tensor_shape(&w->q, w->v.dim, false, shape);
+    if (w->lse_file && !npy_write(w->lse_file, ELEMENT_F32, shape, axes - 1, w->lse))
+        return refuse(m, "cannot write '%s': %s", r->lse, strerror(errno));
+    return true;
+}
+
+static int report(const struct request *r, const struct figures *figures) {
+    if (!r->json) {
+        report_text(stderr, figures);
+        return STATUS_OK;
+    }
+    cJSON *object = cJSON_CreateObject();
+    report_add(object, figures);
+    return report_print("run", object);
+}
+
+static int run(const struct request *r, struct work *w) {
+    struct message m;
+    tulle_error error;
+    struct figures figures;
+    if (!read_inputs(r, w, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
+    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error)) return fail_tulle("run", &error);
+    describe(r, w);
+
+    // Outputs are opened before the work: a folder that cannot be written should not cost an hour of computing.
+    const size_t rows = (size_t)w->q.batch * w->q.heads * w->q.length, o_size = w->q.dtype == TULLE_F16 ? 2 : 4;
+    w->o_file = outputs_add(&w->outputs, r->o, &m);
+    if (!w->o_file) return fail("run", STATUS_BAD_INPUT, "-o: %s", m.text);
+    if (r->lse && !(w->lse_file = outputs_add(&w->outputs, r->lse, &m))) return fail("run", STATUS_BAD_INPUT, "--lse: %s", m.text);
+    w->o = rows > SIZE_MAX / 4 / w->v.dim ? NULL : malloc(rows * w->v.dim * o_size);
+    w->lse = malloc(rows * sizeof *w->lse);
+    if (!w->o || !w->lse) return fail("run", STATUS_FAILED, "out of memory for the output");
+
+    if (open_device(r->device, &w->context, &error) || tulle_plan_create(w->context, &w->desc, &w->plan, &error))
+        return fail_tulle("run", &error);
+    const tulle_host_arrays arrays = {
+        .q = w->q.array.data, .k = w->k.array.data, .v = w->v.array.data, .o = w->o, .lse = r->lse ? w->lse : NULL};
+    progress_start("attention");
+    const tulle_result result = measure(w->context, w->plan, &w->desc, &arrays, (uint32_t)r->repeat, &figures, &error);
+    progress_stop();
+    if (result) return fail_tulle("run", &error);
+
+    // The report goes first: where it cannot be printed, that too is an error that leaves no file.
+    if (!write_outputs(r, w, &m)) return fail("run", STATUS_FAILED, "%s", m.text);
+    const int status = report(r, &figures);
+    if (status) return status;
+    if (!outputs_commit(&w->outputs, &m)) return fail("run", STATUS_FAILED, "%s", m.text);
+    return STATUS_OK;
+}
+
+int run_main(int argc, char **argv) {
+    struct request request;
+    struct work work = {0};
+    int status = read_options(argc, argv, &request);
+    if (status >= 0) return status;
+    status = run(&request, &work);
+    outputs_discard(&work.outputs);
+    tulle_plan_destroy(work.plan);
+    tulle_context_destroy(work.context);
+    tulle_patterns_free(work.patterns, work.pattern_count);
+    tensor_free(&work.q);
+    tensor_free(&work.k);
+    tensor_free(&work.v);
+    free(work.q_lengths);
+    free(work.kv_lengths);
+    free(work.kv_starts);
+    free(work.slopes);
+    free(work.sinks);
+    free(work.lse);
+    free(work.o);
+    return status;
+}
