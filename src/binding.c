@@ -39,17 +39,22 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     return TULLE_OK;
 }
 
+uint64_t texel_offset(const struct tulle_binding *b, int t) {
+    // both are powers of two, and a piece has 16 bytes or 8: so what is skipped is whole pieces
+    uint64_t align = b->plan->context->caps.texel_alignment > 16 ? b->plan->context->caps.texel_alignment : 16;
+    return (b->bound[t].base + b->bound[t].delta) / align * align;
+}
+
 static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
     static const VkFormat formats[] = { VK_FORMAT_R32G32B32A32_SFLOAT, VK_FORMAT_R16G16B16A16_SFLOAT, VK_FORMAT_R32G32_UINT };
     for (int t = TENSOR_Q; t <= TENSOR_V; t++) {
         const struct bound *bound = &b->bound[t];
-        uint64_t offset = bound->base + bound->delta, align = context->caps.texel_alignment;
-        if (offset % align)
-            return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "buffers: %s's offset is %llu; kernel %s needs a multiple of %llu bytes (or name another kernel)",
-                                tensor_names[t], (unsigned long long)offset, plan->variant->name, (unsigned long long)align);
-        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer, formats[plan->attention.dtype], offset, plan->attention.span[t] };
+        // from the aligned place before the tensor; record.c adds what lies between
+        uint64_t offset = texel_offset(b, t), skipped = bound->base + bound->delta - offset;
+        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer, formats[plan->attention.dtype], offset,
+                                        skipped + plan->attention.span[t] };
         VkResult result = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &b->texels[t]);
         if (result) return context_fail_vk(context, error, result, "vkCreateBufferView");
     }

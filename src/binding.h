@@ -28,4 +28,7 @@ struct tulle_binding {
     VkDescriptorSet *sets;               ///< attention's, one a segment, then combine's, one a segment
 };
 
+/// Where the texel view of Q, K or V begins, in bytes of its buffer: at or just before the tensor.
+uint64_t texel_offset(const struct tulle_binding *binding, int t);
+
 #endif

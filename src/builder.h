@@ -39,7 +39,7 @@ struct builder {
     struct span *spans;
     size_t span_count, span_capacity;
     uint32_t *tables;                ///< two words a tile, of the parts of a range
-    size_t table_count, table_capacity;
+    size_t table_count, table_capacity, table_waiting;
     int64_t item_limit;              ///< chunks
     uint64_t slots;                  ///< workspace rows of the range at hand
     bool memory_fault;

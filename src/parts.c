@@ -15,8 +15,8 @@ bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, til
     int64_t index = 0;
     for (int64_t a = 0; a < step && first + a < end; a++)
         for (int64_t row = first + a; row < end; row += step * tile_rows) {
-            int64_t left = ceil_div(end - row, step);
-            if (!each(user, row, (int32_t)(left < tile_rows ? left : tile_rows), index++)) return false;
+            int64_t left = end - row > step * (tile_rows - 1) ? tile_rows : ceil_div(end - row, step);
+            if (!each(user, row, (int32_t)left, index++)) return false;
         }
     return true;
 }
@@ -57,11 +57,12 @@ static bool make_list(const struct site *site, int64_t list_most, struct part *p
     return true;
 }
 
-struct sample { struct tiler *tiler; int64_t every, chunks, taken; bool failed; };
+struct sample { struct tiler *tiler; int64_t every, next, chunks, taken; bool failed; };
 
 static bool sample_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct sample *s = user;
-    if (index % s->every) return true;
+    if (index < s->next) return true;
+    s->next += s->every;
     if (!tile_runs(s->tiler, row, rows)) { s->failed = true; return false; }
     s->chunks += tile_chunks(s->tiler);
     s->taken++;

@@ -59,9 +59,9 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
     } else {
         const uint32_t words[] = { d->items, d->step, (uint32_t)d->q_offset, d->bh_list, d->bh_first, d->ws_row_base, d->ws_rows };
         memcpy(push, words, sizeof words);
-        // texel views begin at the tensor itself
         for (int t = TENSOR_Q; t < TENSOR_COUNT && layout != LAYOUT_ADDRESS; t++)
-            push[7 + t] = texel && t <= TENSOR_V ? 0 : base(b, t, window[t], piece_bytes(b, t));
+            push[7 + t] = texel && t <= TENSOR_V ? (uint32_t)((b->bound[t].base + b->bound[t].delta - texel_offset(b, t)) / piece_bytes(b, t))
+                                                 : base(b, t, window[t], piece_bytes(b, t));
         push[13] = plan->segments[d->segment].first_texel;
         if (layout == LAYOUT_ADDRESS) {
             const VkDeviceAddress addresses[] = { b->bound[TENSOR_Q].address, b->bound[TENSOR_K].address, b->bound[TENSOR_V].address, b->bound[TENSOR_O].address,

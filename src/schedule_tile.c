@@ -33,7 +33,6 @@ bool builder_reserve32(struct builder *b, void *array, uint32_t *capacity, size_
 // ---------------------------------------------------------------------------------------------------------------
 // Segments
 
-/// Room for `texels` more in the open segment's memory; the address of the first.
 uint32_t *builder_texels(struct builder *b, size_t texels) {
     struct schedule *out = b->out;
     if (!builder_reserve(b, &out->words, &out->word_capacity, out->word_count + texels * 4, sizeof *out->words)) return NULL;
@@ -85,7 +84,6 @@ bool builder_segment(struct builder *b) {
     return true;
 }
 
-/// Texels that a segment holds before any item of the group.
 uint64_t builder_preamble(const struct builder *b) {
     uint64_t per_head = (b->input->heads + 3) / 4;
     return PM_HEADER_TEXELS + (b->input->slopes ? per_head : 0) + (b->input->sinks ? per_head : 0) + (b->group->bh_count + 3) / 4;
@@ -117,7 +115,6 @@ static struct item_info joined(struct item_info a, const struct item_info *b) {
     return a;
 }
 
-/// Lowest and one past the highest byte of tensor t that the rows or keys of `reach` touch, for entries [first, end) of the bh list.
 void builder_bytes(const struct builder *b, int t, const struct item_info *reach, uint32_t first, uint32_t end, uint64_t *low, uint64_t *high) {
     const struct tensor_shape *shape = &b->input->tensors[t];
     bool keys = t == TENSOR_K || t == TENSOR_V;
@@ -135,8 +132,8 @@ void builder_bytes(const struct builder *b, int t, const struct item_info *reach
     }
 }
 
-bool builder_fits(const struct builder *b, const struct item_info *reach, uint32_t first, uint32_t end) {
-    for (int t = 0; t < TENSOR_COUNT; t++) {
+bool builder_fits(const struct builder *b, enum dispatch_kind kind, const struct item_info *reach, uint32_t first, uint32_t end) {
+    for (int t = kind == DISPATCH_COMBINE ? TENSOR_O : 0; t < TENSOR_COUNT; t++) {
         uint64_t low, high;
         if (!b->input->tensors[t].windowed) continue;
         builder_bytes(b, t, reach, first, end, &low, &high);
@@ -145,10 +142,18 @@ bool builder_fits(const struct builder *b, const struct item_info *reach, uint32
     return true;
 }
 
-/// Pairs that one chunk of an item visits.
+int64_t builder_rows_most(const struct builder *b, int64_t step) {
+    int64_t rows = INT64_MAX / 8;
+    for (int i = 0; i < TENSOR_COUNT; i++) {
+        const struct tensor_shape *shape = &b->input->tensors[i];
+        if (i == TENSOR_K || i == TENSOR_V || !shape->windowed || !shape->row) continue;
+        rows = least(rows, (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / ((uint64_t)step * shape->row)) + 1);
+    }
+    return rows;
+}
+
 uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->input->limits.tile_rows * (uint64_t)b->input->limits.chunk; }
 
-/// Writes the waiting items behind their runs and cuts them into spans.
 bool builder_flush(struct builder *b) {
     if (!b->item_count) return true;
     uint32_t at = b->segment_used;
@@ -163,7 +168,7 @@ bool builder_flush(struct builder *b) {
         for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
             struct item_info more = joined(reach, &b->infos[end]);
             if ((uint64_t)more.chunks > chunks_most) break;
-            if (windows && !builder_fits(b, &more, 0, 1)) break;
+            if (windows && !builder_fits(b, DISPATCH_ATTENTION, &more, 0, 1)) break;
             reach = more;
         }
         if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
@@ -176,33 +181,48 @@ bool builder_flush(struct builder *b) {
     return true;
 }
 
-/// Keys [c0, c0 + n) of a run as a run of its own. c0 is a multiple of 32 except where a window forces it.
+/// Words for bits of n keys; their index in t->bits, SIZE_MAX: out of memory.
+static size_t more_bits(struct tiler *t, int64_t n) {
+    size_t words = (size_t)((n + 31) / 32) * (size_t)t->tile_rows, at = t->bit_words;
+    if (at + words > t->bits_capacity) {
+        size_t more = t->bits_capacity * 2 + words;
+        uint32_t *grown = realloc(t->bits, more * sizeof *grown);
+        if (!grown) { t->out_of_memory = true; return SIZE_MAX; }
+        t->bits = grown;
+        t->bits_capacity = more;
+    }
+    t->bit_words += words;
+    return at;
+}
+
+/// Keys [c0, c0 + n) of a run as a run of its own; of a full run n is whole chunks, or less than one. False: out of memory.
 static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_t n, struct run *out) {
     *out = *from;
     out->first += from->source == RUN_LIST ? c0 : c0 * t->part->step;
     out->count = n;
+    size_t rows = (size_t)t->tile_rows;
     if (from->kind == TULLE_RUN_BAND) {
         out->lo -= c0;
         out->hi -= c0;
-    } else if (from->kind == TULLE_RUN_FULL && n % t->chunk) {
-        if (from->source == RUN_LIST || n > 32736) return false;   // callers cut lists and long runs at whole chunks
-        out->kind = TULLE_RUN_BAND;
-        out->row_first = 0;
-        out->row_last = t->rows - 1;
-        out->lo = -INT32_MAX / 2;
-        out->hi = INT32_MAX / 2;
-    } else if (from->kind == TULLE_RUN_BITS && c0) {
-        size_t rows = (size_t)t->tile_rows, words = (size_t)((n + 31) / 32), all = (size_t)((from->count + 31) / 32);
-        if (c0 % 32 == 0) { out->bits += (size_t)(c0 / 32) * rows; return true; }
-        if (t->bit_words + words * rows > t->bits_capacity) {
-            size_t more = t->bits_capacity * 2 + words * rows;
-            uint32_t *grown = realloc(t->bits, more * sizeof *grown);
-            if (!grown) { t->out_of_memory = true; return false; }
-            t->bits = grown;
-            t->bits_capacity = more;
+    } else if (from->kind == TULLE_RUN_FULL && n % t->chunk) {   // a window ends within the chunk
+        if (from->source == RUN_RANGE) {
+            out->kind = TULLE_RUN_BAND;
+            out->row_first = 0;
+            out->row_last = t->rows - 1;
+            out->lo = -INT32_MAX / 2;
+            out->hi = INT32_MAX / 2;
+        } else {
+            out->kind = TULLE_RUN_BITS;
+            out->bits = more_bits(t, n);
+            if (out->bits == SIZE_MAX) return false;
+            for (size_t r = 0; r < rows; r++) t->bits[out->bits + r] = (UINT32_C(1) << n) - 1;   // n < chunk ≤ 32
         }
-        out->bits = t->bit_words;
-        t->bit_words += words * rows;
+    } else if (from->kind == TULLE_RUN_BITS && c0 % 32 == 0) {
+        out->bits += (size_t)(c0 / 32) * rows;
+    } else if (from->kind == TULLE_RUN_BITS) {
+        size_t words = (size_t)((n + 31) / 32), all = (size_t)((from->count + 31) / 32);
+        out->bits = more_bits(t, n);
+        if (out->bits == SIZE_MAX) return false;
         for (size_t w = 0; w < words; w++)
             for (size_t r = 0; r < rows; r++) {
                 size_t k = (size_t)c0 / 32 + w;
@@ -252,6 +272,12 @@ static bool item_add(struct builder *b, const struct tiler *t, const struct run 
     if (b->segment_used + b->item_count + 1 + needed > b->input->limits.segment_texels) {
         if (!builder_flush(b)) return false;
         if (!builder_segment(b) || !builder_place_group(b)) return false;
+        needed = runs_texels(b, t, runs, count);   // the list must be placed again
+        if (b->segment_used + 1 + needed > b->input->limits.segment_texels) {
+            tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "a work item needs %llu texels of plan memory, and a texel buffer of this device holds %u",
+                       (unsigned long long)needed, b->input->limits.segment_texels);
+            return false;
+        }
     }
     uint32_t at = 0;
     for (size_t i = 0; i < count; i++)
@@ -308,63 +334,100 @@ static int64_t key_span_most(const struct builder *b) {
     int64_t span = INT64_MAX / 8;
     for (int i = TENSOR_K; i <= TENSOR_V; i++) {
         const struct tensor_shape *shape = &b->input->tensors[i];
-        if (shape->windowed && shape->row) {
-            int64_t keys = (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / shape->row);
-            if (keys < span) span = keys;
-        }
+        if (shape->windowed && shape->row) span = least(span, (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / shape->row));
     }
     return span;
 }
 
-/// One item's share of a tile's runs, cut from (run, c) on: at most `chunks` chunks, `span` positions and `texels` of memory.
+/// How many keys of the run, from c on, stand at positions up to `end`.
+static int64_t keys_up_to(const struct tiler *t, const struct run *run, int64_t c, int64_t end) {
+    if (run_key(t, run, c) > end) return 0;
+    if (run->source == RUN_RANGE) return least((end - run_key(t, run, c)) / t->part->step + 1, run->count - c);
+    int64_t low = c, high = run->count;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (run_key(t, run, middle) <= end) low = middle + 1; else high = middle;
+    }
+    return low - c;
+}
 
+/// One item's share of a tile's runs, cut from (run, c) on: at most `chunks` chunks, `span` positions and `texels` of memory.
 static bool cut_next(struct builder *b, struct tiler *t, size_t *run, int64_t *c, int64_t chunks, int64_t span, uint64_t texels, struct cut *cut) {
     cut->count = 0;
     cut->info = (struct item_info){ 0, INT64_MAX, -1, t->row, t->row + (t->rows - 1) * t->part->step };
-    while (*run < t->run_count && chunks > 0 && cut->count < 60000) {
+    while (*run < t->run_count && chunks > 0 && texels > 0 && cut->count < 60000) {
         const struct run *from = &t->runs[*run];
         int64_t left = from->count - *c, n = left;
-        int64_t unit = t->chunk < 32 ? 32 : t->chunk;
+        int64_t unit = t->chunk < 32 ? 32 : t->chunk;   // a cut at whole words of bits
         if ((n + t->chunk - 1) / t->chunk > chunks) {
             n = chunks * t->chunk / unit * unit;
             if (n == 0) n = unit;
         }
-        if (n > left) n = left;
         if (from->kind == TULLE_RUN_BITS) {   // their words count
-            int64_t room = ((int64_t)texels - 2) * 4 / t->tile_rows * 32;
+            int64_t room = texels > 2 ? (int64_t)(texels - 2) * 4 / t->tile_rows * 32 : 0;
             if (room < 32) { if (cut->count) break; room = 32; }
-            if (n > room) n = room;
+            n = least(n, room);
         }
-        int64_t first = run_key(t, from, *c), low = first < cut->info.key_first ? first : cut->info.key_first;
-        while (n > 0) {
-            int64_t last = run_key(t, from, *c + n - 1), high = last > cut->info.key_last ? last : cut->info.key_last;
-            if (high - low <= span) break;
-            // whole chunks as long as possible, then halves; a list's cut stays at whole chunks
-            if (n > t->chunk) n = (n / 2 + t->chunk - 1) / t->chunk * t->chunk < n ? (n / 2 + t->chunk - 1) / t->chunk * t->chunk : n - t->chunk;
-            else n = from->source == RUN_LIST ? 0 : n / 2;
-        }
-        if (n == 0) {
-            if (cut->count) break;
-            tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "keys of one chunk lie further apart than a binding of %llu bytes reaches",
-                       (unsigned long long)b->input->limits.window_bytes);
-            return false;
-        }
+        n = least(n, left);
+        int64_t first = run_key(t, from, *c), low = least(first, cut->info.key_first);
+        if (cut->info.key_last - low > span) break;
+        n = least(n, keys_up_to(t, from, *c, low + span));
+        if (n == 0) break;   // never at an item's first run
+        if (from->kind == TULLE_RUN_FULL && n > t->chunk) n -= n % t->chunk;
         if (cut->count == cut->capacity && !builder_reserve(b, &cut->runs, &cut->capacity, cut->count + 1, sizeof *cut->runs)) return false;
         if (!run_take(t, from, *c, n, &cut->runs[cut->count])) { b->memory_fault = true; return false; }
         cut->count++;
-        int64_t last = run_key(t, from, *c + n - 1);
+        int64_t last = run_key(t, from, *c + n - 1), taken = (n + t->chunk - 1) / t->chunk;
         cut->info.key_first = low;
         if (last > cut->info.key_last) cut->info.key_last = last;
-        int64_t taken = (n + t->chunk - 1) / t->chunk;
         cut->info.chunks += taken;
         chunks -= taken;
         uint64_t used = from->kind == TULLE_RUN_BITS ? (uint64_t)((n + 31) / 32 * t->tile_rows / 4 + 2) : 1;
         texels = texels > used ? texels - used : 0;
         *c += n;
         if (*c == from->count) { *c = 0; ++*run; }
-        if (!texels) break;
     }
     return true;
+}
+
+/// Two words of a tile table. As long as no tile was split there is no table: its tiles are only counted.
+static bool table_add(struct builder *b, bool direct, uint32_t slot, uint32_t splits) {
+    if (direct && !splits && !b->table_count) { b->table_waiting++; return true; }
+    size_t needed = 2 * (b->table_waiting + 1);
+    if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + needed, sizeof *b->tables)) return false;
+    memset(b->tables + b->table_count, 0, b->table_waiting * 2 * sizeof *b->tables);
+    b->table_count += needed;
+    b->table_waiting = 0;
+    b->tables[b->table_count - 2] = slot, b->tables[b->table_count - 1] = splits;
+    return true;
+}
+
+/// The tile before moved by its own height: the same runs, as long as the keys do not end here.
+static bool may_repeat(const struct emit *e, int64_t row, int32_t rows) {
+    const struct builder *b = e->b;
+    const struct tiler *t = e->t;
+    int64_t by = row - e->previous_row;
+    return e->repeatable && rows == e->previous_rows && by == rows * t->part->step && e->previous_info.key_last + by < t->site->at.kv_len &&
+           e->previous_segment == b->out->segment_count &&
+           b->segment_used + b->item_count + 1 + e->previous_count <= b->input->limits.segment_texels;
+}
+
+static bool repeat(struct emit *e, int64_t row) {
+    struct builder *b = e->b;
+    uint32_t by = (uint32_t)(row - e->previous_row), needed = (uint32_t)e->previous_count, at = b->segment_used;
+    uint32_t *to = builder_texels(b, needed);
+    if (!to) return false;
+    const uint32_t *from = to - (at - e->previous_runs) * 4;
+    for (uint32_t i = 0; i < needed; i++) {
+        to[4 * i] = from[4 * i] + by;
+        to[4 * i + 1] = from[4 * i + 1], to[4 * i + 2] = from[4 * i + 2], to[4 * i + 3] = from[4 * i + 3];
+    }
+    struct item_info *info = &e->previous_info;
+    info->key_first += by, info->key_last += by, info->row_first += by, info->row_last += by;
+    e->previous_row = row;
+    e->previous_runs = at;
+    return table_add(b, true, 0, 0) &&
+           add_info(b, info, (uint32_t)row, at, needed | (uint32_t)e->previous_rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
 }
 
 bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
@@ -372,60 +435,39 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct builder *b = e->b;
     struct tiler *t = e->t;
     bool direct = b->input->limits.direct && e->alone;
-    const struct site *site = t->site;
-    if (e->repeatable && rows == e->previous_rows && row == e->previous_row + rows * t->part->step && direct) {
-        // The tile before moved by its own height: the same runs as long as the keys do not end here.
-        int64_t by = row - e->previous_row;
-        uint32_t needed = (uint32_t)e->previous_count;
-        if (e->previous_info.key_last + by < site->at.kv_len && e->previous_segment == b->out->segment_count &&
-            b->segment_used + b->item_count + 1 + needed <= b->input->limits.segment_texels) {
-            uint32_t at = b->segment_used;
-            uint32_t *to = builder_texels(b, needed);
-            if (!to) return false;
-            const uint32_t *from = to - (at - e->previous_runs) * 4;
-            for (uint32_t i = 0; i < needed; i++) {
-                to[4 * i] = from[4 * i] + (uint32_t)by;
-                to[4 * i + 1] = from[4 * i + 1], to[4 * i + 2] = from[4 * i + 2], to[4 * i + 3] = from[4 * i + 3];
-            }
-            struct item_info *info = &e->previous_info;
-            info->key_first += by, info->key_last += by, info->row_first += by, info->row_last += by;
-            e->previous_row = row;
-            e->previous_runs = at;
-            if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + 2, sizeof *b->tables)) return false;
-            b->tables[b->table_count++] = 0, b->tables[b->table_count++] = 0;
-            return add_info(b, info, (uint32_t)row, at, needed | (uint32_t)rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
-        }
-    }
     (void)index;
+    if (may_repeat(e, row, rows)) return repeat(e, row);
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
-    int64_t chunks = tile_chunks(t);
-    int64_t pieces = (chunks + b->item_limit - 1) / b->item_limit;
-    if (pieces < 1) pieces = 1;
-    int64_t each = (chunks + pieces - 1) / pieces;
-    uint32_t slot = (uint32_t)b->slots, made = 0;
+    int64_t chunks = tile_chunks(t), pieces = (chunks + b->item_limit - 1) / b->item_limit;
+    int64_t each = pieces > 1 ? (chunks + pieces - 1) / pieces : chunks ? chunks : 1, span = key_span_most(b);
+    uint64_t texels = item_texels_most(b), slot = b->slots + e->slots;
+    uint32_t made = 0;
     size_t run = 0;
     int64_t c = 0;
-    if (chunks || direct) {
-        // does it all fit one item?
+    while (run < t->run_count || (direct && t->run_count == 0)) {
         struct cut *cut = e->cut;
-        do {
-            if (!cut_next(b, t, &run, &c, each ? each : 1, e->span, e->texels, cut)) return false;
-            bool whole = made == 0 && run >= t->run_count;
-            uint32_t flags = direct && whole ? PM_ITEM_DIRECT : 0;
-            if (!item_add(b, t, cut->runs, cut->count, cut->info, flags, flags ? 0 : slot + made * (uint32_t)e->tile_rows)) return false;
-            if (flags && t->shiftable && cut->count) {
-                e->repeatable = true;
-                e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
-                e->previous_runs = b->items[(b->item_count - 1) * 4 + 1];
-                e->previous_segment = b->out->segment_count;
-            }
-            if (!flags) made++;
-        } while (run < t->run_count);
+        if (!cut_next(b, t, &run, &c, each, span, texels, cut)) return false;
+        bool whole = direct && made == 0 && run >= t->run_count;   // it all fits one item
+        if (!whole) made++;
+        if (!e->dry && !item_add(b, t, cut->runs, cut->count, cut->info, whole ? PM_ITEM_DIRECT : 0,
+                                 whole ? 0 : (uint32_t)slot + (made - 1) * (uint32_t)e->tile_rows)) return false;
+        if (!whole) continue;
+        if (t->shiftable && cut->count && !e->dry) {
+            e->repeatable = true;
+            e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
+            e->previous_runs = b->items[(b->item_count - 1) * 4 + 1];
+            e->previous_segment = b->out->segment_count;
+        }
+        break;
     }
-    b->slots += (uint64_t)made * (uint64_t)e->tile_rows;
-    if (made > b->splits_most[0]) b->splits_most[0] = made;
-    if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + 2, sizeof *b->tables)) return false;
-    b->tables[b->table_count++] = slot, b->tables[b->table_count++] = made;
-    return true;
+    e->slots += (uint64_t)made * (uint64_t)e->tile_rows;
+    return e->dry || table_add(b, direct, (uint32_t)slot, made);
+}
+
+bool builder_dead(struct builder *b, struct tiler *t, int64_t row, int32_t rows) {
+    struct item_info info = { 0, INT64_MAX, -1, row, row + rows - 1 };
+    t->row = row;
+    t->rows = rows;
+    return item_add(b, t, NULL, 0, info, PM_ITEM_DIRECT | PM_ITEM_DEAD, 0);
 }

@@ -32,10 +32,10 @@ uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
 uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces) {
     if (v->family != FAMILY_TILE) return 0;
     // tile.comp, "Bytes of shared memory"
-    uint32_t rows = 128 / v->c * v->a, keys = v->keys, dim = head_pieces < 8 ? head_pieces : 8;
-    uint32_t qk = dim * (rows + 1) + dim * (keys + 1), fit = v_pieces > 32 ? 8 : v_pieces > 16 ? 16 : v_pieces > 8 ? 32 : 64;
-    uint32_t stage = (fit < keys ? fit : keys) * v_pieces;
-    return 16 * (qk > stage ? qk : stage) + 8 * keys * ((rows + v->a) / 2);
+    uint32_t rows = 128 / v->c * v->a, keys = v->keys, most = keys > 32 ? 4 : 8, dim = head_pieces < most ? head_pieces : most;
+    uint32_t fit = (v_pieces > 32 ? 8 : v_pieces > 16 ? 16 : v_pieces > 8 ? 32 : 64) / (v->a == 2 ? 2 : 1);
+    uint32_t qk = dim * (rows + keys + 2), value = (fit < keys ? fit : keys) * v_pieces;
+    return 16 * (qk > value ? qk : value) + 8 * keys * ((rows + v->a) / 2) + 4 * rows + 96;
 }
 
 bool variant_direct(const struct variant *v, const struct caps *caps) { return v->family != FAMILY_TILE || caps->max_storage_buffers >= 6; }
@@ -79,10 +79,14 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);
     if (v->family == FAMILY_TILE) {
         uint32_t rows = 128 / v->c * v->a;
-        // Mali and Raspberry Pi have 64 registers a thread: two rows a lane from 96 on, and 8 rows at 256.
-        bool small = caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->driver_id == VK_DRIVER_ID_MESA_V3DV ||
-                     caps->vendor_id == 0x13b5 || caps->vendor_id == 0x14e4;
-        uint32_t best = !small || pieces <= 16 ? 32 : pieces <= 32 ? 16 : 8;
+        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on,
+        // and the Raspberry Pi even with two.
+        bool mali = caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->vendor_id == 0x13b5;
+        bool powervr = caps->driver_id == VK_DRIVER_ID_IMAGINATION_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA || caps->vendor_id == 0x1010;
+        bool pi = caps->driver_id == VK_DRIVER_ID_MESA_V3DV || caps->vendor_id == 0x14e4;
+        uint32_t best = 32;
+        if (mali || (powervr && pieces > 16)) best = pieces <= 32 ? 16 : 8;
+        if (pi) best = 8;
         return 100 + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
     }
     if (v->family == FAMILY_ROWS_ADDRESS) return (caps->slow_addresses ? 20 : 0) + (v->keys == (pieces <= 16 ? 8u : 4u) ? 0 : 1);

@@ -57,6 +57,7 @@ static struct {
     atomic_int layer_messages;
     char layer_text[1500]; // the first of them
     bool validation;
+    jmp_buf *attempt; // in harness_try: where a failure leads
     bool device_known;
     tulle_device_info device;
     bool opened[MODE_COUNT];
@@ -79,7 +80,25 @@ void harness_fail(const char *format, ...)
     } else {
         fprintf(stderr, "# reproduce: TULLE_TEST_SEED=%llu %s\n", (unsigned long long)run.seed, run.program);
     }
+    if (run.attempt != NULL) {
+        fprintf(stderr, "# failed: %s\n", text);
+        longjmp(*run.attempt, 1);
+    }
     fail_msg("%s", text);
+}
+
+bool harness_try(void (*body)(const void *user), const void *user)
+{
+    jmp_buf attempt;
+    run.attempt = &attempt;
+    if (setjmp(attempt) == 0) {
+        body(user);
+        run.attempt = NULL;
+        return true;
+    }
+    run.attempt = NULL;
+    atomic_store(&run.layer_messages, 0);
+    return false;
 }
 
 void harness_ok(tulle_result result, const tulle_error *error, const char *what)

@@ -43,6 +43,8 @@ uint64_t harness_seed(void);
 void harness_case(const char *spec);
 // Fails the test, after saying how to reproduce it.
 void harness_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Runs body(user): false where it failed, which is reported and does not end the test. (What it held is lost.)
+bool harness_try(void (*body)(const void *user), const void *user);
 // Fails where result is not TULLE_OK.
 void harness_ok(tulle_result result, const tulle_error *error, const char *what);
 // Fails where the validation layer has reported anything since the last call.

@@ -334,9 +334,12 @@ static void spoil_key(struct problem *problem, struct rng *rng)
 {
     const int64_t b = rng_between(rng, 0, problem->batch - 1), g = rng_between(rng, 0, problem->kv_heads - 1);
     const int64_t j = rng_between(rng, 0, problem->kv_len - 1);
-    const bool broadcast = problem->q_broadcast || problem->k_broadcast || problem->v_broadcast;
-    if (broadcast) {
-        return; // which rows it reaches would have to be worked out through the strides
+    const struct tensor *shared[] = {&problem->k, &problem->v};
+    for (int n = 0; n < 2; n++) {
+        const tulle_strides *strides = &shared[n]->strides;
+        if (strides->batch == 0 || strides->head == 0 || strides->row == 0) {
+            return; // which rows it reaches would have to be worked out through the strides
+        }
     }
     const int64_t rows = problem->batch * problem->heads * problem->q_len;
     uint8_t *reached = calloc((size_t)rows, 1);

@@ -18,8 +18,81 @@
 #include <time.h>
 
 #include "reference.h"
-#include "schedule.h"
-#include "../shaders/common/plan_memory.h"
+
+// The planner's files are compiled into this test under other names, so that it can make each of their allocations fail.
+static void *sweep_malloc(size_t bytes);
+static void *sweep_calloc(size_t count, size_t bytes);
+static void *sweep_realloc(void *old, size_t bytes);
+static void sweep_free(void *memory);
+
+#define schedule_build test_schedule_build
+#define schedule_free test_schedule_free
+#define parts_create test_parts_create
+#define parts_free test_parts_free
+#define tiles_each test_tiles_each
+#define tiles_count test_tiles_count
+#define tile_runs test_tile_runs
+#define tile_chunks test_tile_chunks
+#define tile_pairs test_tile_pairs
+#define tiler_free test_tiler_free
+#define builder_reserve test_builder_reserve
+#define builder_reserve32 test_builder_reserve32
+#define builder_texels test_builder_texels
+#define builder_words test_builder_words
+#define builder_segment test_builder_segment
+#define builder_preamble test_builder_preamble
+#define builder_place_group test_builder_place_group
+#define builder_bytes test_builder_bytes
+#define builder_windowed test_builder_windowed
+#define builder_fits test_builder_fits
+#define builder_rows_most test_builder_rows_most
+#define builder_chunk_pairs test_builder_chunk_pairs
+#define builder_tile test_builder_tile
+#define builder_dead test_builder_dead
+#define builder_flush test_builder_flush
+#define malloc sweep_malloc
+#define calloc sweep_calloc
+#define realloc sweep_realloc
+#define free sweep_free
+#define least tile_least
+#define most tile_most
+#include "../src/tile.c"
+#undef least
+#undef most
+#include "../src/parts.c"
+#define least items_least
+#include "../src/schedule_tile.c"
+#undef least
+#define least schedule_least
+#include "../src/schedule.c"
+#undef least
+#undef malloc
+#undef calloc
+#undef realloc
+#undef free
+
+static int64_t allocations, allocations_live, allocation_fails = -1;   // the number of the one that fails; −1: none
+
+static bool allocation_fails_now(void) { return allocations++ == allocation_fails; }
+
+static void *counted(void *memory) {
+    if (memory) allocations_live++;
+    return memory;
+}
+
+static void *sweep_malloc(size_t bytes) { return allocation_fails_now() ? NULL : counted(malloc(bytes)); }
+static void *sweep_calloc(size_t count, size_t bytes) { return allocation_fails_now() ? NULL : counted(calloc(count, bytes)); }
+
+static void *sweep_realloc(void *old, size_t bytes) {
+    if (allocation_fails_now()) return NULL;
+    void *memory = realloc(old, bytes);
+    return old ? memory : counted(memory);
+}
+
+static void sweep_free(void *memory) {
+    if (memory) allocations_live--;
+    free(memory);
+}
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -253,7 +326,7 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
 }
 
 static void trial_make(struct trial *t, struct rng *rng) {
-    static const int64_t sizes[] = { 1, 8, 32, 300, 300 };
+    static const int64_t sizes[] = { 1, 20, 100, 300, 300 };
     memset(t, 0, sizeof *t);
     trial_text[0] = 0;
     t->batch = between(rng, 1, BATCH);
@@ -261,7 +334,7 @@ static void trial_make(struct trial *t, struct rng *rng) {
     t->heads = t->kv_heads * between(rng, 1, 3);
     t->q_len = between(rng, 1, sizes[between(rng, 0, 4)]);
     t->kv_len = between(rng, chance(rng, 3) ? 0 : 1, sizes[between(rng, 0, 4)]);
-    if (chance(rng, 3)) {   // a few larger ones, of fewer heads
+    if (chance(rng, 6)) {   // a few larger ones, of fewer heads
         t->batch = 1;
         t->heads = t->kv_heads = 1;
         t->q_len = between(rng, 1, 900);
@@ -287,9 +360,14 @@ static void trial_make(struct trial *t, struct rng *rng) {
         say(" [q %lld kv %lld start %lld offset %lld]", (long long)t->q_length[b], (long long)t->kv_length[b], (long long)t->kv_start[b], (long long)t->q_offset[b]);
     for (size_t n = 0; n < t->pattern_count; n++) {
         t->term_count[n] = (size_t)between(rng, 1, TERMS);
+        bool moving = chance(rng, 20);   // nothing but windows: tiles that repeat
+        if (moving) t->term_count[n] = (size_t)between(rng, 1, 2);
         say("\n  pattern %zu:", n);
         for (size_t i = 0; i < t->term_count[n]; i++) {
             t->terms[n][i] = random_term(t, rng, furthest);
+            if (moving)
+                t->terms[n][i] = (struct ref_term){ .kind = chance(rng, 60) ? REF_WINDOW : REF_DILATED, .left = skewed(rng, 0, 70), .right = skewed(rng, 0, 70),
+                                                    .step = between(rng, 1, 3) };
             say_term(&t->terms[n][i]);
         }
         t->patterns[n] = make_pattern(t->terms[n], t->term_count[n], NULL);
@@ -303,7 +381,7 @@ static void trial_make(struct trial *t, struct rng *rng) {
     l->tile_rows = rows[between(rng, 0, 3)];
     l->chunk = chunks[between(rng, 0, 3)];
     l->direct = chance(rng, 65);
-    l->segment_texels = chance(rng, 40) ? 4096 : chance(rng, 30) ? (uint32_t)between(rng, 4096, 20000) : chance(rng, 50) ? 65536 : 1 << 26;
+    l->segment_texels = chance(rng, 25) ? 4096 : chance(rng, 50) ? (uint32_t)between(rng, 300, 900) : chance(rng, 50) ? 65536 : 1 << 26;
     l->segment_alignment = chance(rng, 50) ? 1 : 1u << between(rng, 0, 4);
     l->max_workgroups_x = chance(rng, 20) ? (uint32_t)between(rng, 1, 5) : 65535;
     l->max_workgroups_y = chance(rng, 20) ? (uint32_t)between(rng, 1, 3) : 65535;
@@ -314,7 +392,7 @@ static void trial_make(struct trial *t, struct rng *rng) {
     l->workspace_rows = chance(rng, 40) ? (uint64_t)between(rng, 0, 4 * l->tile_rows) : chance(rng, 50) ? (uint64_t)between(rng, 0, 4000) : 1u << 30;
     bool windows = chance(rng, 30);
     uint64_t bytes = 16 * (uint64_t)between(rng, 1, 5);
-    if (windows) l->window_bytes = chance(rng, 40) ? (uint64_t)between(rng, 600, 3000) : (uint64_t)between(rng, 600, 60000);
+    if (windows) l->window_bytes = chance(rng, 30) ? (uint64_t)between(rng, 80, 700) : chance(rng, 50) ? (uint64_t)between(rng, 600, 3000) : (uint64_t)between(rng, 600, 60000);
     for (int i = 0; i < TENSOR_COUNT; i++) {
         bool keys = i == TENSOR_K || i == TENSOR_V;
         t->input.tensors[i] = random_shape(rng, keys ? t->kv_heads : t->heads, keys ? t->kv_len : t->q_len, i == TENSOR_LSE ? 4 : bytes, windows && chance(rng, 50));
@@ -602,7 +680,7 @@ static void check_pairs(const struct trial *t) {
     }
 }
 
-static struct { uint64_t built, refused_workspace, refused_windows, runs, full, band, bits, lists, partials, dispatches, segments, waves; } tally;
+static struct { uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, dispatches, segments, waves; } tally;
 
 static void trial_run(uint64_t seed) {
     struct rng rng = { seed };
@@ -620,11 +698,6 @@ static void trial_run(uint64_t seed) {
         say(" → workspace %llu", (unsigned long long)s.workspace_rows_least);
         schedule_free(&s);
         result = schedule_build(&t.input, &s, &error);
-    }
-    if (result == TULLE_ERROR_UNSUPPORTED && t.input.limits.window_bytes) {
-        tally.refused_windows++;   // a chunk of a list
-        CHECK(strstr(error.message, "binding"), "%s", error.message);
-        goto done;
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
     struct machine m = machine_run(&t, &s);
@@ -671,7 +744,6 @@ static void trial_run(uint64_t seed) {
     CHECK(same_schedule(&s, &again), "the order of terms changes the schedule");
     schedule_free(&again);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
-done:
     schedule_free(&s);
     trial_free(&t);
 }
@@ -692,12 +764,108 @@ static void test_random(void **state) {
         return;
     }
     for (trial_index = 0; trial_index < trials; trial_index++) trial_run(mix(run_seed, (uint64_t)trial_index));
-    print_message("%llu schedules, %llu more with a larger workspace at first refused, %llu refused for windows; runs: %llu full, %llu band, %llu bits, "
+    print_message("%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
                   "%llu lists; %llu partial rows, %llu dispatches, %llu segments, %llu epochs\n",
-                  (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace, (unsigned long long)tally.refused_windows,
+                  (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
                   (unsigned long long)tally.full, (unsigned long long)tally.band, (unsigned long long)tally.bits, (unsigned long long)tally.lists,
                   (unsigned long long)tally.partials, (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
                   (unsigned long long)tally.waves);
+}
+
+/// Long runs, cut where a window ends and where 15 bits of keys do.
+static void test_long(void **state) {
+    (void)state;
+    static const struct ref_term terms[] = { { .kind = REF_DENSE }, { .kind = REF_WINDOW, .left = 99990, .right = 3 }, { .kind = REF_FIXED, .step = 3, .count = 1 },
+                                             { .kind = REF_STRIDED, .step = 2 } };
+    for (size_t n = 0; n < COUNT(terms); n++)
+        for (int windows = 0; windows < 2; windows++) {
+            struct trial t = { .batch = 1, .heads = 1, .kv_heads = 1, .q_len = 3, .kv_len = 100003, .q_length = { 3 }, .kv_length = { 100003 },
+                               .q_offset = { 100000 }, .terms = { { terms[n] } }, .term_count = { 1 }, .pattern_count = 1 };
+            trial_text[0] = 0;
+            say("term %zu, windows %d", n, windows);
+            t.patterns[0] = make_pattern(t.terms[0], 1, NULL);
+            make_groups(&t);
+            make_want(&t);
+            t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 32, .direct = true, .segment_texels = 65536, .segment_alignment = 1,
+                                                       .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 60000, .item_chunks_least = 60000,
+                                                       .items_wanted = 1, .dispatch_pairs = UINT64_C(1) << 40, .workspace_rows = 1 << 20,
+                                                       .window_bytes = 40001 * 16 };
+            t.input.header = t.header;
+            t.input.heads = t.input.kv_heads = 1;
+            for (int i = 0; i < TENSOR_COUNT; i++) t.input.tensors[i] = (struct tensor_shape){ .row = 16, .row_bytes = 16, .windowed = windows && i == TENSOR_K };
+            struct schedule s = { 0 };
+            tulle_error error = { 0 };
+            tulle_result result = schedule_build(&t.input, &s, &error);
+            CHECK(result == TULLE_OK, "%s", error.message);
+            machine_run(&t, &s);
+            CHECK((s.items > 1) == windows, "%llu items", (unsigned long long)s.items);
+            schedule_free(&s);
+            trial_free(&t);
+        }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What is refused
+
+static void test_refused(void **state) {
+    (void)state;
+    static const uint32_t header[PM_HEADER_TEXELS * 4];
+    uint32_t bh[1000];
+    for (uint32_t i = 0; i < COUNT(bh); i++) bh[i] = i;
+    trial_text[0] = 0;
+    tulle_pattern *pattern = make_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
+    struct group group = { .site = { .pattern = pattern, .at = { 0, 8, 8, 64, true }, .q_len = 64, .q_length = 64 }, .bh = bh, .bh_count = COUNT(bh) };
+    struct schedule_limits limits = { .tile_rows = 32, .chunk = 32, .direct = true, .segment_texels = 4096, .segment_alignment = 1, .max_workgroups_x = 65535,
+                                      .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16, .items_wanted = 1,
+                                      .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20, .window_bytes = 63 };
+    struct schedule_input input = { .limits = limits, .header = header, .heads = 8, .kv_heads = 8, .groups = &group, .group_count = 1 };
+    struct schedule s = { 0 };
+    tulle_error error = { 0 };
+    input.tensors[TENSOR_V] = (struct tensor_shape){ .row = 64, .row_bytes = 64, .windowed = true };
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_string_equal(error.message, "a row does not fit a binding of 63 bytes");
+    schedule_free(&s);
+    input.limits.window_bytes = 64;   // one key at a time
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    schedule_free(&s);
+    input.limits.segment_texels = 300;
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "batch times heads (1000 entries"));
+    schedule_free(&s);
+    assert_int_equal(schedule_build(&input, &s, NULL), TULLE_ERROR_UNSUPPORTED);
+    schedule_free(&s);
+    tulle_pattern_destroy(pattern);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Memory runs out
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    int64_t failed_allocations = 0;
+    for (trial_index = 0; trial_index < 40; trial_index++) {
+        struct rng rng = { mix(run_seed, UINT64_C(1000000) + (uint64_t)trial_index) };
+        struct trial t;
+        trial_make(&t, &rng);
+        for (int64_t n = 0;; n++) {
+            struct schedule s = { 0 };
+            tulle_error error = { 0 };
+            int64_t live = allocations_live;
+            allocations = 0;
+            allocation_fails = n;
+            tulle_result result = schedule_build(&t.input, &s, n % 2 ? &error : NULL);
+            allocation_fails = -1;
+            bool reached = allocations > n;
+            schedule_free(&s);
+            CHECK(allocations_live == live, "allocation %lld fails: %lld leaks", (long long)n, (long long)(allocations_live - live));
+            if (!reached) break;
+            failed_allocations++;
+            CHECK(result == TULLE_ERROR_OUT_OF_HOST_MEMORY, "allocation %lld fails: %s", (long long)n, tulle_result_name(result));
+            CHECK(n % 2 == 0 || error.result == result, "the error says %s", tulle_result_name(error.result));
+        }
+        trial_free(&t);
+    }
+    print_message("%lld allocations failed in turn\n", (long long)failed_allocations);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -804,6 +972,9 @@ int main(void) {
     fflush(stdout);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),
         cmocka_unit_test(test_speed),
     };

@@ -152,34 +152,45 @@ static void verify_peak(double peak) {
     fputc('\n', stderr);
 }
 
-// Runs all workloads on one device and prints their table.
-static int run_workloads(const struct request *r, struct bench *bench, const char *device, double peak, const struct workload *list,
-                         size_t count, struct results *results) {
-    struct table table;
+// Runs all workloads on one device; nothing is printed before all have run.
+static int run_workloads(const struct request *r, struct bench *bench, const struct workload *list, size_t count,
+                         struct outcome *outcomes) {
     tulle_error error;
-    char command[600];
-    int status = STATUS_OK;
-    outcome_table_start(&table);
+    tulle_result result = TULLE_OK;
     progress_start("bench");
-    for (size_t i = 0; i < count && !status; i++) {
-        struct outcome outcome;
+    for (size_t i = 0; i < count && !result; i++) {
         struct workload w = list[i];
         w.kernel = r->kernel;
         progress_step(w.spec, (double)i / (double)count, (double)(i + 1) / (double)count, 2 * bench->seconds);
-        if (workload_run(bench, &w, &outcome, &error)) {
-            progress_stop();
-            status = fail_tulle("bench", &error);
-            break;
-        }
-        outcome.peak_gflops = peak;
-        workload_command(&w, device, command, sizeof command);
-        outcome_table_add(&table, &outcome, command);
-        cJSON_AddItemToArray(results->list, outcome_json(&outcome, command));
+        result = workload_run(bench, &w, &outcomes[i], &error);
     }
     progress_stop();
-    if (!r->json && table.rows > 1) outcome_table_print(&table, r->command);
+    return result ? fail_tulle("bench", &error) : STATUS_OK;
+}
+
+static void report_workloads(const struct request *r, const char *device, const struct outcome *outcomes, size_t count,
+                             struct results *results) {
+    struct table table;
+    char command[600];
+    outcome_table_start(&table);
+    for (size_t i = 0; i < count; i++) {
+        workload_command(&outcomes[i].workload, device, command, sizeof command);
+        outcome_table_add(&table, &outcomes[i], command);
+        cJSON_AddItemToArray(results->list, outcome_json(&outcomes[i], command));
+    }
+    if (!r->json && count) outcome_table_print(&table, r->command);
     table_free(&table);
-    return status;
+}
+
+// Without a peak the bench still says all the rest.
+static double measure_peak(const tulle_device_info *info) {
+    struct message m;
+    double peak = 0;
+    progress_start("the device's peak");
+    const bool measured = peak_measure(info->index, info->name, &peak, &m);
+    progress_stop();
+    if (!measured) fail("bench", STATUS_FAILED, "%s", m.text);
+    return peak;
 }
 
 static int run_planning(const struct request *r, tulle_context *context, const char *device, struct results *results) {
@@ -200,31 +211,31 @@ static int run_planning(const struct request *r, tulle_context *context, const c
 static int bench_device(const struct request *r, const char *device, struct results *results) {
     struct bench bench = {.repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1};
     struct workload list[MOST_WORKLOADS];
-    struct message m;
     tulle_device_info info;
     tulle_error error;
-    double peak = 0;
+    size_t count = 0;
     if (open_device(device, &bench.context, &error)) return fail_tulle("bench", &error);
     tulle_context_info(bench.context, &info);
-    // Without a peak the bench still says all the rest.
-    progress_start("the device's peak");
-    if (!peak_measure(info.index, info.name, &peak, &m)) fail("bench", 0, "%s", m.text);
-    progress_stop();
-    if (!r->json) printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info, peak);
-    if (r->verify) verify_peak(peak);
-    cJSON *entry = cJSON_CreateObject();
-    cJSON_AddStringToObject(entry, "device", info.name);
-    cJSON_AddStringToObject(entry, "driver", info.driver);
-    report_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
-    cJSON_AddItemToArray(results->devices, entry);
-
-    size_t count = 0;
     if (r->spec) list[count++] = own_workload(r);
     // One head keeps a CPU busy; a GPU wants more of them.
     else if (!r->plan) count = workload_seeds(list, MOST_WORKLOADS, r->quick, info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
-    int status = count ? run_workloads(r, &bench, device, peak, list, count, results) : STATUS_OK;
-    if (!status && !r->spec) status = run_planning(r, bench.context, info.name, results);
-    if (!r->json) putchar('\n');
+    struct outcome *outcomes = calloc(MOST_WORKLOADS, sizeof *outcomes);
+    int status = outcomes ? run_workloads(r, &bench, list, count, outcomes) : fail("bench", STATUS_FAILED, "out of memory");
+    if (!status) {
+        const double peak = measure_peak(&info);
+        for (size_t i = 0; i < count; i++) outcomes[i].peak_gflops = peak;
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "device", info.name);
+        cJSON_AddStringToObject(entry, "driver", info.driver);
+        report_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
+        cJSON_AddItemToArray(results->devices, entry);
+        if (!r->json) printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info, peak);
+        if (r->verify) verify_peak(peak);
+        report_workloads(r, device, outcomes, count, results);
+        if (!r->spec) status = run_planning(r, bench.context, info.name, results);
+        if (!r->json) putchar('\n');
+    }
+    free(outcomes);
     bench_free(&bench);
     tulle_context_destroy(bench.context);
     return status;

@@ -21,9 +21,9 @@ static double peak_share(const struct outcome *o) { return o->peak_gflops > 0 ? 
 void outcome_table_start(struct table *table) {
     static const char *const headings[COLUMNS] = {
         [NAME] = "workload", [LENGTH] = "queries x keys", [DIM] = "head dim", [TYPE] = "type", [MS] = "ms (median)",
-        [SPREAD] = "min..max %", [GFLOPS] = "GFLOP/s", [PEAK] = "of peak", [OVERHEAD] = "visited / selected",
+        [SPREAD] = "spread %", [GFLOPS] = "GFLOP/s", [PEAK] = "of peak", [OVERHEAD] = "visited / selected",
         [PER_VISITED] = "time per visited / dense's",
-        [PER_SELECTED] = "time per selected / dense's", [SPEEDUP] = "speed-up over dense", [COMMAND] = "the line that has it again",
+        [PER_SELECTED] = "time per selected / dense's", [SPEEDUP] = "speed-up over dense", [COMMAND] = "command",
     };
     table_start(table, COLUMNS, COLUMNS, headings);
 }
@@ -61,6 +61,7 @@ void outcome_table_print(const struct table *table, bool commands) {
     struct table shown = *table;
     // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are printed.
     shown.cols = commands ? COLUMNS : COMMAND;
+    shown.last_beneath = commands;
     table_print(stdout, &shown);
 }
 
@@ -94,7 +95,7 @@ cJSON *outcome_json(const struct outcome *o, const char *command) {
 }
 
 void planning_print(const struct planning cases[PLANNING_CASES]) {
-    static const char *const headings[] = {"planning",   "median ms", "of that schedule", "items", "host bytes",
+    static const char *const headings[] = {"planning",   "median ms", "schedule ms", "items", "host bytes",
                                            "device bytes", "host bytes/tile", "device bytes/tile"};
     struct table table;
     table_start(&table, sizeof headings / sizeof headings[0], sizeof headings / sizeof headings[0], headings);

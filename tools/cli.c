@@ -63,12 +63,14 @@ bool parse_integer(const char *option, const char *text, int64_t low, int64_t hi
     return true;
 }
 
-bool parse_real(const char *option, const char *text, double low, double high, double *out, struct message *message) {
+bool parse_real(const char *option, const char *text, bool not_negative, float *out, struct message *message) {
     char *end;
     const double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < low || value > high || strchr(" \t\n\v\f\r", *text))
-        return refuse(message, "%s is '%s'; a finite number%s is wanted", option, text, low == 0 ? ", not negative," : "");
-    *out = value;
+    const float rounded = (float)value;
+    if (end == text || *end || !isfinite(rounded) || (rounded == 0 && value != 0) || (not_negative && value < 0) ||
+        strchr(" \t\n\v\f\r", *text))
+        return refuse(message, "%s is '%s'; a finite number%s is wanted", option, text, not_negative ? ", not negative," : "");
+    *out = rounded;
     return true;
 }
 
@@ -96,7 +98,7 @@ bool utf8_locale(void) {
 int terminal_columns(void) {
     struct winsize size;
     if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= 20) return size.ws_col;
-    return 100;
+    return 120;
 }
 
 double now_seconds(void) {

@@ -39,8 +39,8 @@ int print_out(const char *command, const char *text);
 /// A whole number in low … high and nothing else; refuses with a message that names `option`.
 bool parse_integer(const char *option, const char *text, int64_t low, int64_t high, int64_t *out, struct message *message);
 
-/// A finite number and nothing else.
-bool parse_real(const char *option, const char *text, double low, double high, double *out, struct message *message);
+/// A finite number and nothing else; one that fp32 would make 0 or infinite is refused.
+bool parse_real(const char *option, const char *text, bool not_negative, float *out, struct message *message);
 
 /// Makes a context on a device named by its index or a part of its name; NULL: the best.
 tulle_result open_device(const char *device, tulle_context **out, tulle_error *error);
@@ -48,7 +48,7 @@ tulle_result open_device(const char *device, tulle_context **out, tulle_error *e
 /// Does the terminal's encoding have block characters? setlocale must have been called.
 bool utf8_locale(void);
 
-/// Columns of the terminal on standard output, or 100 where there is none.
+/// Columns of the terminal on standard output, or 120 where there is none.
 int terminal_columns(void);
 
 /// Seconds of a clock that never goes back.

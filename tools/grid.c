@@ -174,6 +174,28 @@ static double *head_as_double(const struct tensor *tensor, size_t head) {
     return out;
 }
 
+static int compare_floats(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+// Few cells have most of the weight: if the largest of all were darkest, the rest would all look white.
+static bool choose_dark(struct grid *grid) {
+    const size_t cells = (size_t)grid->rows * grid->cols;
+    size_t count = 0;
+    float *sorted = malloc(cells * sizeof *sorted);
+    if (!sorted) return false;
+    for (size_t i = 0; i < cells; i++)
+        if (grid->weight[i] > 0) sorted[count++] = grid->weight[i];
+    qsort(sorted, count, sizeof *sorted, compare_floats);
+    if (count) {
+        grid->weight_dark = sorted[count - 1 - count / 100];
+        grid->weight_max = sorted[count - 1];
+    }
+    free(sorted);
+    return true;
+}
+
 tulle_result grid_add_weights(struct grid *grid, const struct grid_request *request, const struct tensor *q, const struct tensor *k,
                               tulle_error *error) {
     const tulle_attention_desc *desc = request->desc;
@@ -181,7 +203,7 @@ tulle_result grid_add_weights(struct grid *grid, const struct grid_request *requ
     double *queries = head_as_double(q, request->head), *keys = head_as_double(k, (size_t)request->head * k->heads / q->heads);
     double *weights = malloc((size_t)grid->kv_len * sizeof *weights);
     grid->weight = calloc((size_t)grid->rows * grid->cols, sizeof *grid->weight);
-    const bool good = queries && keys && weights && grid->weight;
+    bool good = queries && keys && weights && grid->weight;
     for (uint32_t r = 0; good && r < grid->rows; r++) {
         const int64_t row0 = cell_begin(r, grid->rows, grid->q_len), row1 = cell_begin(r + 1, grid->rows, grid->q_len);
         float *cells = grid->weight + (size_t)r * grid->cols;
@@ -195,8 +217,8 @@ tulle_result grid_add_weights(struct grid *grid, const struct grid_request *requ
                 cells[c] += (float)(sum / (double)(row1 - row0));
             }
         }
-        for (uint32_t c = 0; c < grid->cols; c++) grid->weight_max = fmaxf(grid->weight_max, cells[c]);
     }
+    good = good && choose_dark(grid);
     free(queries);
     free(keys);
     free(weights);

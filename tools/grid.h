@@ -16,6 +16,7 @@ struct grid {
     unsigned char *runs;             ///< [rows][cols]: 1 << tulle_run_kind of every run that touches the cell
     float *weight;                   ///< [rows][cols]: mean over the cell's rows of its weights' sum; NULL: not asked for
     float weight_max;
+    float weight_dark;               ///< one in a hundred of the cells that have weight has as much: what is drawn darkest
     double share;                    ///< selected pairs of all pairs
     double computed[3];              ///< pairs in runs of each kind
     bool exact;                      ///< `selected` and `share` were counted, not sampled

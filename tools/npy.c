@@ -195,7 +195,8 @@ bool npy_write(FILE *to, enum element element, const int64_t *shape, uint32_t di
     if (!array_size(element, shape, dimensions, &count, &bytes)) return false;
     int at = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (", element == ELEMENT_F16 ? "<f2" : "<f4");
     for (uint32_t axis = 0; axis < dimensions; axis++)
-        at += snprintf(header + at, sizeof header - (size_t)at, "%lld,%s", (long long)shape[axis], axis + 1 < dimensions ? " " : "");
+        at += snprintf(header + at, sizeof header - (size_t)at, "%s%lld", axis ? ", " : "", (long long)shape[axis]);
+    if (dimensions == 1) at += snprintf(header + at, sizeof header - (size_t)at, ",");
     at += snprintf(header + at, sizeof header - (size_t)at, "), }");
     // Data begins at a multiple of 64 bytes; the header's last byte is a newline.
     while ((10 + at + 1) % 64) header[at++] = ' ';

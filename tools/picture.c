@@ -56,7 +56,7 @@ static struct color pattern_color(const struct grid *grid, size_t cell) {
 static struct color weight_color(const struct grid *grid, size_t cell) {
     if (grid->selected[cell] <= 0) return (struct color){0.93, 0.93, 0.93};
     // The square root brings out the small weights, which are most of them.
-    return mix(ink, grid->weight_max > 0 ? sqrt((double)(grid->weight[cell] / grid->weight_max)) : 0);
+    return mix(ink, grid->weight_dark > 0 ? fmin(1, sqrt((double)(grid->weight[cell] / grid->weight_dark))) : 0);
 }
 
 struct layout {
@@ -144,7 +144,7 @@ static void draw_legend(cairo_t *cr, const struct grid *grid, const struct layou
     double x = l->left;
     const double y = l->top + l->panel_height + MARGIN;
     cairo_text_extents_t extents;
-    char text[80];
+    char text[160];
     for (int kind = 0; kind < 3; kind++) {
         if (grid->computed[kind] <= 0) continue;
         for (int depth = 0; depth < 2; depth++) {
@@ -160,7 +160,8 @@ static void draw_legend(cairo_t *cr, const struct grid *grid, const struct layou
         x += 34 + extents.x_advance + 20;
     }
     if (!grid->weight) return;
-    snprintf(text, sizeof text, "weights: square root, white 0 to dark %.3g; grey is not selected", (double)grid->weight_max);
+    snprintf(text, sizeof text, "weights: white 0 to dark %.3g and above (square root; largest %.3g); grey: not selected",
+             (double)grid->weight_dark, (double)grid->weight_max);
     cairo_set_source_rgb(cr, 0, 0, 0);
     cairo_move_to(cr, l->left + l->panel_width + MARGIN, y + 30);
     cairo_show_text(cr, text);

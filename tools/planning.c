@@ -24,6 +24,7 @@ static tulle_result measure_case(tulle_context *context, const char *kernel, str
     tulle_result result = tulle_pattern_parse(p->spec, NULL, &patterns, &count, error);
     if (result) return result;
     const tulle_attention_desc desc = {.heads = p->heads,
+                                       .buffer_usage = TULLE_USAGE_HOST,
                                        .q_len = p->q_len,
                                        .kv_len = p->kv_len,
                                        .head_dim = 64,

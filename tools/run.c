@@ -3,7 +3,6 @@
 // tulle run: files → tensors → plan → attention → files, and what it took.
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +77,7 @@ static const struct option options[] = {
 // What the command line says, before any file is opened.
 struct request {
     const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts, *device, *kernel;
-    double scale, softcap;
+    float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
 };
@@ -113,8 +112,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case LSE: r->lse = optarg; break;
         case PATTERN: r->spec = optarg; break;
         case CAUSAL: r->causal = true; break;
-        case SCALE: good = parse_real("--scale", optarg, -HUGE_VAL, HUGE_VAL, &r->scale, &m); break;
-        case SOFTCAP: good = parse_real("--softcap", optarg, 0, HUGE_VAL, &r->softcap, &m); break;
+        case SCALE: good = parse_real("--scale", optarg, false, &r->scale, &m); break;
+        case SOFTCAP: good = parse_real("--softcap", optarg, true, &r->softcap, &m); break;
         case ALIBI: r->alibi = optarg; break;
         case SINKS: r->sinks = optarg; break;
         case LAYOUT:
@@ -181,14 +180,15 @@ static void describe(const struct request *r, struct work *w) {
         .head_dim = w->q.dim,
         .v_head_dim = w->v.dim,
         .dtype = w->q.dtype,
+        .buffer_usage = TULLE_USAGE_HOST,
         .o_dtype = w->q.dtype == TULLE_BF16 ? TULLE_O_F32 : TULLE_O_AS_INPUT,
         .q = w->q.strides,
         .k = w->k.strides,
         .v = w->v.strides,
         .o = tensor_strides(w->q.heads, w->q.length, w->v.dim, r->bshd),
         .lse = r->lse != NULL,
-        .scale = (float)r->scale,
-        .softcap = (float)r->softcap,
+        .scale = r->scale,
+        .softcap = r->softcap,
         .causal = r->causal,
         .patterns = (const tulle_pattern *const *)w->patterns,
         .pattern_count = w->pattern_count,

@@ -3,7 +3,6 @@
 // tulle show: a pattern as a picture, and where a head looks through it. No device is needed.
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,7 +68,7 @@ static const struct option options[] = {
 struct request {
     const char *spec, *q, *k, *tokens, *kernel, *device, *output;
     int64_t q_len, kv_len, q_offset, heads, kv_heads, head;
-    double scale, softcap;
+    float scale, softcap;
     bool causal, bshd, has_q_offset;
 };
 
@@ -106,8 +105,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case Q: r->q = optarg; break;
         case K: r->k = optarg; break;
         case TOKENS: r->tokens = optarg; break;
-        case SCALE: good = parse_real("--scale", optarg, -HUGE_VAL, HUGE_VAL, &r->scale, &m); break;
-        case SOFTCAP: good = parse_real("--softcap", optarg, 0, HUGE_VAL, &r->softcap, &m); break;
+        case SCALE: good = parse_real("--scale", optarg, false, &r->scale, &m); break;
+        case SOFTCAP: good = parse_real("--softcap", optarg, true, &r->softcap, &m); break;
         case LAYOUT:
             r->bshd = !strcmp(optarg, "bshd");
             if (!r->bshd && strcmp(optarg, "bhsd")) good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
@@ -169,8 +168,9 @@ static void describe(const struct request *r, struct work *w) {
         .kv_len = (uint32_t)r->kv_len,
         .head_dim = r->q ? w->q.dim : 64,
         .dtype = r->q ? w->q.dtype : TULLE_F32,
-        .scale = (float)r->scale,
-        .softcap = (float)r->softcap,
+        .buffer_usage = TULLE_USAGE_HOST,
+        .scale = r->scale,
+        .softcap = r->softcap,
         .causal = r->causal,
         .patterns = (const tulle_pattern *const *)w->patterns,
         .pattern_count = w->pattern_count,
@@ -217,8 +217,10 @@ static int draw_terminal(const struct request *r, struct work *w, const char *sp
     const int room = terminal_columns() - 12 - (r->q ? 4 : 2), panel = room / (r->q ? 2 : 1);
     // A pair is two characters wide where all fit, so that it is about square; else one, twice as many rows to a cell.
     const bool wide = r->kv_len * 2 <= panel && r->q_len <= 64;
+    // A row of its own for each token, where they fit, is worth a picture that is too high.
+    const bool each = wide || (r->tokens && r->q_len <= 64 && r->kv_len <= panel);
     const uint32_t most = panel < 8 ? 8 : panel > 96 ? 96 : (uint32_t)panel;
-    if (make_grid(w, r, wide ? 64 : 48, most, wide ? 1 : 2, &error)) return fail_tulle("show", &error);
+    if (make_grid(w, r, each ? 64 : 48, most, each ? 1 : 2, &error)) return fail_tulle("show", &error);
     const struct terminal_style style = {
         .unicode = utf8_locale(), .color = color, .wide = wide, .labels = r->tokens ? &w->labels : NULL};
     summarize(&w->grid, r, summary, sizeof summary);

@@ -79,6 +79,7 @@ void table_print(FILE *to, const struct table *table) {
         return;
     }
     for (size_t col = 0; col < table->cols; col++) {
+        if (col + 1 == table->cols && table->last_beneath) break;
         for (size_t line = 0; word(table->cells[col], line, &length); line++) {
             if (length > width[col]) width[col] = length;
             if (line + 1 > lines) lines = line + 1;
@@ -88,22 +89,25 @@ void table_print(FILE *to, const struct table *table) {
             if (cell && utf8_length(cell) > width[col]) width[col] = utf8_length(cell);
         }
     }
+    const size_t cols = table->cols - table->last_beneath;
     // Headings stand on the line above the figures, however many words they have.
     for (size_t line = 0; line < lines; line++) {
-        for (size_t col = 0; col < table->cols; col++) {
+        for (size_t col = 0; col < cols; col++) {
             size_t own = 0;
             while (word(table->cells[col], own, &length)) own++;
             const char *text = line + own >= lines ? word(table->cells[col], line + own - lines, &length) : NULL;
-            put(to, text ? text : "", text ? length : 0, width[col], col == 0, col + 1 == table->cols);
+            put(to, text ? text : "", text ? length : 0, width[col], col == 0, col + 1 == cols);
         }
         fputc('\n', to);
     }
     for (size_t row = 1; row < table->rows; row++) {
-        for (size_t col = 0; col < table->cols; col++) {
+        for (size_t col = 0; col < cols; col++) {
             const char *cell = table->cells[row * table->most_cols + col];
-            put(to, cell ? cell : "", cell ? strlen(cell) : 0, width[col], col == 0, col + 1 == table->cols);
+            put(to, cell ? cell : "", cell ? strlen(cell) : 0, width[col], col == 0, col + 1 == cols);
         }
         fputc('\n', to);
+        const char *beneath = table->last_beneath ? table->cells[row * table->most_cols + cols] : NULL;
+        if (beneath) fprintf(to, "    %s\n", beneath);
     }
     free(width);
 }

@@ -11,6 +11,7 @@
 struct table {
     size_t most_cols, cols, rows, room;
     char **cells;              ///< [rows][most_cols], the headings first; NULL: empty
+    bool last_beneath;         ///< the last column is a line of its own under each row, without heading
     bool out_of_memory;
 };
 

@@ -67,7 +67,7 @@ void terminal_draw(FILE *to, const struct grid *grid, const struct terminal_styl
         fputs(side, to);
         if (weights) fputs(side, to);
         for (uint32_t c = 0; weights && c < grid->cols; c++)
-            put(to, style, shade(style, sqrtf(grid->weight[(size_t)r * grid->cols + c] / grid->weight_max)), 35);
+            put(to, style, shade(style, sqrtf(grid->weight[(size_t)r * grid->cols + c] / grid->weight_dark)), 35);
         if (weights) fputs(side, to);
         fputc('\n', to);
     }

@@ -117,6 +117,7 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
                                        .head_dim = w->head_dim,
                                        .v_head_dim = w->v_head_dim,
                                        .dtype = w->dtype,
+                                       .buffer_usage = TULLE_USAGE_HOST,
                                        .causal = w->causal,
                                        .patterns = (const tulle_pattern *const *)patterns,
                                        .pattern_count = count,

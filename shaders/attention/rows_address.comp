@@ -30,6 +30,7 @@
 #define TULLE_PLAN_ADDRESS
 #include "../common/plan.glsl"
 #include "../common/dtype.glsl"
+#include "../common/half.glsl"
 #include "../common/softmax.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -54,6 +55,12 @@ uvec2 advance(uvec2 base, uint units, uint shift) {
     const uint carry = ((base.x & bytes) | ((base.x | bytes) & ~low)) >> 31;
     return uvec2(low, base.y + uint(int(units) >> (32u - shift)) + carry);
 }
+
+#if defined(DTYPE_F16) && !defined(OUT_F32)
+uvec2 out_piece(vec4 x) { return f16_piece(x); }
+#else
+OUT_PIECE_T out_piece(vec4 x) { return piece_from_float(x); }
+#endif
 
 // The lane's rows. Indices: [r · pieces + d].
 vec4 q[R * HEAD_PIECES];
@@ -235,10 +242,10 @@ void main() {
             if (lane + r * WORKGROUP < item.rows) {
                 const uint i = item.first_row + row[r] * push.step;
                 float inverse = 1.0;
-                if (HAS_SINK) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
+                if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
                 [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) out_head.piece[int(i * o_header.z + d)] = piece_from_float(o[r * V_PIECES + d] * inverse);
+                    if (EXACT != 0u || d <= v_last) out_head.piece[int(i * o_header.z + d)] = out_piece(o[r * V_PIECES + d] * inverse);
                 if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
             }
         }

@@ -1,215 +1,257 @@
 // SPDX-License-Identifier: MIT
+//
+// Attention on CPU drivers that read badly through addresses and storage buffers (Mesa 22.3 lavapipe): the rows family, way E.
+//
+// A workgroup is one subgroup, and a lane owns ROWS_PER_LANE query rows: row lane + r · workgroup size of the item; q (times the
+// scale) and the accumulator o live in private arrays. All lanes need the same elements of K and V. There, a texel fetch is a
+// call that reads one texel for each lane, at one address or at eight, so the lanes fetch different ones: lane ℓ fetches key
+// ℓ mod C of the chunk, piece u·T + ⌊ℓ / C⌋ of its row (T = workgroup size / C). A shuffle then hands each to all lanes: one
+// permutation, if its index is not known to the compiler (push.zero); by a literal it becomes slower code.
+//
+// What that rests on (Mesa 22.3.6, from its machine code; keep it so):
+//   - All the fetches of a row of K (or V) are made before the first is used: each is a call, around which every register in
+//     use is saved.
+//   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. So does a branch:
+//     `if` saves nothing here.
+//   - An invocation stops silently after 65,535 iterations of all its loops; here they are the chunks and the runs.
+//   - Loops over pieces and keys are unrolled, so that every array index is a constant.
+//
+// Bindings: 3 workspace, 4 plan, 5 O, 6 LSE, and the texel buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI
+// for bf16, a piece (4 elements) a texel. Constants as in plan_memory.h, and 7: rows per lane; tile rows = workgroup size · rows
+// per lane; the workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from workgroup size / 8 up to
+// the workgroup's size, so that T divides the head classes, which are multiples of 8 pieces.
 #version 450
-#extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 #include "../common/plan.glsl"
 #include "../common/dtype.glsl"
+#include "../common/half.glsl"
 #include "../common/softmax.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 7) const uint ROWS_PER_LANE = 2u;
 
-layout(set = 0, binding = 3) buffer Workspace { vec4 workspace[]; };
-layout(set = 0, binding = 5) buffer Output { OUT_PIECE_T out_pieces[]; };
-layout(set = 0, binding = 6) buffer Lse { uint lse[]; };
-#if defined(DTYPE_BF16)
-#define TEXEL uvec4
-layout(set = 0, binding = 7) uniform usamplerBuffer q_texels;
-layout(set = 0, binding = 8) uniform usamplerBuffer k_texels;
-layout(set = 0, binding = 9) uniform usamplerBuffer v_texels;
-#define SHUFFLED uvec2
-uvec2 narrow(uvec4 x) { return x.xy; }
-vec4 widen(uvec2 x) { return piece_to_float(x); }
-#else
-layout(set = 0, binding = 7) uniform samplerBuffer q_texels;
-layout(set = 0, binding = 8) uniform samplerBuffer k_texels;
-layout(set = 0, binding = 9) uniform samplerBuffer v_texels;
-#define SHUFFLED vec4
-vec4 narrow(vec4 x) { return x; }
-vec4 widen(vec4 x) { return x; }
-#endif
-
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
-const uint T = WORKGROUP / C;   // pieces of one key that a fetch brings
+const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
 
+layout(std430, set = 0, binding = 3) writeonly buffer Workspace { vec4 workspace[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer Output { OUT_PIECE_T out_pieces[]; };
+layout(std430, set = 0, binding = 6) writeonly buffer Lse { uint lse[]; };
+
+// FETCHED is what travels between lanes: a bf16 piece is two words until it is used, which halves the shuffles.
+#if defined(DTYPE_BF16)
+#define TEXELS usamplerBuffer
+#define FETCHED uvec2
+FETCHED fetched(uvec4 texel) { return texel.xy; }
+vec4 piece(FETCHED x) { return piece_to_float(x); }
+#else
+#define TEXELS samplerBuffer
+#define FETCHED vec4
+FETCHED fetched(vec4 texel) { return texel; }
+vec4 piece(FETCHED x) { return x; }
+#endif
+layout(set = 0, binding = 7) uniform TEXELS q_texels;
+layout(set = 0, binding = 8) uniform TEXELS k_texels;
+layout(set = 0, binding = 9) uniform TEXELS v_texels;
+
+#if defined(DTYPE_F16) && !defined(OUT_F32)
+uvec2 out_piece(vec4 x) { return f16_piece(x); }
+#else
+OUT_PIECE_T out_piece(vec4 x) { return piece_from_float(x); }
+#endif
+
+// The lane's rows. Indices: [r · pieces + d], [r · C + key].
 vec4 q[R * HEAD_PIECES];
 vec4 o[R * V_PIECES];
 float m[R], l[R];
+uint row[R];   // of the item; rows past its last repeat that one
 int position[R];
-uint row[R];
 
-uint lane, fetch_key, fetch_piece;
+uint fetch_key, fetch_piece;   // ℓ mod C, ⌊ℓ / C⌋
 uint k_head, v_head, k_stride, v_stride, head_last, v_last;
 vec3 scale;
 float slope;
 
+// Takes keys c … c + C − 1 of the run. Partial: row r takes those with c − lo[r] < span[r] (unsigned) or whose bit is set;
+// the others' scores and products are selected away, whatever K and V hold there.
 void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
     uint e = c + fetch_key;
-    if (partial) e = min(e, run.count - 1);
-    uint key = run.first + e * push.step;
-    uint listed = plan_word(run.list ? run.first + e : 0);
-    key = run.list ? listed : key;
-    uint k_at = k_head + key * k_stride + fetch_piece, v_at = v_head + key * v_stride + fetch_piece;
-    uint k_last = k_head + key * k_stride + head_last, v_end = v_head + key * v_stride + v_last;
+    if (partial) e = min(e, run.count - 1u);   // keys past the run's last do not exist
+    const uint listed = plan_word(run.list ? run.first + e : 0u);
+    const uint key = run.list ? listed : run.first + e * push.step;
+    const uint k_at = k_head + key * k_stride, v_at = v_head + key * v_stride;
 
-    float s[R * C];
-    [[unroll]] for (uint x = 0; x < R * C; x++) s[x] = 0;
-    SHUFFLED kf[HEAD_PIECES / T];
-    [[unroll]] for (uint u = 0; u < HEAD_PIECES / T; u++) {
-        uint at = k_at + u * T;
-        if (EXACT == 0u) at = u * T + fetch_piece > head_last ? k_last : at;
-        kf[u] = narrow(texelFetch(k_texels, int(at)));
+    FETCHED k_fetched[HEAD_PIECES / T];
+    [[unroll]] for (uint u = 0u; u < HEAD_PIECES / T; u++) {
+        uint d = u * T + fetch_piece;
+        if (EXACT == 0u) d = min(d, head_last);   // q is 0 past the last piece
+        k_fetched[u] = fetched(texelFetch(k_texels, int(k_at + d)));
     }
-    [[unroll]] for (uint d = 0; d < HEAD_PIECES; d++) {
-        [[unroll]] for (uint i = 0; i < C; i++) {
-            vec4 k = widen(subgroupShuffle(kf[d / T], push.zero + (d % T) * C + i));
-            [[unroll]] for (uint r = 0; r < R; r++) {
-                s[r * C + i] += q[r * HEAD_PIECES + d].x * k.x;
-                s[r * C + i] += q[r * HEAD_PIECES + d].y * k.y;
-                s[r * C + i] += q[r * HEAD_PIECES + d].z * k.z;
-                s[r * C + i] += q[r * HEAD_PIECES + d].w * k.w;
+    float s[R * C];
+    [[unroll]] for (uint x = 0u; x < R * C; x++) s[x] = 0.0;
+    [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            const vec4 k = piece(subgroupShuffle(k_fetched[d / T], push.zero + (d % T) * C + i));
+            [[unroll]] for (uint r = 0u; r < R; r++) {
+                const vec4 x = q[r * HEAD_PIECES + d];
+                float sum = s[r * C + i];
+                sum += x.x * k.x;
+                sum += x.y * k.y;
+                sum += x.z * k.z;
+                sum += x.w * k.w;
+                s[r * C + i] = sum;
             }
         }
     }
+
     bool take[R * C];
-    float alpha[R];
-    [[unroll]] for (uint r = 0; r < R; r++) {
-        uint bits = 0;
-        if (partial) bits = plan_word(run.kind == PM_RUN_BITS ? run.bits + (c >> 5) * TILE_ROWS + row[r] : 0) >> (c & 31);
+    float shrink[R];
+    [[unroll]] for (uint r = 0u; r < R; r++) {
+        uint bits = 0u;
+        if (partial) bits = plan_word(run.kind == PM_RUN_BITS ? run.bits + (c >> 5) * TILE_ROWS + row[r] : 0u) >> (c & 31u);
         float top = m[r];
-        [[unroll]] for (uint i = 0; i < C; i++) {
+        [[unroll]] for (uint i = 0u; i < C; i++) {
             float z = s[r * C + i];
             if (HAS_SOFTCAP) z = scale.z * softmax_tanh(z);
             if (HAS_ALIBI) z -= slope * float(abs(position[r] - int(subgroupShuffle(key, push.zero + i))));
+            z = softmax_limit(z);
             if (partial) {
-                bool t = run.kind == PM_RUN_BITS ? ((bits >> i) & 1) != 0 : uint(int(c + i) - lo[r]) < span[r];
-                t = t && c + i < run.count;
-                take[r * C + i] = t;
-                z = t ? z : PM_EMPTY;
+                const bool banded = uint(int(c + i) - lo[r]) < span[r];
+                const bool set = ((bits >> i) & 1u) != 0u;
+                const bool taken = (run.kind == PM_RUN_BITS ? set : banded) && c + i < run.count;
+                take[r * C + i] = taken;
+                z = taken ? z : SOFTMAX_EMPTY;
             }
             s[r * C + i] = z;
             top = max(top, z);
         }
-        alpha[r] = exp2(m[r] - top);
-        l[r] *= alpha[r];
+        shrink[r] = softmax_exp2(m[r] - top);
         m[r] = top;
-        [[unroll]] for (uint i = 0; i < C; i++) {
-            float p = exp2(s[r * C + i] - top);
-            if (partial) p = take[r * C + i] ? p : 0;
+        float sum = l[r] * shrink[r];
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            float p = softmax_exp2(s[r * C + i] - top);
+            if (partial) p = take[r * C + i] ? p : 0.0;   // a row without any key yet has top = z = SOFTMAX_EMPTY
             s[r * C + i] = p;
-            l[r] += p;
+            sum += p;
         }
+        l[r] = sum;
     }
-    SHUFFLED vf[V_PIECES / T];
-    [[unroll]] for (uint u = 0; u < V_PIECES / T; u++) {
-        uint at = v_at + u * T;
-        if (EXACT == 0u) at = u * T + fetch_piece > v_last ? v_end : at;
-        vf[u] = narrow(texelFetch(v_texels, int(at)));
+
+    FETCHED v_fetched[V_PIECES / T];
+    [[unroll]] for (uint u = 0u; u < V_PIECES / T; u++) {
+        uint d = u * T + fetch_piece;
+        if (EXACT == 0u) d = min(d, v_last);   // columns past the last are not written
+        v_fetched[u] = fetched(texelFetch(v_texels, int(v_at + d)));
     }
-    [[unroll]] for (uint d = 0; d < V_PIECES; d++) {
-        vec4 x[R];
-        [[unroll]] for (uint r = 0; r < R; r++) x[r] = o[r * V_PIECES + d] * alpha[r];
-        [[unroll]] for (uint i = 0; i < C; i++) {
-            vec4 v = widen(subgroupShuffle(vf[d / T], push.zero + (d % T) * C + i));
-            [[unroll]] for (uint r = 0; r < R; r++) {
-                vec4 y = s[r * C + i] * v;
-                if (partial) y = mix(vec4(0), y, bvec4(take[r * C + i]));
-                x[r] += y;
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) {
+        vec4 sum[R];
+        [[unroll]] for (uint r = 0u; r < R; r++) sum[r] = o[r * V_PIECES + d] * shrink[r];
+        [[unroll]] for (uint i = 0u; i < C; i++) {
+            const vec4 v = piece(subgroupShuffle(v_fetched[d / T], push.zero + (d % T) * C + i));
+            [[unroll]] for (uint r = 0u; r < R; r++) {
+                vec4 product = s[r * C + i] * v;
+                if (partial) product = mix(vec4(0.0), product, bvec4(take[r * C + i]));   // 0 · NaN
+                sum[r] += product;
             }
         }
-        [[unroll]] for (uint r = 0; r < R; r++) o[r * V_PIECES + d] = x[r];
+        [[unroll]] for (uint r = 0u; r < R; r++) o[r * V_PIECES + d] = sum[r];
     }
 }
 
 void main() {
-    lane = gl_SubgroupInvocationID;
+    const uint lane = gl_SubgroupInvocationID;
     fetch_key = lane % C;
     fetch_piece = lane / C;
-    const uvec4 shape = plan_texel(PM_HEADER_SHAPE), qs = plan_texel(PM_HEADER_Q), ks = plan_texel(PM_HEADER_K), vs = plan_texel(PM_HEADER_V),
-                os = plan_texel(PM_HEADER_O);
-    scale = uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz);
     const Item item = plan_item(gl_WorkGroupID.x);
     const uint entry = push.bh_first + gl_WorkGroupID.y;
+    const uvec4 shape = plan_texel(PM_HEADER_SHAPE), q_header = plan_texel(PM_HEADER_Q), k_header = plan_texel(PM_HEADER_K),
+                v_header = plan_texel(PM_HEADER_V), o_header = plan_texel(PM_HEADER_O);
     const BatchHead bh = plan_batch_head(shape, push.bh_list, entry);
-    k_head = push.k_base + bh.batch * ks.x + bh.kv_head * ks.y;
-    v_head = push.v_base + bh.batch * vs.x + bh.kv_head * vs.y;
-    k_stride = ks.z;
-    v_stride = vs.z;
-    head_last = qs.w - 1;
-    v_last = ks.w - 1;
-    slope = 0;
-    if (HAS_ALIBI) slope = plan_float(vs.w + bh.head);
-    float factor = HAS_SOFTCAP ? scale.y : scale.x;
-    [[unroll]] for (uint r = 0; r < R; r++) {
-        row[r] = min(lane + r * WORKGROUP, item.rows - 1);
-        uint i = item.first_row + row[r] * push.step;
+    k_head = push.k_base + bh.batch * k_header.x + bh.kv_head * k_header.y;
+    v_head = push.v_base + bh.batch * v_header.x + bh.kv_head * v_header.y;
+    k_stride = k_header.z;
+    v_stride = v_header.z;
+    head_last = q_header.w - 1u;
+    v_last = k_header.w - 1u;
+    scale = uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz);
+    slope = 0.0;
+    if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
+
+    const float factor = HAS_SOFTCAP ? scale.y : scale.x;
+    [[unroll]] for (uint r = 0u; r < R; r++) {
+        row[r] = min(lane + r * WORKGROUP, item.rows - 1u);
+        const uint i = item.first_row + row[r] * push.step;
         position[r] = int(i) + push.q_offset;
-        uint q_at = push.q_base + bh.batch * qs.x + bh.head * qs.y + i * qs.z;
-        [[unroll]] for (uint d = 0; d < HEAD_PIECES; d++) {
-            vec4 x = widen(narrow(texelFetch(q_texels, int(q_at + (EXACT != 0u ? d : min(d, head_last)))))) * factor;
-            q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0);
+        const uint q_at = push.q_base + bh.batch * q_header.x + bh.head * q_header.y + i * q_header.z;
+        [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
+            const uint e = EXACT != 0u ? d : min(d, head_last);
+            const vec4 x = piece(fetched(texelFetch(q_texels, int(q_at + e)))) * factor;
+            q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0.0);
         }
-        [[unroll]] for (uint d = 0; d < V_PIECES; d++) o[r * V_PIECES + d] = vec4(0);
-        m[r] = PM_EMPTY;
-        l[r] = 0;
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) o[r * V_PIECES + d] = vec4(0.0);
+        m[r] = SOFTMAX_EMPTY;
+        l[r] = 0.0;
     }
 
+    // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop. An item
+    // pays for one chunk of either loop even where it has none.
     int lo[R];
     uint span[R];
-    uint x = 0;
-    Run run = plan_run(item.run_count > 0 ? item.runs : 0);
-    if (item.run_count > 0 && run.kind == PM_RUN_FULL) {
+    uint n = 0u;
+    Run run = plan_run(item.run_count > 0u ? item.runs : 0u);
+    if (item.run_count > 0u && run.kind == PM_RUN_FULL) {
         do {
-            uint c = 0;
+            uint c = 0u;
             do {
                 chunk(false, run, c, lo, span);
                 c += C;
             } while (c < run.count);
-            x++;
-            run = plan_run(x < item.run_count ? item.runs + x : 0);
-        } while (x < item.run_count && run.kind == PM_RUN_FULL);
+            n++;
+            run = plan_run(n < item.run_count ? item.runs + n : 0u);
+        } while (n < item.run_count && run.kind == PM_RUN_FULL);
     }
-    if (x < item.run_count) {
+    if (n < item.run_count) {
         do {
-            [[unroll]] for (uint r = 0; r < R; r++) {
+            [[unroll]] for (uint r = 0u; r < R; r++) {
                 lo[r] = 0;
                 span[r] = 0x7fffffffu;
                 if (run.kind == PM_RUN_BAND) {
                     lo[r] = max(int(row[r]) + run.lo, 0);
-                    int hi = min(int(row[r]) + run.hi, int(run.count) - 1);
-                    span[r] = row[r] >= run.row_first && row[r] <= run.row_last && hi >= lo[r] ? uint(hi - lo[r]) + 1 : 0;
+                    const int hi = min(int(row[r]) + run.hi, int(run.count) - 1);
+                    const bool any = row[r] >= run.row_first && row[r] <= run.row_last && hi >= lo[r];
+                    span[r] = any ? uint(hi - lo[r]) + 1u : 0u;
                 }
             }
-            uint c = 0;
+            uint c = 0u;
             do {
                 chunk(true, run, c, lo, span);
                 c += C;
             } while (c < run.count);
-            x++;
-            run = plan_run(x < item.run_count ? item.runs + x : 0);
-        } while (x < item.run_count);
+            n++;
+            run = plan_run(n < item.run_count ? item.runs + n : 0u);
+        } while (n < item.run_count);
     }
 
-    [[unroll]] for (uint r = 0; r < R; r++) {
+    [[unroll]] for (uint r = 0u; r < R; r++) {
         if (lane + r * WORKGROUP < item.rows) {
-            uint i = item.first_row + row[r] * push.step;
             if (item.direct) {
-                float shrink = 1;
-                if (HAS_SINK && !item.dead) shrink = softmax_sink(m[r], l[r], plan_float(os.w + bh.head));
-                float inverse = shrink * softmax_inverse(l[r]);
-                uint place = push.o_base + bh.batch * os.x + bh.head * os.y + i * os.z;
-                [[unroll]] for (uint d = 0; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) out_pieces[place + d] = piece_from_float(o[r * V_PIECES + d] * inverse);
+                const uint i = item.first_row + row[r] * push.step;
+                float inverse = 1.0;
+                if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
+                inverse *= softmax_inverse(l[r]);
+                const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y + i * o_header.z;
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+                    if (EXACT != 0u || d <= v_last) out_pieces[at + d] = out_piece(o[r * V_PIECES + d] * inverse);
                 if (HAS_LSE) lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m[r], l[r]);
             } else {
-                uint place = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2);
-                [[unroll]] for (uint d = 0; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) workspace[place + d] = o[r * V_PIECES + d];
-                workspace[place + v_last + 1] = vec4(m[r], l[r], 0, 0);
+                const uint at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+                    if (EXACT != 0u || d <= v_last) workspace[at + d] = o[r * V_PIECES + d];
+                workspace[at + v_last + 1u] = vec4(m[r], l[r], 0.0, 0.0);
             }
         }
     }

@@ -7,21 +7,27 @@
 // group), and a lane holds, for its TM rows,
 //     s   TM × TN scores: keys column + j·CG of a chunk of CG·TN keys
 //     o   TM × V_LANE pieces of O: pieces column + b·CG
-//     m   each row's maximum, the same in all lanes of the row group;  l: the sum over this lane's own keys
-// What lanes read of each other passes through shared memory:
+//     l   of each row the sum over this lane's own keys
+// The rest is in shared memory:
+//     row_max    each row's maximum m so far
 //     stage      Q's and K's pieces for a chunk of DIM_PIECES of head_dim, transposed; later V's rows
 //     exchange   the maxima of a row by column group; later P, transposed: [key][row]
 //
-//     for each run, for each chunk of keys
+//     for each chunk of keys of each run
 //         for each chunk of head_dim:  Q, K → stage;  s += Q·Kᵀ
 //         mask, maxima → exchange → m;  P = exp2(s − m) → exchange;  o, l shrink
-//         for each group of keys:      V → stage;  o += P·V
+//         for each few keys:           now and then V → stage;  o += P·V
 //
 // A chunk of a full run has every pair selected: its mask is all ones and V is taken as it is. In other chunks a pair
 // that is not selected has P = 0 by selection, never by arithmetic, and V's infinities and NaNs are read as 0.
 // Rows from `rows` on repeat the last row and are not written; keys from `count` on repeat the last key and are masked.
 //
-// Every loop that indexes s, o, m or l unrolls (no runtime loop inside), or the arrays would go to memory. TM is even.
+// What the compilers of 42 GPUs taught, in spills:
+//   – every loop that indexes s, o or l unrolls, with no runtime loop inside, or the array goes to memory; the others
+//     are kept rolled, or loads are hoisted by the dozen
+//   – one loop over the chunks of all runs and one over all keys of a chunk: a level of a nest may cost a copy of o
+//   – what is the same for all lanes waits in shared memory, and so do the rows' maxima (row_max)
+// TM is even.
 //
 // -DDTYPE_F32 / _F16 / _BF16: of Q, K, V. -DDIRECT: bindings 5 (O) and 6 (LSE), and items may be direct; -DOUT_F32
 // then makes O fp32. Dispatch: (items, entries of the bh list).
@@ -39,12 +45,13 @@ layout(constant_id = 8) const uint TN = 2u;    // keys a lane; TM · TN ≤ 32
 layout(constant_id = 9) const uint CG = 16u;   // column groups: 8, 16 or 32
 
 const uint TM2 = TM / 2u;
+const bool FRUGAL = TM == 2u;   // the shape for GPUs with few registers
 const uint ROWS = WORKGROUP / CG * TM;   // = TILE_ROWS
 const uint KEYS = CG * TN;               // = CHUNK_KEYS, a power of two
 
 // Stage. Q and K: stage[piece · (ROWS + 1) + row], then the same of K; the odd stride keeps lanes that write
 // neighbouring pieces off each other's banks. V: stage[key · V_PIECES + piece].
-const uint DIM_FIT = KEYS > 32u ? 4u : 8u;
+const uint DIM_FIT = KEYS > 32u ? 4u : 8u;   // so that a lane moves at most two pieces of K at once
 const uint DIM_PIECES = HEAD_PIECES < DIM_FIT ? HEAD_PIECES : DIM_FIT;
 const uint DIM_CHUNKS = (HEAD_PIECES + DIM_PIECES - 1u) / DIM_PIECES;
 const bool DIM_CHECK = (HEAD_PIECES % DIM_PIECES == 0u ? EXACT : 0u) == 0u;   // not with ||: glslang emits a branch for it
@@ -52,10 +59,9 @@ const uint Q_STRIDE = ROWS + 1u;
 const uint K_STRIDE = KEYS + 1u;
 const uint K_STAGE = DIM_PIECES * Q_STRIDE;
 const uint QK_STAGE = K_STAGE + DIM_PIECES * K_STRIDE;
-// keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB)
-const uint V_FIT = V_PIECES > 32u ? 8u : V_PIECES > 16u ? 16u : V_PIECES > 8u ? 32u : 64u;
+// keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB), 256 where registers are few
+const uint V_FIT = (V_PIECES > 32u ? 8u : V_PIECES > 16u ? 16u : V_PIECES > 8u ? 32u : 64u) / (FRUGAL ? 2u : 1u);
 const uint V_KEYS = V_FIT < KEYS ? V_FIT : KEYS;
-const uint V_GROUPS = KEYS / V_KEYS;
 const uint V_STAGE = V_KEYS * V_PIECES;
 const uint V_LANE = (V_PIECES + CG - 1u) / CG;
 // What a lane moves in one go.
@@ -89,7 +95,12 @@ const uint KEEP_V_PIECES = 12u;
 const uint KEEP_SLOPE = 13u;
 const uint KEEP_SCALE = 14u;      // 3 floats
 const uint KEEP_DEAD = 17u;       // item: no sink logit
+const uint KEEP_ZERO = 18u;
 const uint KEEP_RUN = 20u;        // texel of the current run
+
+// Lane `lane`, in a way that compilers do not see through before the last barrier. Some hoist all that depends on the
+// lane alone out of the loops, where dozens of addresses wait in registers for their turn; they are cheaper to form again.
+uint this_lane() { return gl_LocalInvocationIndex + (FRUGAL ? keep[KEEP_ZERO] : 0u); }
 
 Run current_run() { return plan_run_unpack(uvec4(keep[KEEP_RUN], keep[KEEP_RUN + 1u], keep[KEEP_RUN + 2u], keep[KEEP_RUN + 3u])); }
 
@@ -104,9 +115,6 @@ layout(std430, set = 0, binding = 6) writeonly restrict buffer LseBuffer { uint 
 
 void main() {
     const uint lane = gl_LocalInvocationIndex;
-    const uint column = lane % CG;
-    const uint lane_row = lane / CG * TM;   // the lane's rows: lane_row … lane_row + TM − 1
-    const uint lane_pair = lane_row / 2u;
 
     const uint item_texel = push.items + gl_WorkGroupID.x;
     const uint run_count = plan_texel(item_texel).z & PM_ITEM_RUNS_MASK;
@@ -117,9 +125,10 @@ void main() {
         const uvec4 q = plan_texel(PM_HEADER_Q), k = plan_texel(PM_HEADER_K), v = plan_texel(PM_HEADER_V), scale = plan_texel(PM_HEADER_SCALE);
         keep[KEEP_FIRST_ROW] = item.first_row;
         keep[KEEP_LAST] = item.rows - 1u;
-        keep[KEEP_DIRECT] = item.direct ? (item.dead ? 2u : 1u) : 0u;   // 2: rows that do not exist, no sink logit
+        keep[KEEP_DIRECT] = item.direct ? 1u : 0u;
         keep[KEEP_DEAD] = item.dead ? 1u : 0u;
         keep[KEEP_SLOT] = item.slot;
+        keep[KEEP_ZERO] = push.zero;
         keep[KEEP_BH] = bh.index;
         keep[KEEP_Q_BASE] = push.q_base + bh.batch * q.x + bh.head * q.y + item.first_row * q.z;
         keep[KEEP_Q_STEP] = push.step * q.z;
@@ -141,139 +150,150 @@ void main() {
     [[unroll]] for (uint n = 0u; n < TM * V_LANE; ++n) o[n] = vec4(0.0);
     [[unroll]] for (uint i = 0u; i < TM; ++i) l[i] = 0.0;
 
-    for (uint run_index = 0u; run_index < run_count; ++run_index) {
-        const uvec4 run_texel = plan_texel(first_run + run_index);
-        if (lane == 0u) {   // the last readers of the run before are behind a barrier
-            keep[KEEP_RUN] = run_texel.x;
-            keep[KEEP_RUN + 1u] = run_texel.y;
-            keep[KEEP_RUN + 2u] = run_texel.z;
-            keep[KEEP_RUN + 3u] = run_texel.w;
+    uint run_index = 0u, chunk_key = 0u, run_keys = 0u;
+    while (true) {
+        if (chunk_key >= run_keys) {   // the next run
+            if (run_index == run_count) break;
+            const uvec4 run_texel = plan_texel(first_run + run_index);
+            if (gl_LocalInvocationIndex == 0u) {   // the last readers of the run before are behind a barrier
+                keep[KEEP_RUN] = run_texel.x;
+                keep[KEEP_RUN + 1u] = run_texel.y;
+                keep[KEEP_RUN + 2u] = run_texel.z;
+                keep[KEEP_RUN + 3u] = run_texel.w;
+            }
+            run_keys = plan_run_unpack(run_texel).count;
+            chunk_key = 0u;
+            ++run_index;
+            barrier();
         }
-        const uint chunks = (plan_run_unpack(run_texel).count + KEYS - 1u) / KEYS;
-        barrier();
-        for (uint chunk = 0u; chunk < chunks; ++chunk) {
-            const uint chunk_key = chunk * KEYS;
-
-            // Scores.
-            float s[TM * TN];
-            [[unroll]] for (uint n = 0u; n < TM * TN; ++n) s[n] = 0.0;
-            uint q_address[Q_MOVES], k_address[K_MOVES];   // of what this lane moves to stage
-            [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
-                q_address[n] = keep[KEEP_Q_BASE] + min((lane + n * WORKGROUP) / DIM_PIECES, keep[KEEP_LAST]) * keep[KEEP_Q_STEP];
-            [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
-                const Run run = current_run();
-                const uint c = min(chunk_key + (lane + n * WORKGROUP) / DIM_PIECES, run.count - 1u);
-                k_address[n] = keep[KEEP_K_BASE] + plan_key_position(run, c) * keep[KEEP_K_STRIDE];
-            }
-            for (uint dim_chunk = 0u; dim_chunk < DIM_CHUNKS; ++dim_chunk) {
-                PIECE_T moved_q[Q_MOVES], moved_k[K_MOVES];
-                [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
-                    const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
-                    moved_q[n] = query[q_address[n] + (DIM_CHECK ? min(piece, keep[KEEP_HEAD_PIECES] - 1u) : piece)];
-                    if (DIM_CHECK && piece >= keep[KEEP_HEAD_PIECES]) moved_q[n] = PIECE_T(0);
-                }
-                [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
-                    const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
-                    moved_k[n] = key[k_address[n] + (DIM_CHECK ? min(piece, keep[KEEP_HEAD_PIECES] - 1u) : piece)];
-                    if (DIM_CHECK && piece >= keep[KEEP_HEAD_PIECES]) moved_k[n] = PIECE_T(0);
-                }
-                barrier();   // stage's last readers are done
-                [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
-                    const uint t = lane + n * WORKGROUP;
-                    if (ROWS * DIM_PIECES % WORKGROUP == 0u || t < ROWS * DIM_PIECES)
-                        stage[t % DIM_PIECES * Q_STRIDE + t / DIM_PIECES] = piece_to_float(moved_q[n]);
-                }
-                [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
-                    const uint t = lane + n * WORKGROUP;
-                    if (KEYS * DIM_PIECES % WORKGROUP == 0u || t < KEYS * DIM_PIECES)
-                        stage[K_STAGE + t % DIM_PIECES * K_STRIDE + t / DIM_PIECES] = piece_to_float(moved_k[n]);
-                }
-                barrier();
-                [[dont_unroll]] for (uint piece = 0u; piece < DIM_PIECES; ++piece) {
-                    vec4 k[TN];
-                    [[unroll]] for (uint j = 0u; j < TN; ++j) k[j] = stage[K_STAGE + piece * K_STRIDE + column + j * CG];
-                    [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                        const vec4 q = stage[piece * Q_STRIDE + lane_row + i];
-                        [[unroll]] for (uint j = 0u; j < TN; ++j)
-                            s[i * TN + j] = fma(q.w, k[j].w, fma(q.z, k[j].z, fma(q.y, k[j].y, fma(q.x, k[j].x, s[i * TN + j]))));
-                    }
-                }
-            }
-
-            // Which of the lane's pairs are selected: bit i·TN + j.
+        // Scores.
+        float s[TM * TN];
+        [[unroll]] for (uint n = 0u; n < TM * TN; ++n) s[n] = 0.0;
+        const uint mover = this_lane();
+        uint q_address[Q_MOVES], k_address[K_MOVES];   // of what this lane moves to stage
+        [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
+            q_address[n] = keep[KEEP_Q_BASE] + min((mover + n * WORKGROUP) / DIM_PIECES, keep[KEEP_LAST]) * keep[KEEP_Q_STEP];
+        [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
             const Run run = current_run();
-            uint selected = 0xffffffffu;
-            if (run.kind != PM_RUN_FULL) {
-                selected = 0u;
-                [[unroll]] for (uint j = 0u; j < TN; ++j) {
-                    const uint c = chunk_key + j * CG + column;
-                    // CG divides 32, so the keys of one j lie in one block of 32
-                    const uint block = (chunk_key + j * CG) / 32u, bit = c & 31u;
-                    [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                        bool take = plan_band_selects(run, lane_row + i, c);
-                        if (run.kind == PM_RUN_BITS) take = ((plan_bits(run, lane_row + i, block) >> bit) & 1u) != 0u;
-                        selected |= take && c < run.count ? 1u << (i * TN + j) : 0u;
-                    }
-                }
+            const uint c = min(chunk_key + (mover + n * WORKGROUP) / DIM_PIECES, run.count - 1u);
+            k_address[n] = keep[KEEP_K_BASE] + plan_key_position(run, c) * keep[KEEP_K_STRIDE];
+        }
+        for (uint dim_chunk = 0u; dim_chunk < DIM_CHUNKS; ++dim_chunk) {
+            const uint lane = this_lane();
+            PIECE_T moved_q[Q_MOVES], moved_k[K_MOVES];
+            [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
+                const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
+                moved_q[n] = query[q_address[n] + (DIM_CHECK ? min(piece, keep[KEEP_HEAD_PIECES] - 1u) : piece)];
+                if (DIM_CHECK && piece >= keep[KEEP_HEAD_PIECES]) moved_q[n] = PIECE_T(0);
             }
-            const vec3 scale = uintBitsToFloat(uvec3(keep[KEEP_SCALE], keep[KEEP_SCALE + 1u], keep[KEEP_SCALE + 2u]));
-            [[unroll]] for (uint j = 0u; j < TN; ++j) {
-                int key_position = 0;
-                if (HAS_ALIBI) key_position = int(plan_key_position(run, min(chunk_key + j * CG + column, run.count - 1u)));
+            [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
+                const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
+                moved_k[n] = key[k_address[n] + (DIM_CHECK ? min(piece, keep[KEEP_HEAD_PIECES] - 1u) : piece)];
+                if (DIM_CHECK && piece >= keep[KEEP_HEAD_PIECES]) moved_k[n] = PIECE_T(0);
+            }
+            barrier();   // stage's last readers are done
+            [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
+                const uint t = lane + n * WORKGROUP;
+                if (ROWS * DIM_PIECES % WORKGROUP == 0u || t < ROWS * DIM_PIECES)
+                    stage[t % DIM_PIECES * Q_STRIDE + t / DIM_PIECES] = piece_to_float(moved_q[n]);
+            }
+            [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
+                const uint t = lane + n * WORKGROUP;
+                if (KEYS * DIM_PIECES % WORKGROUP == 0u || t < KEYS * DIM_PIECES)
+                    stage[K_STAGE + t % DIM_PIECES * K_STRIDE + t / DIM_PIECES] = piece_to_float(moved_k[n]);
+            }
+            barrier();
+            const uint place = this_lane(), column = place % CG, lane_row = place / CG * TM;
+            [[dont_unroll]] for (uint piece = 0u; piece < DIM_PIECES; ++piece) {
+                vec4 k[TN];
+                [[unroll]] for (uint j = 0u; j < TN; ++j) k[j] = stage[K_STAGE + piece * K_STRIDE + column + j * CG];
                 [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                    float z = softmax_score(s[i * TN + j], scale, HAS_SOFTCAP);
-                    if (HAS_ALIBI) {
-                        const int p = int(keep[KEEP_FIRST_ROW] + (lane_row + i) * push.step) + push.q_offset;
-                        z -= uintBitsToFloat(keep[KEEP_SLOPE]) * float(abs(p - key_position));
-                    }
-                    s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? softmax_limit(z) : SOFTMAX_EMPTY;
+                    const vec4 q = stage[piece * Q_STRIDE + lane_row + i];
+                    [[unroll]] for (uint j = 0u; j < TN; ++j)
+                        s[i * TN + j] = fma(q.w, k[j].w, fma(q.z, k[j].z, fma(q.y, k[j].y, fma(q.x, k[j].x, s[i * TN + j]))));
                 }
             }
+        }
 
-            // The rows' new maxima, over all lanes of the row group. (exchange's last readers, of the P before, are
-            // behind the barriers above.)
-            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
-                vec2 top = vec2(s[2u * i2 * TN], s[(2u * i2 + 1u) * TN]);
-                [[unroll]] for (uint j = 1u; j < TN; ++j) top = max(top, vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]));
-                exchange[column * X_STRIDE + lane_pair + i2] = top;
-            }
-            barrier();
-            float top[TM], before[TM];
-            [[unroll]] for (uint i = 0u; i < TM; ++i) top[i] = before[i] = row_max[lane_row + i];
-            [[dont_unroll]] for (uint c = 0u; c < CG; ++c) {
-                [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
-                    const vec2 x = exchange[c * X_STRIDE + lane_pair + i2];
-                    top[2u * i2] = max(top[2u * i2], x.x);
-                    top[2u * i2 + 1u] = max(top[2u * i2 + 1u], x.y);
+        // The lane's rows are lane_row … lane_row + TM − 1.
+        const uint place = this_lane(), column = place % CG, lane_row = place / CG * TM, lane_pair = lane_row / 2u;
+
+        // Which of the lane's pairs are selected: bit i·TN + j.
+        const Run run = current_run();
+        uint selected = 0xffffffffu;
+        if (run.kind != PM_RUN_FULL) {
+            selected = 0u;
+            [[unroll]] for (uint j = 0u; j < TN; ++j) {
+                const uint c = chunk_key + j * CG + column;
+                // CG divides 32, so the keys of one j lie in one block of 32
+                const uint block = (chunk_key + j * CG) / 32u, bit = c & 31u;
+                [[unroll]] for (uint i = 0u; i < TM; ++i) {
+                    bool take = plan_band_selects(run, lane_row + i, c);
+                    if (run.kind == PM_RUN_BITS) take = ((plan_bits(run, lane_row + i, block) >> bit) & 1u) != 0u;
+                    selected |= take && c < run.count ? 1u << (i * TN + j) : 0u;
                 }
             }
-            barrier();
-
-            // P, and the shrinking of what came before. A row with nothing selected so far has m = top = EMPTY,
-            // shrinks 0 by 1, and its P is 0 by selection.
+        }
+        const vec3 scale = uintBitsToFloat(uvec3(keep[KEEP_SCALE], keep[KEEP_SCALE + 1u], keep[KEEP_SCALE + 2u]));
+        [[unroll]] for (uint j = 0u; j < TN; ++j) {
+            int key_position = 0;
+            if (HAS_ALIBI) key_position = int(plan_key_position(run, min(chunk_key + j * CG + column, run.count - 1u)));
             [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                const float shrink = softmax_exp2(before[i] - top[i]);
-                if (column == 0u) row_max[lane_row + i] = top[i];
-                l[i] *= shrink;
-                [[unroll]] for (uint b = 0u; b < V_LANE; ++b) o[i * V_LANE + b] *= shrink;
-                [[unroll]] for (uint j = 0u; j < TN; ++j) {
-                    const float p = softmax_exp2(s[i * TN + j] - top[i]);
-                    s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? p : 0.0;
-                    l[i] += s[i * TN + j];
+                float z = softmax_score(s[i * TN + j], scale, HAS_SOFTCAP);
+                if (HAS_ALIBI) {
+                    const int p = int(keep[KEEP_FIRST_ROW] + (lane_row + i) * push.step) + push.q_offset;
+                    z -= uintBitsToFloat(keep[KEEP_SLOPE]) * float(abs(p - key_position));
                 }
+                s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? softmax_limit(z) : SOFTMAX_EMPTY;
             }
-            [[unroll]] for (uint j = 0u; j < TN; ++j)
-                [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
-                    exchange[(j * CG + column) * X_STRIDE + lane_pair + i2] = vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]);
+        }
 
-            // O += P·V.
-            for (uint group = 0u; group < V_GROUPS; ++group) {
+        // The rows' new maxima, over all lanes of the row group. (exchange's last readers, of the P before, are
+        // behind the barriers above.)
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            vec2 top = vec2(s[2u * i2 * TN], s[(2u * i2 + 1u) * TN]);
+            [[unroll]] for (uint j = 1u; j < TN; ++j) top = max(top, vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]));
+            exchange[column * X_STRIDE + lane_pair + i2] = top;
+        }
+        barrier();
+        float top[TM], before[TM];
+        [[unroll]] for (uint i = 0u; i < TM; ++i) top[i] = before[i] = row_max[lane_row + i];
+        [[dont_unroll]] for (uint c = 0u; c < CG; ++c) {
+            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+                const vec2 x = exchange[c * X_STRIDE + lane_pair + i2];
+                top[2u * i2] = max(top[2u * i2], x.x);
+                top[2u * i2 + 1u] = max(top[2u * i2 + 1u], x.y);
+            }
+        }
+        barrier();
+
+        // P, and the shrinking of what came before. A row with nothing selected so far has m = top = EMPTY,
+        // shrinks 0 by 1, and its P is 0 by selection.
+        [[unroll]] for (uint i = 0u; i < TM; ++i) {
+            const float shrink = softmax_exp2(before[i] - top[i]);
+            if (column == 0u) row_max[lane_row + i] = top[i];
+            l[i] *= shrink;
+            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) o[i * V_LANE + b] *= shrink;
+            [[unroll]] for (uint j = 0u; j < TN; ++j) {
+                const float p = softmax_exp2(s[i * TN + j] - top[i]);
+                s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? p : 0.0;
+                l[i] += s[i * TN + j];
+            }
+        }
+        [[unroll]] for (uint j = 0u; j < TN; ++j)
+            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
+                exchange[(j * CG + column) * X_STRIDE + lane_pair + i2] = vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]);
+
+        // O += P·V.
+        [[dont_unroll]] for (uint first = 0u; first < KEYS; first += UNROLL_KEYS) {
+            if (first % V_KEYS == 0u) {   // V's next rows
                 const Run run = current_run();
+                const uint lane = this_lane();
                 PIECE_T moved_v[V_MOVES];
                 [[unroll]] for (uint n = 0u; n < V_MOVES; ++n) {
                     const uint t = lane + n * WORKGROUP;
                     const uint piece = t % V_PIECES;
-                    const uint c = min(chunk_key + group * V_KEYS + t / V_PIECES, run.count - 1u);
+                    const uint c = min(chunk_key + first + t / V_PIECES, run.count - 1u);
                     const uint address = keep[KEEP_V_BASE] + plan_key_position(run, c) * keep[KEEP_V_STRIDE];
                     moved_v[n] = value[address + (EXACT == 0u ? min(piece, keep[KEEP_V_PIECES] - 1u) : piece)];
                 }
@@ -283,29 +303,29 @@ void main() {
                     const vec4 v = piece_to_float(moved_v[n]);
                     if (V_STAGE % WORKGROUP == 0u || t < V_STAGE) stage[t] = run.kind != PM_RUN_FULL ? softmax_finite(v) : v;
                 }
-                barrier();   // stage, and P before the first group
-                [[dont_unroll]] for (uint first = 0u; first < V_KEYS; first += UNROLL_KEYS) {
-                    [[unroll]] for (uint u = 0u; u < UNROLL_KEYS; ++u) {
-                        vec2 p[TM2];
-                        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
-                            p[i2] = exchange[(group * V_KEYS + first + u) * X_STRIDE + lane_pair + i2];
-                        [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
-                            // lanes beyond the last piece repeat it; they write nothing
-                            const uint piece = V_PIECES % CG == 0u ? b * CG + column : min(b * CG + column, V_PIECES - 1u);
-                            const vec4 v = stage[(first + u) * V_PIECES + piece];
-                            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
-                                o[2u * i2 * V_LANE + b] = fma(vec4(p[i2].x), v, o[2u * i2 * V_LANE + b]);
-                                o[(2u * i2 + 1u) * V_LANE + b] = fma(vec4(p[i2].y), v, o[(2u * i2 + 1u) * V_LANE + b]);
-                            }
-                        }
+                barrier();   // stage, and P before the first rows
+            }
+            const uint place = this_lane(), column = place % CG, lane_pair = place / CG * TM2;
+            [[unroll]] for (uint u = 0u; u < UNROLL_KEYS; ++u) {
+                vec2 p[TM2];
+                [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) p[i2] = exchange[(first + u) * X_STRIDE + lane_pair + i2];
+                [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                    // lanes beyond the last piece repeat it; they write nothing
+                    const uint piece = V_PIECES % CG == 0u ? b * CG + column : min(b * CG + column, V_PIECES - 1u);
+                    const vec4 v = stage[(first % V_KEYS + u) * V_PIECES + piece];
+                    [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+                        o[2u * i2 * V_LANE + b] = fma(vec4(p[i2].x), v, o[2u * i2 * V_LANE + b]);
+                        o[(2u * i2 + 1u) * V_LANE + b] = fma(vec4(p[i2].y), v, o[(2u * i2 + 1u) * V_LANE + b]);
                     }
                 }
             }
         }
+        chunk_key += KEYS;
     }
 
+    barrier();   // the last readers of exchange are done, and where there was no run, keep is written
+    const uint place = this_lane(), column = place % CG, lane_row = place / CG * TM, lane_pair = lane_row / 2u;
     // l: the sum over the row group's lanes, in one order for all of them.
-    barrier();
     [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) exchange[column * X_STRIDE + lane_pair + i2] = vec2(l[2u * i2], l[2u * i2 + 1u]);
     barrier();
     [[unroll]] for (uint i = 0u; i < TM; ++i) l[i] = 0.0;
@@ -325,7 +345,7 @@ void main() {
         const float sink = HAS_SINK ? plan_float(o_header.w + head) : 0.0;
         [[unroll]] for (uint i = 0u; i < TM; ++i) {
             float m = row_max[lane_row + i], factor = 1.0;
-            if (HAS_SINK && keep[KEEP_DIRECT] == 1u) factor = softmax_sink(m, l[i], sink);
+            if (HAS_SINK && keep[KEEP_DEAD] == 0u) factor = softmax_sink(m, l[i], sink);
             factor *= softmax_inverse(l[i]);
             if (lane_row + i <= last) {
                 const uint row = first_row + (lane_row + i) * push.step;

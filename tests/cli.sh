@@ -1,0 +1,371 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The program `tulle` as a person or a script meets it: exit statuses, messages, files, JSON.
+#
+#   tests/cli.sh PROGRAM        from the repository's root; prints TAP, fails where any line is "not ok"
+set -u
+
+program=$1
+case $program in /*) ;; *) program=$PWD/$program ;; esac
+data=$PWD/tests/data
+compare=$PWD/tools/compare_npy.py
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+cd "$work" || exit 1
+
+tests=0 failures=0
+
+ok() {
+  tests=$((tests + 1))
+  echo "ok $tests - $1"
+}
+
+not_ok() {
+  tests=$((tests + 1))
+  failures=$((failures + 1))
+  echo "not ok $tests - $1"
+  shift
+  for line in "$@"; do echo "#   $line"; done
+  sed 's/^/#   stderr: /' err | head -5
+}
+
+# Runs the program; leaves its status, out and err.
+tulle() {
+  status=0
+  "$program" "$@" >out 2>err </dev/null || status=$?
+}
+
+# wants TITLE STATUS STDERR-PATTERN ARG ...: runs it, compares the status and greps in what it says.
+wants() {
+  title=$1 expected=$2 says=$3
+  shift 3
+  tulle "$@"
+  if [ "$status" != "$expected" ]; then
+    not_ok "$title" "status $status, wanted $expected: tulle $*"
+  elif [ -n "$says" ] && ! grep -q -e "$says" err; then
+    not_ok "$title" "'$says' is not on standard error: tulle $*"
+  elif [ "$expected" != 0 ] && [ -s out ]; then
+    not_ok "$title" "an error printed on standard output: tulle $*"
+  elif [ "$expected" != 0 ] && [ "$(wc -l <err)" -gt 2 ]; then
+    not_ok "$title" "more than a message and a hint: tulle $*"
+  else
+    ok "$title"
+  fi
+}
+
+# check TITLE COMMAND ...: the command decides.
+check() {
+  title=$1
+  shift
+  if "$@" >check.out 2>&1; then ok "$title"; else not_ok "$title" "failed: $*" "$(head -c 300 check.out)"; fi
+}
+
+fields() {
+  for field in "$@"; do
+    grep -q "\"$field\":" out || {
+      echo "no field $field"
+      return 1
+    }
+  done
+}
+
+# npy FILE DESCR SHAPE: a .npy file of what standard input has.
+npy() {
+  header="{'descr': '$2', 'fortran_order': False, 'shape': ($3), }"
+  {
+    printf '\223NUMPY\001\000'
+    # shellcheck disable=SC2059  # the octal escape is the format
+    printf "\\$(printf %o "${#header}")\\000"
+    printf '%s' "$header"
+    cat
+  } >"$1"
+}
+
+zeros() { head -c "$1" /dev/zero; }
+
+no_leftovers() { [ -z "$(find . -name '*.tulle-*' | head -1)" ]; }
+
+qkv="--q $data/q.npy --k $data/k.npy --v $data/v.npy"
+pattern=window:256,256+global:1
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Help and usage
+
+tulle --version
+check "--version" grep -qx 'tulle [0-9]*\.[0-9]*\.[0-9]*' out
+for command in '' run show info bench; do
+  # shellcheck disable=SC2086  # no word where it is empty
+  tulle $command --help
+  check "tulle $command --help" test "$status" = 0
+  check "tulle $command --help tells of exit statuses" grep -q '^Exit status: 0' out
+done
+for command in run show info bench; do
+  tulle "$command" --help
+  # every option of the help text is known to the parser, and says so by not being "unrecognized"
+  missing=
+  grep -o -e '--[a-z][a-z-]*' out | sort -u >options
+  while read -r option; do
+    "$program" "$command" "$option" --no-such-option >/dev/null 2>err </dev/null
+    if grep -q "option '$option'$\|unrecognized option '$option'" err; then missing="$missing $option"; fi
+  done <options
+  check "each option in tulle $command --help exists" test -z "$missing"
+done
+wants "no command" 2 "no command"
+wants "an unknown command" 2 "'dance' is not a command" dance
+wants "an unknown option" 2 "no-such-option" run --no-such-option
+wants "a stray argument" 2 "'stray' belongs to no option" info stray
+wants "an option without its argument" 2 "requires an argument" run --q
+wants "a missing input" 2 "--q is missing" run
+# shellcheck disable=SC2086  # one word an argument, here and below
+{
+  wants "a missing output" 2 "-o is missing" run $qkv --pattern dense
+  wants "a missing pattern" 2 "--pattern is missing" run $qkv -o o.npy
+  for number in '' x 1x ' 1' 99999999999999999999 -1 0; do
+    wants "--repeat '$number'" 2 "--repeat is '$number'" run $qkv -o o.npy --pattern dense --repeat "$number"
+  done
+  for number in '' x inf nan 1e999 1e-60 ' 1' 1,5; do
+    wants "--scale '$number'" 2 "--scale is '$number'" run $qkv -o o.npy --pattern dense --scale "$number"
+  done
+  wants "--softcap -1" 2 "--softcap is '-1'" run $qkv -o o.npy --pattern dense --softcap -1
+  wants "--layout hbsd" 2 "--layout is 'hbsd'" run $qkv -o o.npy --pattern dense --layout hbsd
+}
+wants "show without SPEC" 2 "SPEC is missing" show --q-len 4
+wants "show without lengths" 2 "--q-len and --kv-len are missing" show dense
+wants "show with --q alone" 2 "--q is given without --k" show dense --q q.npy
+wants "bench with a shape but no pattern" 2 "no --pattern" bench --q-len 64
+wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
+wants "info --all alone" 2 "--all goes with --kernels" info --all
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: real data
+
+# shellcheck disable=SC2086
+{
+  wants "run on real data" 0 "^pairs " run $qkv -o o.npy --lse lse.npy --pattern "$pattern"
+  if command -v python3 >python.path; then
+    check "its O is right" python3 "$compare" o.npy "$data/o.npy" 2e-3
+    check "its LSE is right" python3 "$compare" lse.npy "$data/lse.npy" 2e-3
+  else
+    echo "# skip: no python3 to compare arrays with"
+  fi
+  tulle run $qkv -o o2.npy --pattern "$pattern" --json --repeat 3
+  check "run --json" test "$status" = 0
+  check "its fields" fields device driver kernel ms plan_ms compile_ms pairs visited share gflops workspace_bytes
+  check "its pairs are exact" grep -q '"pairs":[[:space:]]*394748,' out
+  check "it says nothing else" test ! -s err
+  check "the same O again" cmp o.npy o2.npy
+  wants "--kernel base" 0 "^kernel *base" run $qkv -o base.npy --pattern "$pattern" --kernel base
+  tulle run $qkv -o o2.npy --pattern "$pattern"
+  name=$(sed -n 's/^device *//p' err | cut -c1-6)
+  wants "--device by a part of its name" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device "$name"
+  wants "--device by index" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device 0
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: other shapes and types
+
+zeros 256 | npy q1.npy '<f4' '1, 8, 8'
+zeros 256 | npy q2.npy '<f4' '8, 8'
+zeros 256 | npy q3.npy '<f4' '8, 1, 8'
+zeros 256 | npy q4.npy '<f4' '2, 1, 4, 8'
+zeros 64 | npy q16.npy '<f2' '8, 4'
+for q in q1 q2 q4 q16; do
+  wants "$q is taken" 0 "^pairs" run --q $q.npy --k $q.npy --v $q.npy -o o-$q.npy --lse l-$q.npy --pattern dense
+done
+wants "q3 is taken as bshd" 0 "^pairs" run --q q3.npy --k q3.npy --v q3.npy -o o-q3.npy --lse l-q3.npy --pattern dense --layout bshd
+while IFS=: read -r q descr shape lse; do
+  check "O of $q is $descr ($shape)" grep -aq "'descr': '$descr', .*'shape': ($shape)" "o-$q.npy"
+  check "LSE of $q is float32 ($lse)" grep -aq "'descr': '<f4', .*'shape': ($lse)" "l-$q.npy"
+done <<EOF
+q1:<f4:1, 8, 8:1, 8
+q2:<f4:8, 8:8,
+q3:<f4:8, 1, 8:1, 8
+q4:<f4:2, 1, 4, 8:2, 1, 4
+q16:<f2:8, 4:8,
+EOF
+{
+  header='{"q": {"dtype": "BF16", "shape": [8, 4], "data_offsets": [0, 64]}, "v": {"dtype": "F16", "shape": [8, 4], "data_offsets": [0, 64]}}'
+  # shellcheck disable=SC2059
+  printf "\\$(printf %o "${#header}")\\0\\0\\0\\0\\0\\0\\0"
+  printf %s "$header"
+  zeros 64
+} >x.safetensors
+wants "bf16 from .safetensors" 0 "^pairs" run --q x.safetensors:q --k x.safetensors:q --v x.safetensors:q -o bf16.npy --pattern dense
+check "its O is float32" grep -aq "'descr': '<f4', .*'shape': (8, 4)" bf16.npy
+printf '\003\000\000\000\004\000\000\000' | npy lengths.npy '<i4' '2,'
+printf '\001\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000' | npy starts.npy '<i8' '2,'
+# 3 queries x keys 1 and 2, then 4 queries x 4 keys
+wants "lengths and starts" 0 "^pairs *22 selected" run --q q4.npy --k q4.npy --v q4.npy -o o-lengths.npy --pattern dense \
+  --q-lengths lengths.npy --kv-lengths lengths.npy --kv-starts starts.npy
+# rows at positions 0 ... 7 of 8, and one before them all
+wants "--q-offset" 0 "^pairs *28 selected" run --q q2.npy --k q2.npy --v q2.npy -o o-offset.npy --pattern dense --causal --q-offset -1
+printf '\000\000\200\077' | npy slope.npy '<f4' '1,'
+wants "--alibi and --sink-logits" 0 "^pairs" run --q q2.npy --k q2.npy --v q2.npy -o o-alibi.npy --pattern dense --alibi slope.npy \
+  --sink-logits slope.npy --softcap 20 --scale 0.5
+printf '\000\000\001\001' | npy mask.npy '|b1' '2, 2'
+printf '\000\000\000\000\003\000\000\000\010\000\000\000' | npy ends.npy '<i4' '3,'
+wants "a pattern with files" 0 "^pairs *34 selected" run --q q2.npy --k q2.npy --v q2.npy -o o-files.npy --pattern 'documents:ends.npy'
+wants "a union with a file in quotes" 0 "^pairs *46 selected" run --q q2.npy --k q2.npy --v q2.npy -o o-files.npy \
+  --pattern 'documents:"ends.npy"+blocks:4,"mask.npy"'
+
+# An output may be an input; a link's file is replaced, not the link; what may be read and written stays so.
+cp q2.npy same.npy
+ln -s same.npy link.npy
+chmod 640 same.npy
+wants "-o may be --q, through a link" 0 "^pairs" run --q link.npy --k q2.npy --v q2.npy -o link.npy --pattern dense
+check "the link is still a link" test -L link.npy
+check "its file has the old mode" test -n "$(find same.npy -perm 640)"
+check "and the new contents" cmp same.npy o-q2.npy
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: whatever fails leaves the outputs as they were
+
+echo old >old.npy
+cp old.npy old.copy
+good='--q q2.npy --k q2.npy --v q2.npy --pattern dense'
+
+# leaves TITLE STATUS STDERR-PATTERN ARG ...: as wants; neither old.npy nor new.npy may have changed.
+leaves() {
+  leaves_title=$1 leaves_status=$2 leaves_says=$3
+  shift 3
+  wants "$leaves_title" "$leaves_status" "$leaves_says" "$@"
+  if ! cmp -s old.npy old.copy || [ -e new.npy ] || ! no_leftovers; then
+    not_ok "$leaves_title: outputs left alone" "an output was created or changed, or a temporary file stays"
+    cp old.copy old.npy
+    rm -f new.npy
+    find . -name '*.tulle-*' -exec rm -f {} +
+  fi
+}
+
+zeros 64 | npy f8.npy '<f8' '2, 4'
+zeros 32 | npy short.npy '<f4' '1, 8'
+zeros 16 | npy narrow.npy '<f4' '1, 4'
+zeros 96 | npy three.npy '<f4' '3, 1, 8'
+zeros 64 | npy two.npy '<f4' '2, 1, 8'
+zeros 0 | npy empty.npy '<f4' '0, 8'
+zeros 32 | npy flat.npy '<f4' '8,'
+head -c 100 q2.npy >cut.npy
+# shellcheck disable=SC2086  # one word an argument
+{
+  leaves "a pattern that is none" 2 "column 1" run $qkv -o old.npy --lse new.npy --pattern wibble
+  leaves "a number out of its range" 2 "fixed" run $qkv -o old.npy --lse new.npy --pattern fixed:2,5
+  leaves "a pattern's file that is missing" 2 "'no.npy'" run $qkv -o old.npy --lse new.npy --pattern blocks:4,no.npy
+  leaves "a pattern's file of the wrong type" 2 "blocks" run $qkv -o old.npy --lse new.npy --pattern blocks:512,q2.npy
+  leaves "a made-up mask that is malformed" 2 "@ROWSxCOLSpPERCENT" run $qkv -o old.npy --lse new.npy --pattern blocks:4,@8x8
+  leaves "an input that is missing" 2 "--k: cannot open 'no.npy'" run --q q2.npy --k no.npy --v q2.npy --pattern dense -o old.npy
+  leaves "an input that is cut off" 2 "--v: 'cut.npy'" run --q q2.npy --k q2.npy --v cut.npy --pattern dense -o old.npy
+  leaves "an input of float64" 2 "--q: 'f8.npy' holds float64" run --q f8.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "an input of whole numbers" 2 "holds int32" run --q ends.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "an input of one axis" 2 "\[n,d\]" run --q flat.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "an input without rows" 2 "at least 1" run --q empty.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "inputs of two types" 2 "one type" run --q q2.npy --k q16.npy --v q16.npy --pattern dense -o old.npy
+  leaves "K narrower than Q" 2 "last axis" run --q q2.npy --k narrow.npy --v narrow.npy --pattern dense -o old.npy
+  leaves "V shorter than K" 2 "must agree" run --q q2.npy --k q2.npy --v short.npy --pattern dense -o old.npy
+  leaves "heads that do not divide" 2 "does not divide" run --q three.npy --k two.npy --v two.npy --pattern dense -o old.npy
+  leaves "batches that differ" 2 "batch entries" run --q q4.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "lengths of the wrong shape" 2 "--kv-lengths: 'ends.npy' has shape" run $good -o old.npy --kv-lengths ends.npy
+  leaves "lengths that are not whole" 2 "whole numbers" run $good -o old.npy --kv-lengths slope.npy
+  leaves "slopes that are no float32" 2 "--alibi" run $good -o old.npy --alibi ends.npy
+  leaves "a tensor without a name" 2 "it holds q, v" run --q x.safetensors --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "a tensor that is not there" 2 "no tensor 'z'" run --q x.safetensors:z --k q2.npy --v q2.npy --pattern dense -o old.npy
+  leaves "a kernel that does not exist" 2 "nosuch" run $good -o old.npy --lse new.npy --kernel nosuch
+  leaves "a device that does not exist" 1 "99" run $good -o old.npy --lse new.npy --device 99
+  leaves "a device of no such name" 1 "nosuch" run $good -o old.npy --lse new.npy --device nosuch
+  leaves "an LSE folder that does not exist" 2 "--lse: cannot write" run $good -o old.npy --lse no/new.npy
+  leaves "an LSE that is a folder" 2 "not a regular file" run $good -o old.npy --lse .
+  leaves "an O that is a device" 2 "not a regular file" run $good -o /dev/null --lse new.npy
+  leaves "O and LSE in one file" 2 "two outputs" run $good -o old.npy --lse ./old.npy
+  leaves "O and LSE in one new file" 2 "two outputs" run $good -o new.npy --lse new.npy
+  if [ -e /dev/full ]; then
+    "$program" run $good -o old.npy --lse new.npy --json >/dev/full 2>err
+    check "standard output that is full" test $? = 1
+    check "it leaves the outputs alone" cmp old.npy old.copy
+    check "all of them" test ! -e new.npy
+  fi
+
+  # A signal while it runs.
+  "$program" run $qkv --pattern dense -o old.npy --lse new.npy --repeat 1000000 >out 2>err &
+  child=$!
+  tries=0
+  while no_leftovers && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+  sleep 0.3
+  kill -TERM $child
+  wait $child 2>check.out
+  check "SIGTERM ends it" test $? = 143
+  check "it leaves the outputs alone" cmp old.npy old.copy
+  check "and no temporary file" no_leftovers
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# show
+
+tulle show 'window:2,0+global:1' --q-len 8 --kv-len 8 --causal
+check "show" test "$status" = 0
+check "show prints the pattern" grep -q '^window:2,0+global:1$' out
+check "show tells the share of dense" grep -q '41.4.* % of dense selected (26 pairs)\|40.62 % of dense selected (26 pairs)' out
+LC_ALL=C "$program" show 'window:2,0' --q-len 8 >out 2>err
+if LC_ALL=C grep -q '[^ -~]' out; then not_ok "plain ASCII in a plain locale"; else ok "plain ASCII in a plain locale"; fi
+LC_ALL=C.UTF-8 "$program" show 'window:2,0' --q-len 8 >out 2>err
+check "blocks in a UTF-8 locale" grep -q '█' out
+VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" show 'strided:3' --q-len 8 --kv-len 12 >out 2>err
+check "show without a device" test $? = 0
+wants "show of a million tokens" 0 "" show window:255,0 --q-len 1000000 --causal
+wants "show of one row" 0 "" show dense --q-len 1 --kv-len 4096
+wants "show of one key" 0 "" show dense --q-len 4096 --kv-len 1
+wants "show a pattern by head" 0 "" show 'dense;window:1,1' --q-len 8 --head 1
+check "show the head's own" grep -q '^window:1,1$' out
+wants "show with a head too many" 2 "--head is 2" show dense --q-len 8 --heads 2 --head 2
+wants "show with kv heads that do not divide" 2 "do not divide" show dense --q-len 8 --heads 3 --kv-heads 2
+wants "show a mask too small" 2 "block rows" show blocks:4,mask.npy --q-len 16
+wants "show with lengths that disagree" 2 "--q-len is 9" show dense --q q2.npy --k q2.npy --q-len 9
+wants "weights of a head" 0 "" show "$pattern" --q "$data/q.npy" --k "$data/k.npy" --tokens "$data/tokens.txt" --head 1
+check "with the tokens" grep -q 'CLS' out
+echo "too few" >few.txt
+wants "tokens that are too few" 2 "2 words; there are 8 keys" show dense --q q2.npy --k q2.npy --tokens few.txt
+if "$program" show dense --q-len 8 -o p.png 2>err >out; then
+  check "a PNG" test "$(head -c 4 p.png | tail -c 3)" = PNG
+  printf 'a \377\376 b\001c \303\251t\303\251 <s> \340\244\271 x y\n' >odd.txt
+  wants "a PNG with odd tokens" 0 "" show dense --q q2.npy --k q2.npy --tokens odd.txt -o p2.png
+  wants "a PNG in no folder" 2 "-o: cannot write" show dense --q-len 8 -o no/p.png
+  wants "a large PNG" 0 "" show 'window:100,0+strided:64' --q-len 9000 -o p3.png
+else
+  check "no PNG, and why" grep -q cairo err
+fi
+check "no temporary file" no_leftovers
+
+# ---------------------------------------------------------------------------------------------------------------------
+# info and bench
+
+wants "info" 0 "" info
+check "info tells of kernels" grep -q 'base_f32.* runs here' out
+tulle info --json
+check "info --json" test "$status" = 0
+check "its fields" fields devices index name type driver uuid api_version variants serves reason
+VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" info >out 2>err
+check "info without a device" test $? = 1
+check "it says so" grep -q 'no Vulkan device\|no Vulkan' err
+wants "info of a device that is not there" 1 "99" info --device 99
+
+tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --kv-heads 1 --head-dim 32 --dtype fp16 --json
+check "bench of one workload" test "$status" = 0
+check "its fields" fields results device driver kernel ms plan_ms compile_ms pairs visited share gflops workspace_bytes peak_share
+check "its pairs are exact" grep -q '"pairs":[[:space:]]*7952,' out
+tulle bench --pattern window:15,0 --causal --q-len 256 --head-dim 32 --command
+check "bench as a table" test "$status" = 0
+line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
+check "each row has its line" test -n "$line"
+eval "set -- ${line#tulle }"
+wants "that line runs" 0 "" "$@"
+wants "bench with a bad pattern" 2 "wibble" bench --pattern wibble --q-len 64
+wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 6
+wants "bench --plan" 0 "" bench --plan
+check "planning times" grep -q 'window at 1M' out
+
+echo "1..$tests"
+[ "$failures" = 0 ] || echo "# $failures of $tests failed"
+[ "$failures" = 0 ]
