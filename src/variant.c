@@ -52,6 +52,11 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     if (shared > caps->max_shared_memory) REFUSE("needs %u bytes of shared memory; the device has %u", shared, caps->max_shared_memory);
     if (v->family == FAMILY_TILE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
+    // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here
+    // under 2 s (measured on lavapipe; at twice the size of the texel kernel over a minute).
+    uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim), body = v->a * v->keys * pieces;
+    uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 256 : caps->subgroup_size > 8 ? 384 : 512;
+    if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver more than 2 s to compile", v->a, v->keys);
     if (v->family == FAMILY_ROWS_ADDRESS) {
         if (!caps->buffer_device_address) REFUSE("needs bufferDeviceAddress, which is not enabled");
         if (!(a->buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT))
@@ -63,8 +68,8 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         if (!caps->subgroup_shuffle) REFUSE("needs subgroup shuffles in compute shaders");
         if (!(a->buffer_usage & VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT))
             REFUSE("needs VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT in buffer_usage");
-        if (caps->subgroup_size < v->keys || caps->subgroup_size > 32 || caps->subgroup_size * v->a > TILE_ROWS_MOST)
-            REFUSE("needs a subgroup of %u to 32 lanes; the device has %u", v->keys, caps->subgroup_size);
+        if (caps->subgroup_size < v->keys || v->keys * 8 < caps->subgroup_size || caps->subgroup_size > 32 || caps->subgroup_size * v->a > TILE_ROWS_MOST)
+            REFUSE("needs a subgroup of %u to %u lanes; the device has %u", v->keys, v->keys * 8 < 32 ? v->keys * 8 : 32, caps->subgroup_size);
         for (int t = TENSOR_Q; t <= TENSOR_V; t++)
             if (a->span[t] / (4 * attention_element(a, t)) > caps->max_texel_elements)
                 REFUSE("%s has more texels than a texel buffer of this device (%u)", tensor_names[t], caps->max_texel_elements);
@@ -73,6 +78,19 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
 }
 
 bool variant_named(const struct variant *v, const char *kernel) { return *kernel && !strncmp(v->name, kernel, strlen(kernel)); }
+
+struct shape { uint32_t rows, keys; };
+
+/// What measured fastest on lavapipe (2026-11-24, GFLOP/s a CPU second; README, "Tile shapes"): rows a lane and keys a
+/// chunk by head class. Addresses on Mesa 26.1 (subgroups of 8, and of 16 with 512-bit vectors), texels on 22.3.
+static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t pieces, uint32_t lanes) {
+    if (family == FAMILY_ROWS_TEXEL) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };
+    if (dtype != TULLE_F32) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 24 ? (struct shape){ 1, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };
+    if (pieces <= 8) return (struct shape){ 1, 16 };
+    if (pieces <= 24) return (struct shape){ 1, 8 };
+    if (pieces == 32) return (struct shape){ 1, lanes > 8 ? 4 : 8 };
+    return (struct shape){ 1, 4 };
+}
 
 /// Smaller is better. The defaults by driver and head size; sources: README, "Tile shapes".
 static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
@@ -89,8 +107,9 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
         if (pi) best = 8;
         return 100 + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
     }
-    if (v->family == FAMILY_ROWS_ADDRESS) return (caps->slow_addresses ? 20 : 0) + (v->keys == (pieces <= 16 ? 8u : 4u) ? 0 : 1);
-    return 10 + (v->keys == (pieces <= 16 ? 4u : 2u) ? 0 : 1);
+    const struct shape best = rows_shape(v->family, a->dtype, pieces, caps->subgroup_size);
+    uint32_t distance = (v->a == best.rows ? 0 : 4) + (v->keys > best.keys ? v->keys / best.keys : best.keys / v->keys) - 1;
+    return (v->family == FAMILY_ROWS_TEXEL ? 20 : caps->slow_addresses ? 40 : 0) + distance;
 }
 
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order) {
