@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../shaders/common/plan_memory.h"
 #include "schedule.h"
 
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows) {
@@ -100,7 +101,7 @@ bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int
     bool *plain = calloc(n, sizeof *plain);
     if (!parts || !order || !plain) goto failed;
     const struct term **some = order + n;
-    uint32_t plain_count = 0;
+    uint32_t plain_count = 0, stepped = 0;
     // Terms of step 1, and those that cost less there: where a class has fewer rows than a tile, or little reach.
     for (uint32_t i = 0; i < n; i++)
         if (term_step(pattern->canonical[i]) == 1) { plain[i] = true; some[plain_count++] = pattern->canonical[i]; }
@@ -110,7 +111,8 @@ bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int
         uint32_t end = i;
         while (end < n && term_step(pattern->canonical[end]) == step) end++;
         int64_t reach = term->kind == TULLE_DILATED && term->left >= 0 && term->right >= 0 ? (term->left + term->right) * term->step : INT64_MAX;
-        if (step > 1 && (site->q_len < step * tile_rows || reach <= 8 * tile_rows)) {
+        bool crowded = step > 1 && stepped + 1 == PM_PARTS_MOST;   // combine takes no more parts, and one is for step 1
+        if (step > 1 && !crowded && (site->q_len < step * tile_rows || reach <= 8 * tile_rows)) {
             int64_t apart = cost(site, pattern->canonical + i, end - i, step, tile_rows, chunk, list_most);
             int64_t without = plain_count ? cost(site, some, plain_count, 1, tile_rows, chunk, list_most) : 0;
             for (uint32_t k = i; k < end; k++) some[plain_count + k - i] = pattern->canonical[k];
@@ -118,11 +120,13 @@ bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int
             if (apart < 0 || without < 0 || with < 0) goto failed;
             // a second part also writes and merges partial results: about two chunks a tile
             if (plain_count) apart += 2 * tiles_count(step, site->q_len, tile_rows);
-            if (with - without <= apart) {
-                for (uint32_t k = i; k < end; k++) plain[k] = true;
-                plain_count += end - i;
-            }
+            crowded = with - without <= apart;
         }
+        for (uint32_t k = i; k < end && crowded; k++) {
+            plain[k] = true;
+            some[plain_count++] = pattern->canonical[k];
+        }
+        if (step > 1 && !crowded) stepped++;
         i = end;
     }
     uint32_t used = 0;

@@ -91,9 +91,7 @@ static void mark_return(struct builder *b, const struct mark *m) {
 // ---------------------------------------------------------------------------------------------------------------
 // Ranges of rows
 
-#define COMBINE_ROWS 32      // of one combine item: its workgroup shares them out over lanes
 #define UNIT_ROWS_MOST 8192
-#define PARTS_MOST 64
 
 /// A group's rows, and how they may be cut.
 struct rows {
@@ -104,7 +102,7 @@ struct rows {
     uint32_t part_count;
     int64_t unit;            ///< ranges are whole units: tiles of a stepped part keep their height in one
     bool direct;             ///< rows that are not split are written at once
-    struct { uint32_t first, tile_rows; } table[PARTS_MOST];   ///< of the range at hand
+    struct { uint32_t first, tile_rows; } table[PM_PARTS_MOST];   ///< of the range at hand
 };
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range has no more, or
@@ -114,7 +112,7 @@ static int32_t rows_within(const struct builder *b, int64_t step, int64_t range_
     return (int32_t)least(rows, (uint64_t)builder_rows_most(b, step));
 }
 
-static int64_t combine_rows(const struct builder *b) { return (int64_t)least(COMBINE_ROWS, (uint64_t)builder_rows_most(b, 1)); }
+static int64_t combine_rows(const struct builder *b) { return (int64_t)least(PM_COMBINE_ROWS, (uint64_t)builder_rows_most(b, 1)); }
 
 /// Texels that combine of so many rows takes in a segment of its own, at most.
 static uint64_t combine_texels(const struct rows *r, int64_t rows, bool dead) {
@@ -338,8 +336,8 @@ static bool group_build(struct builder *b, const struct group *group, struct par
                    group->bh_count);
         return false;
     }
-    if (part_count > PARTS_MOST) {
-        tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "a pattern of more than %d different steps", PARTS_MOST);
+    if (part_count > PM_PARTS_MOST) {
+        tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "a pattern of more than %d different steps", PM_PARTS_MOST);
         return false;
     }
     choose_unit(&rows);

@@ -62,6 +62,8 @@
 #define PM_EMPTY -1.0e30
 //
 // COMBINE: rows that have several partials, or none direct. A combine item is 1 texel:
+#define PM_COMBINE_ROWS 32u   // of a combine item, at most
+#define PM_PARTS_MOST 8u
 //     x  first row i   y  rows (consecutive)   z  1: dead rows (no part, no sink logit), else 0   w  0
 // The rows of the wave are [range_first, range_first + range_rows). Part k is 1 texel of the part table:
 //     x  step   y  tile rows   z  word offset of its tile table   w  0
