@@ -71,7 +71,7 @@ def main():
                     skips.setdefault(reason, []).append(f"{label} {name}".strip())
             bad = [name for state, name, _ in found if state == "failed"]
             if bad:
-                tail = (output + "\n" + (test.get("stderr") or "")).splitlines()[-60:]
+                tail = [] if where == "check" else (output + "\n" + (test.get("stderr") or "")).splitlines()[-60:]   # shown already
                 failures.append((f"{label}: {', '.join(filter(None, bad))}", "\n".join("    " + line for line in tail)))
     for label, output in failures:
         print(f"FAILED {label}\n{output}")

@@ -100,7 +100,8 @@ static void test_pairwise(void **state)
     printf("# %zu cases for %zu pairs of levels; %zu pairs cannot be had (a variant refuses them)\n", rows.count, rows.pairs, rows.impossible);
     size_t of_kernel[16] = {0}, beyond[16] = {0}, failed = 0;
     double spent[16] = {0};
-    for (size_t n = 0; n < rows.count && failed < FAILURES_MOST; n++) {
+    const size_t most = getenv("TULLE_TEST_GIVE_UP") != NULL ? 1 : FAILURES_MOST; // planted faults need one failure, no more
+    for (size_t n = 0; n < rows.count && failed < most; n++) {
         struct attention_case next = {.seed = rng_hash(harness_seed(), 1000 + n) % 1000000007};
         memcpy(next.levels, rows.levels[n], sizeof next.levels);
         if (next.levels[F_KERNEL] > 0 && spent[next.levels[F_KERNEL]] > KERNEL_SECONDS) {
