@@ -37,7 +37,7 @@ struct caps {
     uint32_t texel_alignment;                ///< bytes, minTexelBufferOffsetAlignment
     float timestamp_period;                  ///< nanoseconds a tick; 0: no timestamps on the queue
     uint32_t timestamp_bits;
-    bool slow_addresses;                     ///< loads through addresses are slower than texels (quirks.c)
+    bool slow_addresses;                     ///< loads through addresses are no use (quirks.c)
     uint32_t max_loop_iterations;            ///< of one invocation before the driver stops; UINT32_MAX: no limit known
 };
 

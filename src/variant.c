@@ -58,6 +58,8 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 256 : caps->subgroup_size > 8 ? 384 : 512;
     if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver more than 2 s to compile", v->a, v->keys);
     if (v->family == FAMILY_ROWS_ADDRESS) {
+        // Not even by name: a test of every option waited over 8 minutes for one pipeline.
+        if (caps->slow_addresses) REFUSE("this driver takes minutes to compile loads through addresses, and runs them 10 times slower than texels");
         if (!caps->buffer_device_address) REFUSE("needs bufferDeviceAddress, which is not enabled");
         if (!(a->buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT))
             REFUSE("needs VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT in buffer_usage");
@@ -109,7 +111,7 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     }
     const struct shape best = rows_shape(v->family, a->dtype, pieces, caps->subgroup_size);
     uint32_t distance = (v->a == best.rows ? 0 : 4) + (v->keys > best.keys ? v->keys / best.keys : best.keys / v->keys) - 1;
-    return (v->family == FAMILY_ROWS_TEXEL ? 20 : caps->slow_addresses ? 40 : 0) + distance;
+    return (v->family == FAMILY_ROWS_TEXEL ? 20 : 0) + distance;
 }
 
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order) {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// Trying something in a process of its own that can be given up: a driver may take minutes to compile a kernel.
+#ifndef TESTS_PROBE_H
+#define TESTS_PROBE_H
+
+#include <stdbool.h>
+
+enum probe_end { PROBE_PASSED, PROBE_FAILED, PROBE_TOO_LONG };
+
+// Runs this program again with TULLE_TEST_CASE=spec, its output dropped, for at most that many seconds.
+enum probe_end probe_case(const char *spec, double seconds);
+
+#endif
