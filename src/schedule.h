@@ -11,7 +11,7 @@
 
 /// What the variant and the device ask of a schedule.
 struct schedule_limits {
-    int32_t tile_rows, chunk;        ///< rows of a full item; keys per chunk, a power of 2 up to 32
+    int32_t tile_rows, chunk;        ///< rows of a full item; keys per chunk, a power of 2 up to 64
     bool direct;                     ///< the kernel can write O and LSE of rows that were not split
     uint32_t segment_texels;         ///< of plan memory that one dispatch can see
     uint32_t segment_alignment;      ///< texels

@@ -249,7 +249,8 @@ static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_
             out->kind = TULLE_RUN_BITS;
             out->bits = more_bits(t, n);
             if (out->bits == SIZE_MAX) return false;
-            for (size_t r = 0; r < rows; r++) t->bits[out->bits + r] = (UINT32_C(1) << n) - 1;   // n < chunk ≤ 32
+            memset(t->bits + out->bits, 0, (size_t)((n + 31) / 32) * rows * sizeof *t->bits);
+            tile_all_bits(t, t->bits + out->bits, n);
         }
     } else if (from->kind == TULLE_RUN_BITS && c0 % 32 == 0) {
         out->bits += (size_t)(c0 / 32) * rows;

@@ -399,6 +399,11 @@ static uint32_t *new_bits(struct tiler *t, struct run *run) {
     return t->bits + run->bits;
 }
 
+void tile_all_bits(const struct tiler *t, uint32_t *words, int64_t keys) {
+    for (int64_t c = 0; c < keys; c += 32)
+        for (int32_t r = 0; r < t->rows; r++) words[c / 32 * t->tile_rows + r] = keys - c >= 32 ? UINT32_MAX : (UINT32_C(1) << (keys - c)) - 1;
+}
+
 static bool emit_full(struct tiler *t, int64_t v, int64_t count) {
     if (count <= 0) return true;
     struct run *run = new_run(t);
@@ -547,7 +552,7 @@ static bool emit_list(struct tiler *t, int64_t j0, int64_t j1) {
         if (!part) continue;
         uint32_t *words = new_bits(t, run);
         if (!words) return false;
-        for (int32_t r = 0; r < t->rows; r++) words[r] = (1u << keys) - 1;   // keys < chunk ≤ 32
+        tile_all_bits(t, words, keys);
     }
     return true;
 }

@@ -64,7 +64,7 @@ struct tiler {
     const struct site *site;
     const struct part *part;
     int32_t tile_rows;          ///< the variant's; row stride of bits
-    int32_t chunk;              ///< keys per chunk, a power of 2 up to 32
+    int32_t chunk;              ///< keys per chunk, a power of 2 up to 64
     // the tile at hand
     int64_t row, u0, residue, v_begin, v_end;
     int32_t rows;
@@ -89,6 +89,9 @@ struct tiler {
 
 /// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False: out of memory.
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
+
+/// Sets the bits of every row for keys 0 … keys − 1 of a run whose words are all 0.
+void tile_all_bits(const struct tiler *t, uint32_t *words, int64_t keys);
 
 /// Chunks that the tile's runs take: its cost.
 int64_t tile_chunks(const struct tiler *t);

@@ -32,6 +32,7 @@ static void sweep_free(void *memory);
 #define tiles_each test_tiles_each
 #define tiles_count test_tiles_count
 #define tile_runs test_tile_runs
+#define tile_all_bits test_tile_all_bits
 #define tile_chunks test_tile_chunks
 #define tile_pairs test_tile_pairs
 #define tiler_free test_tiler_free
@@ -377,9 +378,9 @@ static void trial_make(struct trial *t, struct rng *rng) {
     make_want(t);
 
     struct schedule_limits *l = &t->input.limits;
-    static const int32_t rows[] = { 8, 16, 32, 64 }, chunks[] = { 4, 8, 16, 32 };
+    static const int32_t rows[] = { 8, 16, 32, 64 }, chunks[] = { 2, 4, 8, 16, 32, 64 };
     l->tile_rows = rows[between(rng, 0, 3)];
-    l->chunk = chunks[between(rng, 0, 3)];
+    l->chunk = chunks[between(rng, 0, 5)];
     l->direct = chance(rng, 65);
     l->segment_texels = chance(rng, 25) ? 4096 : chance(rng, 50) ? (uint32_t)between(rng, 300, 900) : chance(rng, 50) ? 65536 : 1 << 26;
     l->segment_alignment = chance(rng, 50) ? 1 : 1u << between(rng, 0, 4);
