@@ -143,8 +143,8 @@ double problem_lse(const struct problem *problem, int64_t b, int64_t head, int64
 void problem_check_same(const struct problem *a, const struct problem *b, const char *what);
 // Bit for bit.
 void problem_check_identical(const struct problem *a, const struct problem *b, const char *what);
-// The largest error so far as a share of what is allowed.
-double problem_worst_share(void);
+// The largest error so far as a share of what is allowed, by O's dtype (LSE as fp32).
+double problem_worst_share(tulle_dtype o_dtype);
 tulle_dtype problem_o_dtype(const struct problem *problem);
 
 // Tensors.

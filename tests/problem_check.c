@@ -8,9 +8,9 @@
 #include "problem.h"
 #include "tolerance.h"
 
-static double worst_share;
+static double worst_share[3]; // by O's dtype; LSE counts as fp32
 
-double problem_worst_share(void) { return worst_share; }
+double problem_worst_share(tulle_dtype o_dtype) { return worst_share[o_dtype]; }
 
 double problem_o(const struct problem *problem, int64_t b, int64_t head, int64_t row, int64_t d)
 {
@@ -34,14 +34,14 @@ static struct tolerance_row row_of(const struct problem *problem, int64_t n, int
     };
 }
 
-static bool within(double got, double want, double tolerance)
+static bool within(double got, double want, double tolerance, tulle_dtype dtype)
 {
     if (got == want) {
         return true; // infinities too
     }
     const double error = fabs(got - want);
     if (tolerance > 0.0 && error <= tolerance) { // false where got is NaN
-        worst_share = fmax(worst_share, error / tolerance);
+        worst_share[dtype] = fmax(worst_share[dtype], error / tolerance);
         return true;
     }
     return false;
@@ -72,7 +72,7 @@ void problem_check(const struct problem *problem, const char *what)
                     const int64_t at = n * problem->v_head_dim + d;
                     const double want = problem->want_o[at], got = problem_o(problem, b, head, row, d);
                     const double tolerance = problem->keys[n] == 0 ? 0.0 : tolerance_o(weights, problem->absolute[at], want, problem->o.dtype) + problem->value_flush;
-                    if (!within(got, want, tolerance)) {
+                    if (!within(got, want, tolerance, problem->o.dtype)) {
                         harness_fail("%s (kernel %s): O[%d, %d, %d, %d] is %.9g, should be %.9g within %.3g; the row selects %d keys", what,
                                      problem->info.kernel, (int)b, (int)head, (int)row, (int)d, got, want, tolerance, (int)problem->keys[n]);
                     }
@@ -80,7 +80,7 @@ void problem_check(const struct problem *problem, const char *what)
                 if (problem->lse) {
                     const double want = problem->want_lse[n], got = problem_lse(problem, b, head, row);
                     const double tolerance = lse_tolerance(problem, n, head);
-                    if (!within(got, want, tolerance)) {
+                    if (!within(got, want, tolerance, TULLE_F32)) {
                         harness_fail("%s (kernel %s): LSE[%d, %d, %d] is %.9g, should be %.9g within %.3g; the row selects %d keys", what,
                                      problem->info.kernel, (int)b, (int)head, (int)row, got, want, tolerance, (int)problem->keys[n]);
                     }
@@ -101,13 +101,13 @@ void problem_check_same(const struct problem *a, const struct problem *b, const 
                 for (int64_t d = 0; d < a->v_head_dim; d++) {
                     const int64_t element = n * a->v_head_dim + d;
                     const double tolerance = a->keys[n] == 0 ? 0.0 : 2.0 * tolerance_o(weights, a->absolute[element], a->want_o[element], a->o.dtype);
-                    if (!within(problem_o(a, at, head, row, d), problem_o(b, at, head, row, d), tolerance)) {
+                    if (!within(problem_o(a, at, head, row, d), problem_o(b, at, head, row, d), tolerance, a->o.dtype)) {
                         harness_fail("%s: O[%d, %d, %d, %d] is %.9g one way and %.9g the other; they may differ by %.3g", what, (int)at,
                                      (int)head, (int)row, (int)d, problem_o(a, at, head, row, d), problem_o(b, at, head, row, d), tolerance);
                     }
                 }
                 if (a->lse && b->lse &&
-                    !within(problem_lse(a, at, head, row), problem_lse(b, at, head, row), 2.0 * lse_tolerance(a, n, head))) {
+                    !within(problem_lse(a, at, head, row), problem_lse(b, at, head, row), 2.0 * lse_tolerance(a, n, head), TULLE_F32)) {
                     harness_fail("%s: LSE[%d, %d, %d] is %.9g one way and %.9g the other", what, (int)at, (int)head, (int)row,
                                  problem_lse(a, at, head, row), problem_lse(b, at, head, row));
                 }

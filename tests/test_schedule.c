@@ -630,6 +630,7 @@ static struct machine machine_run(const struct trial *t, const struct schedule *
     free(m.slots);
     free(m.taken);
     free(m.finished);
+    m.slots = NULL, m.taken = NULL, m.finished = NULL;   // the caller wants its counts
     return m;
 }
 
@@ -880,8 +881,8 @@ static void test_window_padding(void **state) {
             for (int64_t left = 0; left < 300; left += left < 70 ? 1 : 13) {
                 tulle_pattern *pattern = make_pattern(&(struct ref_term){ .kind = REF_WINDOW, .left = left }, 1, NULL);
                 struct site site = { .pattern = pattern, .at = { 0, 1, 1, 2048, true }, .q_len = 2048, .q_length = 2048 };
-                struct part *parts;
-                uint32_t count;
+                struct part *parts = NULL;
+                uint32_t count = 0;
                 assert_true(parts_create(&site, rows, chunk, 65536, &parts, &count));
                 struct tiler tiler = { .site = &site, .part = parts, .tile_rows = rows, .chunk = chunk };
                 for (int64_t row = 512; row < 512 + 2 * rows; row += rows) {
