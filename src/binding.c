@@ -77,9 +77,13 @@ static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout 
     uint32_t count = 0;
     for (uint32_t i = 0; i < shape->storage_count; i++) {
         const struct bound *bound = &b->bound[storage_tensor(layout, i)];
-        // a binding that the plan never uses (no workspace, no LSE) still needs a buffer: O's first bytes stand in
-        if (!bound->buffer) bound = &b->bound[TENSOR_O];
         buffers[i] = (VkDescriptorBufferInfo){ bound->buffer, bound->base, bound->range };
+        // what the plan never touches still needs a buffer: O stands in for LSE, and something that nobody writes for
+        // the workspace, which combine could read
+        if (!bound->buffer && storage_tensor(layout, i) == BOUND_WORKSPACE)
+            buffers[i] = (VkDescriptorBufferInfo){ plan->spare.buffer, 0, plan->spare.size };
+        else if (!bound->buffer)
+            buffers[i] = (VkDescriptorBufferInfo){ b->bound[TENSOR_O].buffer, b->bound[TENSOR_O].base, b->bound[TENSOR_O].range };
         writes[count++] = (VkWriteDescriptorSet){ VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, NULL, set, shape->storage[i], 0, 1,
             VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, NULL, &buffers[i], NULL };
     }

@@ -93,6 +93,7 @@ struct tulle_merger {
     VkDescriptorPool pool;
     VkDescriptorSet set;
     uint32_t rows, v_pieces, groups_x, groups_y;
+    uint32_t base[4];   ///< of each tensor from its descriptor's start, in its units (pieces, floats)
 };
 
 #define MERGE_WORKGROUP 128u
@@ -110,25 +111,30 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     tulle_result result = check(rows, v_head_dim, dtype, &local);
     if (result) return context_fail(context, error, result, "%s", local.message);
     VkDescriptorBufferInfo infos[4];
+    uint32_t base[4];
     for (int i = 0; i < 4; i++) {
         uint64_t bytes = i % 2 ? (uint64_t)rows * 4 : (uint64_t)rows * v_head_dim * tulle_dtype_size(dtype);
         if (!buffers[i] || !buffers[i]->buffer) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s has no buffer", names[i]);
-        if (buffers[i]->offset % context->caps.storage_alignment)
-            return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s's offset is %llu; it must be a multiple of %u bytes", names[i],
-                                (unsigned long long)buffers[i]->offset, context->caps.storage_alignment);
-        if (bytes > context->caps.max_storage_range)
+        uint64_t unit = i % 2 ? 4 : 4 * tulle_dtype_size(dtype);
+        if (buffers[i]->offset % unit)
+            return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s's offset is %llu; it must be a multiple of %llu bytes", names[i],
+                                (unsigned long long)buffers[i]->offset, (unsigned long long)unit);
+        uint64_t align = context->caps.storage_alignment > 16 ? context->caps.storage_alignment : 16, skipped = buffers[i]->offset % align;
+        base[i] = (uint32_t)(skipped / unit);
+        if (skipped + bytes > context->caps.max_storage_range)
             return context_fail(context, error, TULLE_ERROR_UNSUPPORTED, "%s takes %llu bytes; this device binds at most %llu (merge fewer rows at a time)", names[i],
                                 (unsigned long long)bytes, (unsigned long long)context->caps.max_storage_range);
         if (buffers[i]->size && buffers[i]->size < bytes)
             return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s's size is %llu bytes; it must be at least %llu", names[i],
                                 (unsigned long long)buffers[i]->size, (unsigned long long)bytes);
-        infos[i] = (VkDescriptorBufferInfo){ buffers[i]->buffer, buffers[i]->offset, bytes };
+        infos[i] = (VkDescriptorBufferInfo){ buffers[i]->buffer, buffers[i]->offset - skipped, skipped + bytes };
     }
     tulle_merger *merger = calloc(1, sizeof *merger);
     if (!merger) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the merger");
     merger->context = context;
     merger->rows = rows;
     merger->v_pieces = v_head_dim / 4;
+    memcpy(merger->base, base, sizeof base);
     uint32_t each = MERGE_WORKGROUP / merger->v_pieces, groups = (rows + each - 1) / each, most = 65535;
     merger->groups_x = groups < most ? groups : most;
     merger->groups_y = (groups + merger->groups_x - 1) / merger->groups_x;
@@ -173,7 +179,7 @@ tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger, tu
     if (!cmd || !merger) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "merger" : "cmd");
     const struct VolkDeviceTable *vk = &merger->context->vk.device;
     VkPipelineLayout layout = pipeline_layout(merger->context, LAYOUT_MERGE);
-    const uint32_t push[] = { merger->rows, merger->v_pieces };
+    const uint32_t push[] = { merger->rows, merger->v_pieces, merger->base[0], merger->base[1], merger->base[2], merger->base[3] };
     vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, merger->pipeline);
     vk->vkCmdBindDescriptorSets(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &merger->set, 0, NULL);
     vk->vkCmdPushConstants(cmd, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, push);

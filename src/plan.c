@@ -125,6 +125,10 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
         memcpy(plan->staging.mapped, schedule->words, size);
         plan->info.prepare = true;
     }
+    if (!schedule->workspace_rows) {
+        result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
+        if (result) return result;
+    }
     plan->views = calloc(schedule->segment_count, sizeof *plan->views);
     if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
     if (plan->layout == LAYOUT_ADDRESS && !plan->combine) return TULLE_OK;
@@ -220,6 +224,7 @@ void tulle_plan_destroy(tulle_plan *plan) {
         context->vk.device.vkDestroyBufferView(context->device, plan->views[i], context->allocator);
     free(plan->views);
     device_buffer_destroy(context, &plan->staging);
+    device_buffer_destroy(context, &plan->spare);
     device_buffer_destroy(context, &plan->memory);
     free(plan->segments);
     free(plan->dispatches);

@@ -19,6 +19,7 @@ struct tulle_plan {
     struct dispatch *dispatches;
     uint32_t dispatch_count;
     struct device_buffer memory;         ///< plan memory
+    struct device_buffer spare;          ///< bound where kernels expect a workspace and the plan has none; holds nothing
     struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped
     uint64_t window_bytes;
     uint64_t workspace_row_bytes;

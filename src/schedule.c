@@ -274,8 +274,8 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
             struct dispatch attention = {
                 .kind = DISPATCH_ATTENTION, .segment = span->segment, .items = span->items, .item_count = span->item_count, .step = span->step,
                 .q_offset = (int32_t)b->group->site.q_offset, .bh_list = span->bh_list, .ws_row_base = base, .ws_rows = (uint32_t)b->slots,
-                .barrier_before = b->wave_begins && b->slots };
-            if (attention.barrier_before) b->wave_begins = false;
+                .barrier_before = b->wave_begins };   // also where it has no partials: its kernel could write some, for all a layer knows
+            b->wave_begins = false;
             if (!dispatch_over(b, attention, &span->reach, (uint64_t)span->chunks * builder_chunk_pairs(b), bh, bh + count, false)) return false;
         }
         if (combine->item_count) {

@@ -17,7 +17,8 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WORKGROUP = 128u;
 
-layout(push_constant) uniform Push { uint rows, v_pieces; } push;
+// *_base: of the first element from the bound range's start, in pieces and in floats.
+layout(push_constant) uniform Push { uint rows, v_pieces, into_o_base, into_lse_base, from_o_base, from_lse_base; } push;
 
 layout(std430, set = 0, binding = 0) restrict buffer IntoO { PIECE_T into_o[]; };
 layout(std430, set = 0, binding = 1) restrict buffer IntoLse { uint into_lse[]; };
@@ -32,8 +33,8 @@ void main() {
 
     const uint safe_row = min(row, push.rows - 1u);   // rows ≥ 1; other lanes read a row that is there, and write nothing
     const uint address = safe_row * push.v_pieces + piece;
-    const uint a_bits = into_lse[safe_row], b_bits = from_lse[safe_row];
-    const vec4 a = piece_to_float(into_o[address]), b = piece_to_float(from_o[address]);
+    const uint a_bits = into_lse[push.into_lse_base + safe_row], b_bits = from_lse[push.from_lse_base + safe_row];
+    const vec4 a = piece_to_float(into_o[push.into_o_base + address]), b = piece_to_float(from_o[push.from_o_base + address]);
     memoryBarrierBuffer();
     barrier();   // every lane has read into_lse
 
@@ -47,7 +48,7 @@ void main() {
     const vec4 o = (a_empty ? vec4(0.0) : a * (a_weight * factor)) + (b_empty ? vec4(0.0) : b * (b_weight * factor));
 
     if (live) {
-        into_o[address] = piece_from_float(o);
-        if (piece == 0u) into_lse[row] = sum > 0.0 ? floatBitsToUint(top + 0.6931471805599453 * log2(sum)) : LSE_EMPTY_BITS;
+        into_o[push.into_o_base + address] = piece_from_float(o);
+        if (piece == 0u) into_lse[push.into_lse_base + row] = sum > 0.0 ? floatBitsToUint(top + 0.6931471805599453 * log2(sum)) : LSE_EMPTY_BITS;
     }
 }
