@@ -430,7 +430,7 @@ static void release(tulle_context *context) {
         if (context->messenger)
             context->vk.vkDestroyDebugUtilsMessengerEXT(context->instance, context->messenger, context->allocator);
         if (context->instance)
-            context->vk.vkDestroyInstance(context->instance, context->allocator);
+            instance_destroy(&context->vk, context->instance, context->allocator);
     }
     mutex_destroy(&context->host_mutex);
     mutex_destroy(&context->queue_mutex);

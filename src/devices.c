@@ -52,7 +52,7 @@ tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_er
             *count = wanted;
         free(list);
     }
-    vk.vkDestroyInstance(instance.handle, NULL);
+    instance_destroy(&vk, instance.handle, NULL);
     return result;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "thread.h"
+
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 
 /// Does the loader (layer NULL) or the layer have the instance extension?
@@ -134,7 +136,11 @@ tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCr
         info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
     }
 
+    // Loaders and the layers that systems put in keep globals of their own; 2026-11-24, Debian 12: one of some 40 test
+    // runs died while two threads made instances. One at a time costs nothing.
+    process_lock();
     result = create(&info, allocator, &out->handle);
+    process_unlock();
     if (result != VK_SUCCESS)
         out->handle = VK_NULL_HANDLE;
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
@@ -156,6 +162,12 @@ tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCr
     return code;
 }
 
+void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator) {
+    process_lock();
+    vk->vkDestroyInstance(instance, allocator);
+    process_unlock();
+}
+
 tulle_result instance_physical_devices(const struct vulkan *vk, VkInstance instance, VkPhysicalDevice **out, uint32_t *count,
                                        tulle_error *error) {
     VkResult result;
@@ -163,15 +175,19 @@ tulle_result instance_physical_devices(const struct vulkan *vk, VkInstance insta
     *out = NULL;
     *count = 0;
     do {   // a device may be plugged in between the two calls
+        process_lock();
         result = vk->vkEnumeratePhysicalDevices(instance, count, NULL);
+        process_unlock();
         if (result != VK_SUCCESS)
             break;
         free(*out);
         *out = calloc(*count + 1, sizeof **out);
         if (!*out)
             return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for the list of %u devices", *count);
+        process_lock();
         if (*count > 0)
             result = vk->vkEnumeratePhysicalDevices(instance, count, *out);
+        process_unlock();
     } while (result == VK_INCOMPLETE);
     if (result == VK_SUCCESS)
         return TULLE_OK;

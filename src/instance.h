@@ -16,6 +16,8 @@ struct instance {
 tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCreateInfoEXT *messenger,
                              const VkAllocationCallbacks *allocator, struct vulkan *vk, struct instance *out, tulle_error *error);
 
+void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator);
+
 /// The physical devices, to be freed by the caller. There may be none.
 tulle_result instance_physical_devices(const struct vulkan *vk, VkInstance instance, VkPhysicalDevice **out, uint32_t *count,
                                        tulle_error *error);
