@@ -119,7 +119,8 @@ typedef struct tulle_vulkan_import {
 /// Device memory for plans, from the caller. Called from tulle_plan_create and tulle_plan_destroy on their thread.
 typedef struct tulle_memory_callbacks {
     /// Gives memory of a type in `requirements`; sets *memory and *offset (aligned as required). *mapped: host
-    /// address of it, or NULL where it is not mapped (Tulle then copies in tulle_cmd_prepare). Returns an id, passed
+    /// address of it, coherent, or NULL where it is not mapped (Tulle then copies in tulle_cmd_prepare). Where
+    /// bufferDeviceAddress is enabled the memory needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Returns an id, passed
     /// to free; *memory = VK_NULL_HANDLE means failure.
     void *(*allocate)(void *user, const VkMemoryRequirements *requirements, VkDeviceMemory *memory, VkDeviceSize *offset, void **mapped);
     void (*free)(void *user, void *id);
