@@ -387,7 +387,7 @@ static void trial_make(struct trial *t, struct rng *rng) {
     l->max_workgroups_x = chance(rng, 20) ? (uint32_t)between(rng, 1, 5) : 65535;
     l->max_workgroups_y = chance(rng, 20) ? (uint32_t)between(rng, 1, 3) : 65535;
     l->item_chunks_least = chance(rng, 50) ? 1 : between(rng, 1, 64);
-    l->item_chunks_most = chance(rng, 30) ? between(rng, 32 / l->chunk, 40) : 60000;
+    l->item_chunks_most = chance(rng, 30) ? between(rng, l->chunk < 32 ? 32 / l->chunk : 1, 40) : 60000;
     l->items_wanted = chance(rng, 50) ? 1 : skewed(rng, 1, 4000);
     l->dispatch_pairs = chance(rng, 20) ? (uint64_t)between(rng, 1, 20000) : UINT64_C(1) << 40;
     l->workspace_rows = chance(rng, 40) ? (uint64_t)between(rng, 0, 4 * l->tile_rows) : chance(rng, 50) ? (uint64_t)between(rng, 0, 4000) : 1u << 30;
