@@ -56,7 +56,10 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
         VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer, formats[plan->attention.dtype], offset,
                                         skipped + plan->attention.span[t] };
         VkResult result = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &b->texels[t]);
-        if (result) return context_fail_vk(context, error, result, "vkCreateBufferView");
+        if (result) {
+            b->texels[t] = VK_NULL_HANDLE;
+            return context_fail_vk(context, error, result, "vkCreateBufferView");
+        }
     }
     return TULLE_OK;
 }
@@ -113,7 +116,10 @@ static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     VkDescriptorPoolSize sizes[] = { { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, storage }, { VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texels } };
     VkDescriptorPoolCreateInfo pool = { VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, sets, 2, sizes };
     VkResult result = context->vk.device.vkCreateDescriptorPool(context->device, &pool, context->allocator, &b->pool);
-    if (result) return context_fail_vk(context, error, result, "vkCreateDescriptorPool");
+    if (result) {
+        b->pool = VK_NULL_HANDLE;
+        return context_fail_vk(context, error, result, "vkCreateDescriptorPool");
+    }
     for (int i = 0; i < 2; i++) {
         VkDescriptorSetLayout layout = wanted[i] ? pipeline_set_layout(context, layouts[i]) : VK_NULL_HANDLE;
         for (uint32_t s = 0; s < plan->segment_count && wanted[i]; s++) {

@@ -41,6 +41,7 @@ static tulle_result host_path_get(tulle_context *context, struct host_path **out
     VkQueryPoolCreateInfo queries = { VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, NULL, 0, VK_QUERY_TYPE_TIMESTAMP, 2, 0 };
     const char *call = "vkCreateCommandPool";
     VkResult result = vk->vkCreateCommandPool(context->device, &pool, context->allocator, &path->pool);
+    if (result) path->pool = VK_NULL_HANDLE;
     if (!result) {
         VkCommandBufferAllocateInfo cmd = { VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, NULL, path->pool, VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1 };
         call = "vkAllocateCommandBuffers";
@@ -49,10 +50,12 @@ static tulle_result host_path_get(tulle_context *context, struct host_path **out
     if (!result) {
         call = "vkCreateFence";
         result = vk->vkCreateFence(context->device, &fence, context->allocator, &path->fence);
+        if (result) path->fence = VK_NULL_HANDLE;
     }
     if (!result && context->caps.timestamp_period > 0) {
         call = "vkCreateQueryPool";
         result = vk->vkCreateQueryPool(context->device, &queries, context->allocator, &path->queries);
+        if (result) path->queries = VK_NULL_HANDLE;
     }
     if (result) {
         host_path_destroy(context, path);

@@ -150,7 +150,10 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
         VkDescriptorPoolSize size = { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 4 };
         VkDescriptorPoolCreateInfo pool = { VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, 1, 1, &size };
         VkResult made = vk->vkCreateDescriptorPool(context->device, &pool, context->allocator, &merger->pool);
-        if (made) result = context_fail_vk(context, error, made, "vkCreateDescriptorPool");
+        if (made) {
+            merger->pool = VK_NULL_HANDLE;
+            result = context_fail_vk(context, error, made, "vkCreateDescriptorPool");
+        }
         VkDescriptorSetLayout layout = pipeline_set_layout(context, LAYOUT_MERGE);
         VkDescriptorSetAllocateInfo info = { VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, NULL, merger->pool, 1, &layout };
         if (!result && (made = vk->vkAllocateDescriptorSets(context->device, &info, &merger->set)))

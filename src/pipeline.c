@@ -35,11 +35,16 @@ static tulle_result make_layout(tulle_context *context, struct pipeline_cache *c
         bindings[count++] = (VkDescriptorSetLayoutBinding){ shape->texel[i], VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL };
     VkDescriptorSetLayoutCreateInfo set = { VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, NULL, 0, count, bindings };
     VkResult result = context->vk.device.vkCreateDescriptorSetLayout(context->device, &set, context->allocator, &cache->sets[layout]);
-    if (result) return context_fail_vk(context, error, result, "vkCreateDescriptorSetLayout");
+    if (result) {   // what a failed call leaves in its output is undefined, here and everywhere
+        cache->sets[layout] = VK_NULL_HANDLE;
+        return context_fail_vk(context, error, result, "vkCreateDescriptorSetLayout");
+    }
     VkPushConstantRange push = { VK_SHADER_STAGE_COMPUTE_BIT, 0, shape->push_bytes };
     VkPipelineLayoutCreateInfo info = { VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, NULL, 0, count ? 1 : 0, &cache->sets[layout], 1, &push };
     result = context->vk.device.vkCreatePipelineLayout(context->device, &info, context->allocator, &cache->layouts[layout]);
-    return result ? context_fail_vk(context, error, result, "vkCreatePipelineLayout") : TULLE_OK;
+    if (!result) return TULLE_OK;
+    cache->layouts[layout] = VK_NULL_HANDLE;
+    return context_fail_vk(context, error, result, "vkCreatePipelineLayout");
 }
 
 tulle_result pipeline_cache_create(tulle_context *context, struct pipeline_cache **out, tulle_error *error) {

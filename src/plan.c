@@ -129,14 +129,17 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
         result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
         if (result) return result;
     }
-    plan->views = calloc(schedule->segment_count, sizeof *plan->views);
+    plan->views = calloc(plan->segment_count, sizeof *plan->views);
     if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
     if (plan->layout == LAYOUT_ADDRESS && !plan->combine) return TULLE_OK;
-    for (uint32_t i = 0; i < schedule->segment_count; i++) {
+    for (uint32_t i = 0; i < plan->segment_count; i++) {
         VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, plan->memory.buffer, VK_FORMAT_R32G32B32A32_UINT,
-            (VkDeviceSize)schedule->segments[i].first_texel * 16, (VkDeviceSize)schedule->segments[i].texels * 16 };
+            (VkDeviceSize)plan->segments[i].first_texel * 16, (VkDeviceSize)plan->segments[i].texels * 16 };
         VkResult made = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &plan->views[i]);
-        if (made) return context_fail_vk(context, error, made, "vkCreateBufferView");
+        if (made) {
+            plan->views[i] = VK_NULL_HANDLE;
+            return context_fail_vk(context, error, made, "vkCreateBufferView");
+        }
     }
     return TULLE_OK;
 }
@@ -182,16 +185,6 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     find_windowed(&plan->attention, plan->variant, &context->caps);
     if ((result = build_schedule(plan, &schedule, error))) goto failed;
     if ((result = make_pipelines(plan, &schedule, error))) goto failed;
-    if ((result = place_memory(plan, &schedule, error))) goto failed;
-    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
-    plan->info.tile_rows = plan->tile_rows;
-    plan->info.chunk_keys = plan->variant->keys;
-    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
-    plan->info.visited = schedule.visited;
-    plan->info.dispatches = schedule.dispatch_count;
-    plan->info.items = schedule.items;
-    plan->info.device_bytes = plan->memory.size;
-    plan->info.host_bytes = schedule.word_count * 4;   // while planning; what stays is below
     // what recording needs stays, the words do not
     plan->segments = schedule.segments;
     plan->segment_count = schedule.segment_count;
@@ -199,6 +192,16 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     plan->dispatch_count = schedule.dispatch_count;
     schedule.segments = NULL;
     schedule.dispatches = NULL;
+    if ((result = place_memory(plan, &schedule, error))) goto failed;
+    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tile_rows = plan->tile_rows;
+    plan->info.chunk_keys = plan->variant->keys;
+    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
+    plan->info.visited = schedule.visited;
+    plan->info.dispatches = plan->dispatch_count;
+    plan->info.items = schedule.items;
+    plan->info.device_bytes = plan->memory.size;
+    plan->info.host_bytes = schedule.word_count * 4;   // while planning; what stays is below
     schedule_free(&schedule);
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
     if (plan->info.prepare && context->own_device) {
