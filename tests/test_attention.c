@@ -137,7 +137,7 @@ static void test_pairwise(void **state)
     for (size_t n = 0; n < cases_kernel_count(); n++) {
         printf("# %4zu cases with kernel %s in %.0f s%s\n", of_kernel[n], cases_kernel(n), spent[n], left_out[n] ? " (left out)" : of_kernel[n] == 0 ? " (refused everywhere on this device)" : "");
     }
-    printf("# the largest error as a share of what is allowed: %.3f where O is fp32, %.3f fp16, %.3f bf16 (these round O: half an ulp is allowed)\n",
+    printf("# the largest error as a share of what is allowed: %.3f where O is fp32, %.3f fp16, %.3f bf16 (where rounding O is nearly all of it)\n",
            problem_worst_share(TULLE_F32), problem_worst_share(TULLE_F16), problem_worst_share(TULLE_BF16));
     free(rows.levels);
     if (failed > 0) {

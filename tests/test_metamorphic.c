@@ -521,6 +521,40 @@ static void test_shared_workspace(void **state)
     for_each_setting(check_shared_workspace, 900);
 }
 
+// Host arrays may lie in memory in any order: rows from last to first, by a negative stride, give the same bits.
+static void test_backward_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 37, DIM = 12, COUNT = ROWS * DIM };
+    static float forward[4][COUNT], backward[4][COUNT]; // Q, K, V, O
+    struct rng rng = {rng_hash(harness_seed(), 1000)};
+    for (int n = 0; n < COUNT; n++) {
+        for (int t = 0; t < 3; t++) {
+            forward[t][n] = backward[t][(ROWS - 1 - n / DIM) * DIM + n % DIM] = (float)rng_normal(&rng);
+        }
+        forward[3][n] = backward[3][n] = NAN;
+    }
+    const tulle_attention_desc desc = {.heads = 1, .q_len = ROWS, .kv_len = ROWS, .head_dim = DIM, .causal = true};
+    tulle_error error = {0};
+    tulle_plan *plan = NULL;
+    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error, "tulle_plan_create");
+    const tulle_host_arrays plain = {.q = forward[0], .k = forward[1], .v = forward[2], .o = forward[3]};
+    const tulle_strides reversed = {COUNT, COUNT, -DIM};
+    const int last = (ROWS - 1) * DIM;
+    const tulle_host_arrays turned = {.q = backward[0] + last, .k = backward[1] + last, .v = backward[2] + last, .o = backward[3] + last,
+                                      .q_strides = reversed, .k_strides = reversed, .v_strides = reversed, .o_strides = reversed};
+    harness_ok(tulle_attention(plan, &plain, &error), &error, "tulle_attention");
+    harness_ok(tulle_attention(plan, &turned, &error), &error, "tulle_attention with rows backward");
+    tulle_plan_destroy(plan);
+    for (int n = 0; n < COUNT; n++) {
+        const float there = backward[3][(ROWS - 1 - n / DIM) * DIM + n % DIM];
+        if (memcmp(&forward[3][n], &there, sizeof there) != 0 || isnan(there)) {
+            harness_fail("O[%d, %d] is %g, and %g with rows backward", n / DIM, n % DIM, (double)forward[3][n], (double)there);
+        }
+    }
+    harness_silent();
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -528,6 +562,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_equal_to_dense), cmocka_unit_test(test_union_order), cmocka_unit_test(test_key_permutation),
         cmocka_unit_test(test_gqa),            cmocka_unit_test(test_chunks),      cmocka_unit_test(test_row_by_row),
         cmocka_unit_test(test_splits),         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_shared_workspace),
+        cmocka_unit_test(test_backward_rows),
     };
     return HARNESS_RUN(argv, "metamorphic", tests);
 }
