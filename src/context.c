@@ -273,7 +273,11 @@ static tulle_result create_device(tulle_context *context, const struct device_of
             extensions[info.enabledExtensionCount++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
         }
     }
+    // The loader finds a device's functions by walking its lists of instances and devices without a lock (1.3.239;
+    // vulkan_load_device of another thread died there), so nothing of ours changes them meanwhile.
+    process_lock();
     result = context->vk.vkCreateDevice(context->physical_device, &info, context->allocator, &context->device);
+    process_unlock();
     if (result != VK_SUCCESS) {
         context->device = VK_NULL_HANDLE;
         return tulle_fail_vk(error, result, "vkCreateDevice");
@@ -423,10 +427,12 @@ static void release(tulle_context *context) {
     if (context->own_device) {
         // Where loading its functions failed there is nothing to destroy it with but the instance's way of asking.
         PFN_vkDestroyDevice destroy = context->vk.device.vkDestroyDevice;
+        process_lock();   // see vkCreateDevice
         if (context->device && !destroy)
             destroy = (PFN_vkDestroyDevice)context->vk.vkGetDeviceProcAddr(context->device, "vkDestroyDevice");
         if (context->device && destroy)
             destroy(context->device, context->allocator);
+        process_unlock();
         if (context->messenger)
             context->vk.vkDestroyDebugUtilsMessengerEXT(context->instance, context->messenger, context->allocator);
         if (context->instance)
