@@ -154,25 +154,40 @@ int64_t builder_rows_most(const struct builder *b, int64_t step) {
 
 uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->input->limits.tile_rows * (uint64_t)b->input->limits.chunk; }
 
-/// Items of a stepped part are made class by class; they run tile by tile, so that neighbours in time read neighbouring
-/// keys (strided:128 on a CPU driver, head_dim 64: half the time a pair).
-static bool items_by_tile(struct builder *b) {
-    int64_t height = b->part ? b->part->step * b->input->limits.tile_rows : 0, low = INT64_MAX, high = 0;
+#define PAGE_BYTES 4096
+
+/// Where an item of a stepped part stands: blocks of neighbouring residue classes, in a block tile after tile.
+struct stepped_order { int64_t low, step, height, classes, tiles; };
+
+static size_t stepped_place(const struct stepped_order *o, const struct item_info *info) {
+    int64_t from = info->row_first - o->low, block = from % o->step / o->classes, tile = from / o->height;
+    return (size_t)(block * o->tiles + tile);
+}
+
+/// Items of a stepped part are made class by class. A class's keys lie `step` rows apart, so each is a page of its own and
+/// nothing is fetched ahead: classes whose keys share the pages run together, and the tiles of such a block one after
+/// the other, while its keys are still in cache. Time per pair on a CPU driver (Mesa 26.1, 2 MiB of L2 cache,
+/// strided:128 at 16k, head_dim 64) over dense's: 1.25 to 1.3 so, 1.35 to 1.4 class by class, 1.9 with all classes in one block.
+static bool items_by_block(struct builder *b) {
     if (!b->part || b->part->step == 1) return true;
+    int64_t low = INT64_MAX, high = 0, stride = (int64_t)b->input->tensors[TENSOR_K].row;   // bytes from key to key; 0: one key
     for (size_t i = 0; i < b->item_count; i++) {
         low = least(low, b->infos[i].row_first);
         if (b->infos[i].row_first > high) high = b->infos[i].row_first;
     }
-    size_t tiles = (size_t)((high - low) / height) + 1;
-    size_t *place = calloc(tiles + 1, sizeof *place);
+    struct stepped_order order = { low, b->part->step, b->part->step * b->input->limits.tile_rows,
+                                   stride && stride < PAGE_BYTES ? PAGE_BYTES / stride : 1, 0 };
+    order.tiles = (high - low) / order.height + 1;
+    size_t places = (size_t)(ceil_div(order.step, order.classes) * order.tiles);
+    size_t *place = calloc(places + 1, sizeof *place);
     uint32_t *items = malloc(b->item_count * 16);
     struct item_info *infos = malloc(b->item_count * sizeof *infos);
     bool fine = place && items && infos;
     if (fine) {
-        for (size_t i = 0; i < b->item_count; i++) place[(b->infos[i].row_first - low) / height + 1]++;
-        for (size_t i = 0; i < tiles; i++) place[i + 1] += place[i];
+        for (size_t i = 0; i < b->item_count; i++) place[stepped_place(&order, &b->infos[i]) + 1]++;
+        for (size_t i = 0; i < places; i++) place[i + 1] += place[i];
         for (size_t i = 0; i < b->item_count; i++) {
-            size_t at = place[(b->infos[i].row_first - low) / height]++;
+            size_t at = place[stepped_place(&order, &b->infos[i])]++;
             memcpy(items + at * 4, b->items + i * 4, 16);
             infos[at] = b->infos[i];
         }
@@ -187,13 +202,29 @@ static bool items_by_tile(struct builder *b) {
     return fine;
 }
 
+/// Writes items [first, end), of `chunks` chunks in all, in an order in which every stretch of them costs about its share:
+/// from one end or the other, as the items so far cost more or less than the mean. Lavapipe hands each thread one
+/// stretch, the grid cut in equal numbers of workgroups (lp_cs_tpool), and under causal the later half of the rows is
+/// three quarters of the work; a GPU is kept from beginning the longest items last. Neighbours stay near each other.
+/// Those of a stepped part have their order (items_by_block) and keep it.
+static void items_write(const struct builder *b, size_t first, size_t end, int64_t chunks, uint32_t *to) {
+    bool keep = b->part && b->part->step > 1;
+    int64_t count = (int64_t)(end - first), ahead = 0;   // what was written costs ahead / count chunks above the mean
+    for (size_t low = first, high = end; low < high; to += 4) {
+        int64_t front = b->infos[low].chunks, back = b->infos[high - 1].chunks;
+        bool from_back = !keep && (ahead > 0 ? back < front : back > front);
+        size_t i = from_back ? --high : low++;
+        ahead += b->infos[i].chunks * count - chunks;
+        memcpy(to, b->items + i * 4, 16);
+    }
+}
+
 bool builder_flush(struct builder *b) {
     if (!b->item_count) return true;
-    if (!items_by_tile(b)) return false;
+    if (!items_by_block(b)) return false;
     uint32_t at = b->segment_used;
     uint32_t *to = builder_texels(b, b->item_count);
     if (!to) return false;
-    memcpy(to, b->items, b->item_count * 16);
     bool windows = builder_windowed(b);
     uint64_t chunks_most = b->input->limits.dispatch_pairs / builder_chunk_pairs(b);
     for (size_t i = 0; i < b->item_count;) {
@@ -208,6 +239,7 @@ bool builder_flush(struct builder *b) {
         if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
         b->spans[b->span_count++] = (struct span){ b->out->segment_count - 1, at + (uint32_t)i, (uint32_t)(end - i),
                                                    (uint32_t)(b->part ? b->part->step : 1), b->bh_list, reach.chunks, reach };
+        items_write(b, i, end, reach.chunks, to + i * 4);
         i = end;
     }
     b->out->items += b->item_count;
