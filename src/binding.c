@@ -11,7 +11,7 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     const char *name = workspace ? "workspace" : tensor_names[t];
     uint64_t span = workspace ? plan->info.workspace_bytes : plan->attention.span[t];
     uint64_t unit = workspace ? caps->storage_alignment : t == TENSOR_LSE ? 4 : 4 * attention_element(&plan->attention, t);
-    uint64_t align = caps->storage_alignment > 16 ? caps->storage_alignment : 16;
+    uint64_t align = caps_storage_unit(caps);
     struct bound *to = &b->bound[t];
     if (!from->buffer) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "buffers: %s's buffer is VK_NULL_HANDLE", name);
     if (from->offset % unit)
@@ -30,18 +30,16 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
         to->range = caps->max_storage_range / align * align + to->total % align;
         while (to->range > caps->max_storage_range) to->range -= align;
     }
-    if (variant_by_address(plan->variant) || caps->buffer_device_address) {
-        if (plan->attention.buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT && variant_by_address(plan->variant)) {
-            VkBufferDeviceAddressInfo info = { VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, NULL, from->buffer };
-            to->address = context->vk.device.vkGetBufferDeviceAddress(context->device, &info) + from->offset;
-        }
+    if (variant_by_address(plan->variant)) {
+        VkBufferDeviceAddressInfo info = { VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, NULL, from->buffer };
+        to->address = context->vk.device.vkGetBufferDeviceAddress(context->device, &info) + from->offset;
     }
     return TULLE_OK;
 }
 
 uint64_t texel_offset(const struct tulle_binding *b, int t) {
     // both are powers of two, and a piece has 16 bytes or 8: so what is skipped is whole pieces
-    uint64_t align = b->plan->context->caps.texel_alignment > 16 ? b->plan->context->caps.texel_alignment : 16;
+    uint64_t align = caps_texel_unit(&b->plan->context->caps);
     return (b->bound[t].base + b->bound[t].delta) / align * align;
 }
 
@@ -49,25 +47,29 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
     static const VkFormat formats[] = { VK_FORMAT_R32G32B32A32_SFLOAT, VK_FORMAT_R16G16B16A16_SFLOAT, VK_FORMAT_R32G32_UINT };
-    for (int t = TENSOR_Q; t <= TENSOR_V; t++) {
+    const struct bound spare = { .buffer = plan->spare.buffer, .total = plan->spare.size };
+    for (int i = 0; i < BOUND_VIEWS; i++) {
+        int t = i == VIEW_WORKSPACE ? (int)BOUND_WORKSPACE : i;
         const struct bound *bound = &b->bound[t];
+        if (t == BOUND_WORKSPACE && !plan->combine) continue;
+        if (!bound->buffer) bound = &spare;   // combine has nothing but dead rows
         // from the aligned place before the tensor; record.c adds what lies between
-        uint64_t offset = texel_offset(b, t), skipped = bound->base + bound->delta - offset;
-        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer, formats[plan->attention.dtype], offset,
-                                        skipped + plan->attention.span[t] };
-        VkResult result = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &b->texels[t]);
+        uint64_t offset = texel_offset(b, t), skipped = bound->base + bound->delta - offset;   // 0 of the spare
+        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer,
+            formats[t == BOUND_WORKSPACE ? TULLE_F32 : plan->attention.dtype], offset, skipped + bound->total - bound->delta };
+        VkResult result = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &b->texels[i]);
         if (result) {
-            b->texels[t] = VK_NULL_HANDLE;
+            b->texels[i] = VK_NULL_HANDLE;
             return context_fail_vk(context, error, result, "vkCreateBufferView");
         }
     }
     return TULLE_OK;
 }
 
-/// Which tensor a layout's i-th storage binding holds.
-static int storage_tensor(enum layout layout, uint32_t i) {
+int storage_tensor(enum layout layout, uint32_t i) {
     static const int tile[] = { TENSOR_Q, TENSOR_K, TENSOR_V, BOUND_WORKSPACE, TENSOR_O, TENSOR_LSE };
     static const int outputs[] = { BOUND_WORKSPACE, TENSOR_O, TENSOR_LSE };
+    if (layout == LAYOUT_COMBINE_TEXEL) return outputs[i + 1];
     return layout == LAYOUT_TILE || layout == LAYOUT_TILE_DIRECT ? tile[i] : outputs[i];
 }
 
@@ -91,7 +93,7 @@ static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout 
             VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, NULL, &buffers[i], NULL };
     }
     for (uint32_t i = 0; i < shape->texel_count; i++) {
-        views[i] = i == 0 ? plan->views[segment] : b->texels[i - 1];
+        views[i] = i == 0 ? plan->views[segment] : b->texels[layout == LAYOUT_COMBINE_TEXEL ? VIEW_WORKSPACE : (int)i - 1];
         writes[count++] = (VkWriteDescriptorSet){ VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, NULL, set, shape->texel[i], 0, 1,
             VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, NULL, NULL, &views[i] };
     }
@@ -101,8 +103,8 @@ static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout 
 static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
-    const enum layout layouts[2] = { plan->layout, LAYOUT_COMBINE };
-    const bool wanted[2] = { plan->layout != LAYOUT_ADDRESS, plan->combine != VK_NULL_HANDLE };
+    const enum layout layouts[2] = { plan->layout, plan->combine_layout };
+    const bool wanted[2] = { plan->layout != LAYOUT_ADDRESS, plan->combine && plan->combine_layout != LAYOUT_COMBINE_ADDRESS };
     uint32_t storage = 0, texels = 0, sets = 0;
     for (int i = 0; i < 2; i++) {
         if (!wanted[i]) continue;
@@ -148,7 +150,8 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
     if (!result && plan->info.workspace_bytes) {
         tulle_buffer workspace = buffers->workspace;
         if (!workspace.buffer) {
-            VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | (variant_by_address(plan->variant) ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0);
+            VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | (variant_by_address(plan->variant) ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0) |
+                                       (plan->layout == LAYOUT_TEXEL ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0);
             result = device_buffer_create(context, plan->info.workspace_bytes, usage, MEMORY_DEVICE, &b->workspace, error);
             workspace = (tulle_buffer){ b->workspace.buffer, 0, 0 };
         }
@@ -168,7 +171,7 @@ void tulle_binding_destroy(tulle_binding *b) {
     if (!b) return;
     tulle_context *context = b->plan->context;
     context->vk.device.vkDestroyDescriptorPool(context->device, b->pool, context->allocator);
-    for (int i = 2; i >= 0; i--) context->vk.device.vkDestroyBufferView(context->device, b->texels[i], context->allocator);
+    for (int i = BOUND_VIEWS - 1; i >= 0; i--) context->vk.device.vkDestroyBufferView(context->device, b->texels[i], context->allocator);
     device_buffer_destroy(context, &b->workspace);
     free(b->sets);
     free(b);

@@ -18,17 +18,21 @@ struct bound {
 };
 
 enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_COUNT };
+enum { VIEW_WORKSPACE = TENSOR_V + 1, BOUND_VIEWS };   ///< views as texels: Q, K, V and the workspace
 
 struct tulle_binding {
     const tulle_plan *plan;
     struct bound bound[BOUND_COUNT];
     struct device_buffer workspace;      ///< our own; none where the caller's
-    VkBufferView texels[3];              ///< Q, K, V as texels (LAYOUT_TEXEL)
+    VkBufferView texels[BOUND_VIEWS];    ///< LAYOUT_TEXEL and its combine
     VkDescriptorPool pool;
     VkDescriptorSet *sets;               ///< attention's, one a segment, then combine's, one a segment
 };
 
-/// Where the texel view of Q, K or V begins, in bytes of its buffer: at or just before the tensor.
+/// Which tensor a layout's i-th storage binding holds.
+int storage_tensor(enum layout layout, uint32_t i);
+
+/// Where the texel view of Q, K, V or the workspace begins, in bytes of its buffer: at or just before the tensor.
 uint64_t texel_offset(const struct tulle_binding *binding, int t);
 
 #endif

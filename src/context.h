@@ -41,6 +41,11 @@ struct caps {
     uint32_t max_loop_iterations;            ///< of one invocation before the driver stops; UINT32_MAX: no limit known
 };
 
+/// What descriptors of storage buffers, and texel views, are aligned to here, in bytes: a power of two, and at least a texel of
+/// plan memory or of the workspace.
+static inline uint64_t caps_storage_unit(const struct caps *caps) { return caps->storage_alignment > 16 ? caps->storage_alignment : 16; }
+static inline uint64_t caps_texel_unit(const struct caps *caps) { return caps->texel_alignment > 16 ? caps->texel_alignment : 16; }
+
 struct pipeline_cache;   // pipeline.h
 
 struct tulle_context {

@@ -119,7 +119,7 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
         if (buffers[i]->offset % unit)
             return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s's offset is %llu; it must be a multiple of %llu bytes", names[i],
                                 (unsigned long long)buffers[i]->offset, (unsigned long long)unit);
-        uint64_t align = context->caps.storage_alignment > 16 ? context->caps.storage_alignment : 16, skipped = buffers[i]->offset % align;
+        uint64_t align = caps_storage_unit(&context->caps), skipped = buffers[i]->offset % align;
         base[i] = (uint32_t)(skipped / unit);
         if (skipped + bytes > context->caps.max_storage_range)
             return context_fail(context, error, TULLE_ERROR_UNSUPPORTED, "%s takes %llu bytes; this device binds at most %llu (merge fewer rows at a time)", names[i],

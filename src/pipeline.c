@@ -10,6 +10,8 @@ const struct layout_shape layout_shapes[LAYOUT_COUNT] = {
     [LAYOUT_ADDRESS] = { { 0 }, 0, { 0 }, 0, true, 28 * 4 },
     [LAYOUT_TEXEL] = { { 3, 5, 6 }, 3, { 4, 7, 8, 9 }, 4, true, 14 * 4 },
     [LAYOUT_COMBINE] = { { 0, 1, 2 }, 3, { 4 }, 1, true, 12 * 4 },
+    [LAYOUT_COMBINE_ADDRESS] = { { 0 }, 0, { 0 }, 0, true, 22 * 4 },
+    [LAYOUT_COMBINE_TEXEL] = { { 1, 2 }, 2, { 4, 0 }, 2, true, 12 * 4 },
     [LAYOUT_MERGE] = { { 0, 1, 2, 3 }, 4, { 0 }, 0, false, 6 * 4 },
 };
 

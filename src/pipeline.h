@@ -13,6 +13,8 @@ enum layout {
     LAYOUT_ADDRESS,       ///< none
     LAYOUT_TEXEL,         ///< workspace, O, LSE; plan memory, Q, K, V as texels
     LAYOUT_COMBINE,       ///< workspace, O, LSE; plan memory
+    LAYOUT_COMBINE_ADDRESS,   ///< none
+    LAYOUT_COMBINE_TEXEL,     ///< O, LSE; plan memory, the workspace as texels
     LAYOUT_MERGE,         ///< O and LSE twice
     LAYOUT_COUNT,
 };

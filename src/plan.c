@@ -14,21 +14,24 @@
 
 /// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its buffer.
 static uint64_t window_bytes(const struct caps *caps) {
-    uint64_t unit = caps->storage_alignment > 16 ? caps->storage_alignment : 16;
-    return caps->max_storage_range - 2 * unit;
+    return caps->max_storage_range - 2 * caps_storage_unit(caps);
 }
 
 void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
     bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16, workspace = a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
     if (workspace > caps->max_storage_range) workspace = caps->max_storage_range;
+    if (v->family == FAMILY_ROWS_TEXEL) {   // combine sees it as texels, from the aligned place before it
+        uint64_t texels = caps->max_texel_elements - caps_texel_unit(caps) / 16;
+        if (workspace > texels * 16) workspace = texels * 16;
+    }
     uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements : SEGMENT_TEXELS_MOST;
     *limits = (struct schedule_limits){
         .tile_rows = (int32_t)variant_tile_rows(v, caps),
         .chunk = (int32_t)v->keys,
         .direct = variant_direct(v, caps),
         .segment_texels = segment,
-        .segment_alignment = caps->texel_alignment > 16 ? caps->texel_alignment / 16 : 1,
+        .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
@@ -46,10 +49,8 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
 /// Which tensors one descriptor cannot reach whole.
 static void find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        bool output = t == TENSOR_O || t == TENSOR_LSE;
-        bool bound = v->family == FAMILY_TILE || (v->family == FAMILY_ROWS_TEXEL && output);
-        // combine binds O and LSE whatever the attention kernel does
-        a->tensors[t].windowed = (bound || output) && a->span[t] > window_bytes(caps);
+        bool bound = v->family == FAMILY_TILE || (v->family == FAMILY_ROWS_TEXEL && t >= TENSOR_O);
+        a->tensors[t].windowed = bound && a->span[t] > window_bytes(caps);
     }
 }
 
@@ -126,12 +127,12 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
         plan->info.prepare = true;
     }
     if (!schedule->workspace_rows) {
-        result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
+        result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
         if (result) return result;
     }
     plan->views = calloc(plan->segment_count, sizeof *plan->views);
     if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
-    if (plan->layout == LAYOUT_ADDRESS && !plan->combine) return TULLE_OK;
+    if (plan->layout == LAYOUT_ADDRESS) return TULLE_OK;
     for (uint32_t i = 0; i < plan->segment_count; i++) {
         VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, plan->memory.buffer, VK_FORMAT_R32G32B32A32_UINT,
             (VkDeviceSize)plan->segments[i].first_texel * 16, (VkDeviceSize)plan->segments[i].texels * 16 };
@@ -156,7 +157,8 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     plan->layout = key.layout;
     tulle_result result = pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error);
     if (result || !needs_combine(schedule)) return result;
-    combine_pipeline_key(&plan->attention, &key);
+    combine_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, &key);
+    plan->combine_layout = key.layout;
     return pipeline_get(plan->context, &key, &plan->combine, &plan->info.compile_ms, error);
 }
 

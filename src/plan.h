@@ -11,7 +11,7 @@ struct tulle_plan {
     struct attention attention;
     const struct variant *variant;
     uint32_t tile_rows;
-    enum layout layout;
+    enum layout layout, combine_layout;
     VkPipeline pipeline, combine;        ///< the context's; combine: VK_NULL_HANDLE where nothing is merged
     struct segment *segments;
     uint32_t segment_count;

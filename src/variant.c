@@ -157,11 +157,16 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a, co
     memcpy(key->constants, constants, sizeof constants);
 }
 
-void combine_pipeline_key(const struct attention *a, struct pipeline_key *key) {
+void combine_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key) {
+    static const struct { const char *module; enum layout layout; } by_family[] = {
+        [FAMILY_TILE] = { "combine", LAYOUT_COMBINE },
+        [FAMILY_ROWS_ADDRESS] = { "combine_address", LAYOUT_COMBINE_ADDRESS },
+        [FAMILY_ROWS_TEXEL] = { "combine_texel", LAYOUT_COMBINE_TEXEL },
+    };
     uint32_t value = head_class(a->v_head_dim);
     memset(key, 0, sizeof *key);
-    snprintf(key->module, sizeof key->module, "combine%s", dtype_suffix[a->o_dtype]);
-    key->layout = LAYOUT_COMBINE;
-    const uint32_t constants[CONSTANTS_MOST] = { 128, 8, value, value * 4 == a->v_head_dim, flags_of(a) };
+    snprintf(key->module, sizeof key->module, "%s%s", by_family[v->family].module, dtype_suffix[a->o_dtype]);
+    key->layout = by_family[v->family].layout;
+    const uint32_t constants[CONSTANTS_MOST] = { variant_workgroup(v, caps), 8, value, value * 4 == a->v_head_dim, flags_of(a) };
     memcpy(key->constants, constants, sizeof constants);
 }

@@ -49,7 +49,7 @@ const struct variant *variant_choose(const struct attention *a, const struct cap
 
 /// What its attention pipeline is made of.
 void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key);
-/// What combine is made of, for a's O.
-void combine_pipeline_key(const struct attention *a, struct pipeline_key *key);
+/// What its combine is made of.
+void combine_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key);
 
 #endif

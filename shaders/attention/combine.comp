@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Partial results → O and LSE, for rows that were split over several work items, lie in several parts, or could not
-// be written directly. At the floor of Vulkan 1.1, like tile.comp.
+// be written directly. At the floor of Vulkan 1.1, like tile.comp; combine_rows.comp does the same for CPU drivers.
 //
 // Three steps, each with its own sharing out of the workgroup's lanes:
 //     (row, part)    where the row's partials lie: the divisions of the closed form, once a row and part
@@ -17,25 +17,13 @@
 #include "../common/plan.glsl"
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
+#include "../common/partials.glsl"
 
 layout(local_size_x_id = 0) in;
 
 layout(std430, set = 0, binding = 0) readonly restrict buffer Workspace { vec4 workspace[]; };
 layout(std430, set = 0, binding = 1) writeonly restrict buffer OutputBuffer { OUT_PIECE_T output_o[]; };
 layout(std430, set = 0, binding = 2) writeonly restrict buffer LseBuffer { uint output_lse[]; };
-
-// Where the partials of a row in one part lie: x first workspace row, y how many (0: the part selects nothing there),
-// z rows from one to the next.
-uvec3 find_partials(uint part, uint offset, uint ws_row) {   // offset: the row's, from range_first
-    const uvec4 entry = plan_texel(push.parts + part);
-    const uint step = entry.x, tile = entry.y;
-    const uint index = offset / step, residue = offset - index * step;   // the row is number `index` of its residue class
-    const uint q = push.range_rows / step, rem = push.range_rows - q * step;   // rem classes have q + 1 rows, the others q
-    const uint long_tiles = (q + tile) / tile, short_tiles = (q + tile - 1u) / tile;
-    const uint before = residue < rem ? residue * long_tiles : rem * long_tiles + (residue - rem) * short_tiles;
-    const uint in_class = index / tile, word = entry.z + 2u * (before + in_class);
-    return uvec3(ws_row + plan_word(word) + index - in_class * tile, plan_word(word + 1u), tile);
-}
 
 shared uvec3 partials[PM_COMBINE_ROWS * PM_PARTS_MOST];   // [row][part]
 shared float row_max[PM_COMBINE_ROWS], row_factor[PM_COMBINE_ROWS];

@@ -32,6 +32,7 @@
 #include "../common/dtype.glsl"
 #include "../common/half.glsl"
 #include "../common/softmax.glsl"
+#include "../common/address.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
@@ -39,22 +40,7 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 
-#define PIECE_SHIFT (PIECE_BYTES == 16 ? 4u : 3u)
-#define OUT_PIECE_SHIFT (OUT_PIECE_BYTES == 16 ? 4u : 3u)
-
-layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Pieces { PIECE_T piece[]; };
-layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer OutPieces { OUT_PIECE_T piece[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words { uint word[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer OutWords { uint word[]; };
-
-// The uniform address `units` (signed, of 2^shift bytes) beyond `base`.
-uvec2 advance(uvec2 base, uint units, uint shift) {
-    const uint bytes = units << shift;
-    const uint low = base.x + bytes;
-    const uint carry = ((base.x & bytes) | ((base.x | bytes) & ~low)) >> 31;
-    return uvec2(low, base.y + uint(int(units) >> (32u - shift)) + carry);
-}
 
 #if defined(DTYPE_F16) && !defined(OUT_F32)
 uvec2 out_piece(vec4 x) { return f16_piece(x); }

@@ -9,7 +9,7 @@
 //                          including shader enables GL_EXT_buffer_reference and GL_EXT_buffer_reference_uvec2
 // and whose push constants are declared:
 //     nothing              those of the attention kernels (words 0 … 13, and with TULLE_PLAN_ADDRESS 14 … 27 too)
-//     TULLE_PUSH_COMBINE   those of combine
+//     TULLE_PUSH_COMBINE   those of combine (words 0 … 11, and with TULLE_PLAN_ADDRESS 12 … 21 too)
 //     TULLE_PUSH_NONE      none: the shader declares its own
 //
 // All offsets are relative to the segment's start, in texels (16 bytes) or words (4 bytes) as named. Nothing here
@@ -35,7 +35,11 @@ const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
 
 #if defined(TULLE_PUSH_COMBINE)
 layout(push_constant) uniform Push {
-    uint items, o_f, parts, part_count, bh_list, bh_first, ws_row_base, ws_rows, range_first, range_rows, o_base, lse_base;
+    uint items, ws_texels, parts, part_count, bh_list, bh_first, ws_row_base, ws_rows, range_first, range_rows, o_base, lse_base;
+#ifdef TULLE_PLAN_ADDRESS
+    uint segment, unused;
+    uvec2 o_address, lse_address, workspace_address, plan_address;
+#endif
 } push;
 #elif !defined(TULLE_PUSH_NONE)
 layout(push_constant) uniform Push {

@@ -87,8 +87,9 @@
 //     14 … 27      addresses (low, high word): Q, K, V, O, LSE, workspace, plan memory — kernels with addresses only;
 //                  a tensor's address already includes its base, and q_base … lse_base are then 0
 // and of combine:
-//     0 items   1 o_f: unused   2 parts: texel offset of the part table   3 part_count   4 bh_list   5 bh_first
-//     6 ws_row_base   7 ws_rows   8 range_first   9 range_rows   10 o_base   11 lse_base
+//     0 items   1 ws_texels: the workspace's first texel in its view (combine_rows)   2 parts: texel offset of the part table
+//     3 part_count   4 bh_list   5 bh_first   6 ws_row_base   7 ws_rows   8 range_first   9 range_rows   10 o_base   11 lse_base
+//     12 segment   13 unused   14 … 21 addresses: O, LSE, workspace, plan memory (combine_rows by address only)
 //
 // SPECIALIZATION CONSTANTS, the same ids in every kernel:
 //     0 workgroup size   1 head pieces (padded class of head_dim / 4)   2 v pieces (padded class)
