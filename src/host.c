@@ -117,15 +117,19 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, 
             }
 }
 
-/// Dispatches per submission: few where a watchdog counts, all on a CPU driver.
-static uint32_t dispatches_each(const tulle_plan *plan) {
-    return plan->context->caps.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? plan->dispatch_count : 8;
+/// Dispatches per submission: few where a watchdog counts, all on a CPU driver, one where someone follows.
+static uint32_t dispatches_each(const tulle_plan *plan, bool followed) {
+    return followed ? 1 : plan->context->caps.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? plan->dispatch_count : 8;
 }
 
-static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tulle_binding *binding, double *ms, bool timestamps, tulle_error *error) {
+/// Run number `run` of 1 + arrays->repeat.
+static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tulle_binding *binding, const tulle_host_arrays *arrays, uint32_t run,
+                             double *ms, tulle_error *error) {
+    bool timestamps = run > 0 && path->queries;
+    uint64_t done = 0;
     tulle_context *context = plan->context;
     const struct VolkDeviceTable *vk = &context->vk.device;
-    uint32_t each = dispatches_each(plan);
+    uint32_t each = dispatches_each(plan, arrays->progress);
     *ms = 0;
     for (uint32_t first = 0; first < plan->dispatch_count; first += each) {
         uint32_t count = plan->dispatch_count - first < each ? plan->dispatch_count - first : each;
@@ -155,6 +159,8 @@ static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tul
             wall = (double)((ticks[1] - ticks[0]) & mask) * context->caps.timestamp_period * 1e-6;
         }
         *ms += wall;
+        for (uint32_t i = first; i < first + count; i++) done += plan->dispatches[i].visited;
+        if (arrays->progress) arrays->progress(arrays->progress_user, (run + (plan->info.visited ? (double)done / (double)plan->info.visited : 1)) / (1.0 + arrays->repeat));
     }
     return TULLE_OK;
 }
@@ -214,11 +220,10 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays, st
     tulle_binding *binding;
     if ((result = tulle_binding_create(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
-    bool timestamps = path->queries != VK_NULL_HANDLE;
-    result = run_once(plan, path, binding, &ms, false, error);
+    result = run_once(plan, path, binding, arrays, 0, &ms, error);
     if (!result && arrays->first_ms) *arrays->first_ms = clock_ms() - start;
     for (uint32_t i = 0; i < arrays->repeat && !result; i++) {
-        result = run_once(plan, path, binding, &ms, timestamps, error);
+        result = run_once(plan, path, binding, arrays, i + 1, &ms, error);
         if (!result && arrays->repeat_ms) arrays->repeat_ms[i] = ms;
     }
     tulle_binding_destroy(binding);

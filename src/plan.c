@@ -39,8 +39,9 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
         .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
-        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no watchdog.
-        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 40 : discrete ? 1500000000 : 230000000,
+        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no
+        // watchdog: about a second, so that progress can be told.
+        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 28 : discrete ? 1500000000 : 230000000,
         .workspace_rows = workspace / row_bytes,
         .window_bytes = window_bytes(caps),
     };
@@ -203,7 +204,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     plan->info.dispatches = plan->dispatch_count;
     plan->info.items = schedule.items;
     plan->info.device_bytes = plan->memory.size;
-    plan->info.host_bytes = schedule.word_count * 4;   // while planning; what stays is below
+    plan->info.host_bytes = schedule.word_count * 4;
     schedule_free(&schedule);
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
     if (plan->info.prepare && context->own_device) {

@@ -87,7 +87,7 @@ tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan, co
     if (!cmd || !plan || !binding) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !cmd ? "cmd" : !plan ? "plan" : "binding");
     if (binding->plan != plan) return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "binding was made for another plan");
     if (first > plan->dispatch_count || count > plan->dispatch_count - first)
-        return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "dispatches %u to %u: the plan has %u", first, first + count, plan->dispatch_count);
+        return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "first is %u and count %u: the plan has %u dispatches", first, count, plan->dispatch_count);
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     uint32_t end = count ? first + count : plan->dispatch_count;
     for (uint32_t i = first; i < end; i++) {

@@ -555,6 +555,50 @@ static void test_backward_rows(void **state)
     harness_silent();
 }
 
+struct followed { double last; int calls; };
+
+static void follow(void *user, double done)
+{
+    struct followed *f = user;
+    if (done < f->last || done > 1.0) harness_fail("progress went from %g to %g", f->last, done);
+    f->last = done;
+    f->calls++;
+}
+
+// Following the work changes how it is submitted, not what comes out; and it is told from above 0 up to 1, without falling.
+static void test_progress(void **state)
+{
+    (void)state;
+    enum { ROWS = 300, DIM = 16, COUNT = ROWS * DIM, REPEATS = 2 };
+    static float in[3][COUNT], alone[COUNT], followed[COUNT];
+    struct rng rng = {rng_hash(harness_seed(), 1001)};
+    for (int t = 0; t < 3; t++) {
+        for (int n = 0; n < COUNT; n++) in[t][n] = (float)rng_normal(&rng);
+    }
+    const tulle_attention_desc desc = {.heads = 1, .q_len = ROWS, .kv_len = ROWS, .head_dim = DIM, .causal = true, .dispatch_pairs = 10000};
+    tulle_error error = {0};
+    tulle_plan *plan = NULL;
+    tulle_plan_info info;
+    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error, "tulle_plan_create");
+    tulle_plan_get_info(plan, &info);
+    struct followed calls = {0};
+    double milliseconds[REPEATS];
+    tulle_host_arrays arrays = {.q = in[0], .k = in[1], .v = in[2], .o = alone};
+    harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention");
+    arrays.o = followed;
+    arrays.repeat = REPEATS;
+    arrays.repeat_ms = milliseconds;
+    arrays.progress = follow;
+    arrays.progress_user = &calls;
+    harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention, followed");
+    tulle_plan_destroy(plan);
+    assert_true(info.dispatches > 3);
+    assert_int_equal(calls.calls, (1 + REPEATS) * (int)info.dispatches);
+    assert_true(calls.last == 1.0);
+    assert_memory_equal(alone, followed, sizeof alone);
+    harness_silent();
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -562,7 +606,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_equal_to_dense), cmocka_unit_test(test_union_order), cmocka_unit_test(test_key_permutation),
         cmocka_unit_test(test_gqa),            cmocka_unit_test(test_chunks),      cmocka_unit_test(test_row_by_row),
         cmocka_unit_test(test_splits),         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_shared_workspace),
-        cmocka_unit_test(test_backward_rows),
+        cmocka_unit_test(test_backward_rows), cmocka_unit_test(test_progress),
     };
     return HARNESS_RUN(argv, "metamorphic", tests);
 }

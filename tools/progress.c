@@ -3,7 +3,6 @@
 #include "progress.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -57,9 +56,9 @@ static void *tick(void *unused) {
     return NULL;
 }
 
-void progress_start(const char *label) {
+bool progress_start(const char *label) {
     pthread_condattr_t monotonic;
-    if (running || !isatty(STDERR_FILENO)) return;
+    if (running || !isatty(STDERR_FILENO)) return false;
     memset(&bar, 0, sizeof bar);
     snprintf(bar.label, sizeof bar.label, "%s", label);
     bar.started = bar.step_started = now_seconds();
@@ -70,6 +69,7 @@ void progress_start(const char *label) {
     pthread_condattr_destroy(&monotonic);
     running = !pthread_create(&ticker, NULL, tick, NULL);
     if (!running) pthread_cond_destroy(&wake);
+    return running;
 }
 
 void progress_step(const char *label, double from, double to, double seconds) {
@@ -81,6 +81,11 @@ void progress_step(const char *label, double from, double to, double seconds) {
     bar.seconds = seconds;
     bar.step_started = now_seconds();
     pthread_mutex_unlock(&lock);
+}
+
+void progress_follow(void *label, double done) {
+    const double spent = now_seconds() - bar.started;   // the ticker does not write this
+    progress_step(label, done, 1, done > 0 ? spent * (1 - done) / done : 0);
 }
 
 void progress_stop(void) {

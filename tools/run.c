@@ -245,9 +245,10 @@ static int run(const struct request *r, struct work *w) {
 
     if (open_device(r->device, &w->context, &error) || tulle_plan_create(w->context, &w->desc, &w->plan, &error))
         return fail_tulle("run", &error);
-    const tulle_host_arrays arrays = {
+    static char label[] = "attention";
+    tulle_host_arrays arrays = {
         .q = w->q.array.data, .k = w->k.array.data, .v = w->v.array.data, .o = w->o, .lse = r->lse ? w->lse : NULL};
-    progress_start("attention");
+    if (progress_start(label)) arrays.progress = progress_follow, arrays.progress_user = label;
     const tulle_result result = measure(w->context, w->plan, &w->desc, &arrays, (uint32_t)r->repeat, &figures, &error);
     progress_stop();
     if (result) return fail_tulle("run", &error);

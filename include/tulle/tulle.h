@@ -365,7 +365,7 @@ typedef struct tulle_plan_info {
     uint64_t visited;              ///< rows × keys that the loops run over, dead rows and padding keys included
     uint32_t dispatches;
     uint64_t items;                ///< work items, each run for every (batch, head) that shares it
-    uint64_t host_bytes, device_bytes;   ///< the plan's own memory
+    uint64_t host_bytes, device_bytes;   ///< plan memory: on the host while planning (freed since), and on the device
     bool prepare;                  ///< tulle_cmd_prepare has something to record
     bool prepared;                 ///< planning has already run it (own device)
     double plan_ms, compile_ms;    ///< planning alone; creating the pipelines that were missing
@@ -418,7 +418,8 @@ TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_a
 
 typedef struct tulle_buffer {
     VkBuffer buffer;
-    VkDeviceSize offset;           ///< bytes, a multiple of 4 elements
+    VkDeviceSize offset;           ///< bytes: a multiple of 4 elements (LSE: of one; the workspace: of the device's
+                                   ///< minStorageBufferOffsetAlignment)
     VkDeviceSize size;             ///< bytes from offset on that may be used; 0: to the end as the plan needs it
 } tulle_buffer;
 
@@ -465,6 +466,11 @@ typedef struct tulle_host_arrays {
     uint32_t repeat;
     double *repeat_ms;             ///< `repeat` entries: each run's milliseconds, by device timestamps where the queue has them
     double *first_ms;              ///< the untimed run, from submit to fence
+    // Optional: called after each dispatch with the share of all the work, repeats included, that is done (0 … 1, by visited
+    // pairs), from the calling thread, which holds the context's turn: it must not call tulle_attention. Dispatches are
+    // then submitted one at a time.
+    void (*progress)(void *user, double done);
+    void *progress_user;
 } tulle_host_arrays;
 
 /// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any thread; calls on
