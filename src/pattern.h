@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "tulle/tulle.h"
+#include "error.h"
 
 /// One checked term. Numbers are those of tulle_term; what a kind does not use is 0.
 struct term {
@@ -42,7 +42,7 @@ bool term_selects(const struct term *term, const tulle_pattern_site *site, int64
 int64_t blocks_layout(const struct term *term, int64_t head, int64_t heads, int64_t kv_heads);
 
 /// The key blocks that a RANDOM term selects for (head, query block I ≥ 0), rising, into blocks; returns how many,
-/// at most term->count and at most random_candidates. `blocks` must hold random_most(term, site) entries.
+/// at most term->count, and never more than there are to draw from. `blocks` must hold random_most(term, site) entries.
 size_t random_blocks(const struct term *term, const tulle_pattern_site *site, int64_t query_block, int64_t *blocks);
 
 /// Upper bound of what random_blocks returns for query blocks up to `last_query_block`.
