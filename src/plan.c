@@ -37,6 +37,8 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
         // a chunk. The rows family has one loop; the tile family runs up to 8 + 16 + 16 more in a chunk.
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
+        // and combine: of 32 rows and 64 pieces, at most 18 rounds over a row's splits fall to one invocation
+        .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / 48,
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
         .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
         // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no

@@ -510,7 +510,9 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
     int64_t chunks = tile_chunks(t), pieces = (chunks + b->item_limit - 1) / b->item_limit;
-    int64_t each = pieces > 1 ? (chunks + pieces - 1) / pieces : chunks ? chunks : 1, span = key_span_most(b);
+    const int64_t most = b->input->limits.splits_most;
+    if (most && pieces > most) pieces = most;
+    int64_t each = pieces > 1 ? least((chunks + pieces - 1) / pieces, b->input->limits.item_chunks_most) : chunks ? chunks : 1, span = key_span_most(b);
     uint64_t texels = item_texels_most(b), slot = b->slots + e->slots;
     uint32_t made = 0;
     size_t run = 0;
@@ -530,6 +532,11 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
             e->previous_segment = b->out->segment_count;
         }
         break;
+    }
+    if (most && made > 2 * most) {
+        tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "rows from %lld on select more keys than this device's kernels can merge (%u items, %lld at most)",
+                   (long long)row, made, 2 * (long long)most);
+        return false;
     }
     e->slots += (uint64_t)made * (uint64_t)e->tile_rows;
     return e->dry || table_add(b, direct, (uint32_t)slot, made);

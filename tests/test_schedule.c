@@ -830,6 +830,28 @@ static void test_refused(void **state) {
     input.limits.window_bytes = 64;   // one key at a time
     assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
     schedule_free(&s);
+    input.limits.window_bytes = 0;
+    input.tensors[TENSOR_V].windowed = false;
+    // A row may be cut into no more pieces than one invocation can merge: larger pieces then, and past those an error.
+    group.site.at.kv_len = 32 * 1000;
+    group.site.at.causal = false;
+    input.limits.item_chunks_most = 1000;
+    input.limits.dispatch_pairs = 32 * 32 * 20;   // 50 items of 20 chunks a tile
+    input.limits.workspace_rows = 1 << 28;
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(s.items, 2 * 50);
+    schedule_free(&s);
+    input.limits.splits_most = 10;
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(s.items, 2 * 10);
+    schedule_free(&s);
+    input.limits.item_chunks_most = 48;
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "rows from 0 on select more keys than this device's kernels can merge (21 items, 20 at most)"));
+    schedule_free(&s);
+    group.site.at.kv_len = 64;
+    group.site.at.causal = true;
+    input.limits = limits;
     input.limits.segment_texels = 300;
     assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "batch times heads (1000 entries"));
