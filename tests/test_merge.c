@@ -87,10 +87,24 @@ static void merge(const struct mode_context *context, size_t rows, uint32_t dim,
 // ---------------------------------------------------------------------------------------------------------------------
 // Halves
 
-static void check_near(double got, double want, double tolerance, const char *what, size_t at)
+// What is compared says what differs instead of failing, so that wrong results can be shown to it.
+struct verdict {
+    bool differs;
+    char text[200]; // the first difference
+};
+
+static void compare(struct verdict *verdict, double got, double want, double tolerance, const char *what, size_t at)
 {
-    if (got != want && !(fabs(got - want) <= tolerance)) {
-        harness_fail("%s, element %zu: %.9g, should be %.9g within %.3g", what, at, got, want, tolerance);
+    if (!verdict->differs && got != want && !(fabs(got - want) <= tolerance)) {
+        verdict->differs = true;
+        snprintf(verdict->text, sizeof verdict->text, "%s, element %zu: %.9g, should be %.9g within %.3g", what, at, got, want, tolerance);
+    }
+}
+
+static void accept(const struct verdict *verdict)
+{
+    if (verdict->differs) {
+        harness_fail("%s", verdict->text);
     }
 }
 
@@ -114,6 +128,28 @@ static void state_part(struct problem *problem, tulle_dtype dtype, uint64_t seed
     problem->q_offset_count = 1;
 }
 
+// Is this the whole's O and LSE?
+static struct verdict compare_halves(const struct problem *whole, const uint8_t *o, const float *lse)
+{
+    const tulle_dtype dtype = whole->dtype;
+    const size_t rows = 2 * 2 * 61, dim = 52, element = tulle_dtype_size(dtype);
+    struct verdict verdict = {0};
+    // Each half is off by `weights` relative to its own sum of weight times |v| and rounded to dtype; these sums, weighted, are
+    // the whole's. The merge's weights come from two LSEs, each off by tolerance_lse, and a few roundings.
+    for (size_t row = 0; row < rows; row++) {
+        const struct tolerance_row bounds = {.head_dim = 40, .keys = whole->keys[row], .score_bound = whole->score_bound[row]};
+        const double lse_error = tolerance_lse(&bounds, whole->want_lse[row]);
+        const double relative = tolerance_weights(&bounds) + rounding_of(dtype) + 4.0 * expm1(lse_error) + 32.0 * U;
+        for (size_t d = 0; d < dim; d++) {
+            const double want = whole->want_o[row * dim + d];
+            const double tolerance = tolerance_o(relative, whole->absolute[row * dim + d], want, dtype) + 2.0 * flush_of(dtype);
+            compare(&verdict, dtype_decode(dtype, o + (row * dim + d) * element), want, tolerance, "O of two halves", row * dim + d);
+        }
+        compare(&verdict, lse[row], whole->want_lse[row], 2.0 * lse_error + 8.0 * U * (1.0 + fabs(whole->want_lse[row])), "LSE of two halves", row);
+    }
+    return verdict;
+}
+
 // Keys below `cut` and keys from it on. With a cut of 100 the first rows' windows lie on both sides; with 2 the first half
 // is nearly empty, with 180 the second is, for all rows but the last ones (causal).
 static void check_halves(const struct mode_context *device, tulle_dtype dtype, int32_t cut)
@@ -134,24 +170,17 @@ static void check_halves(const struct mode_context *device, tulle_dtype dtype, i
         problem_must_run(all[n], context, WAY_HOST);
         problem_check(all[n], "a part");
     }
-    const size_t rows = 2 * 2 * 61, dim = 52, element = tulle_dtype_size(dtype);
     uint8_t *o = low.o.memory + low.o.lead;
+    const uint8_t *high_o = high.o.memory + high.o.lead;
     float *lse = (float *)(void *)(low.l.memory + low.l.lead);
-    merge(device, rows, (uint32_t)dim, dtype, o, lse, high.o.memory + high.o.lead, (const float *)(const void *)(high.l.memory + high.l.lead));
-
-    // Each half is off by `weights` relative to its own sum of weight times |v| and rounded to dtype; these sums, weighted, are
-    // the whole's. The merge's weights come from two LSEs, each off by tolerance_lse, and a few roundings.
-    for (size_t row = 0; row < rows; row++) {
-        const struct tolerance_row bounds = {.head_dim = 40, .keys = whole.keys[row], .score_bound = whole.score_bound[row]};
-        const double lse_error = tolerance_lse(&bounds, whole.want_lse[row]);
-        const double relative = tolerance_weights(&bounds) + rounding_of(dtype) + 4.0 * expm1(lse_error) + 32.0 * U;
-        for (size_t d = 0; d < dim; d++) {
-            const double want = whole.want_o[row * dim + d];
-            const double tolerance = tolerance_o(relative, whole.absolute[row * dim + d], want, dtype) + 2.0 * flush_of(dtype);
-            check_near(dtype_decode(dtype, o + (row * dim + d) * element), want, tolerance, "O of two halves", row * dim + d);
-        }
-        check_near(lse[row], whole.want_lse[row], 2.0 * lse_error + 8.0 * U * (1.0 + fabs(whole.want_lse[row])), "LSE of two halves", row);
+    const float *high_lse = (const float *)(const void *)(high.l.memory + high.l.lead);
+    if (!compare_halves(&whole, o, lse).differs || !compare_halves(&whole, high_o, high_lse).differs) {
+        harness_fail("cut at %d one half alone passes for the whole: the comparison shows nothing", (int)cut);
     }
+    merge(device, 2 * 2 * 61, 52, dtype, o, lse, high_o, high_lse);
+
+    const struct verdict merged = compare_halves(&whole, o, lse);
+    accept(&merged);
     for (int n = 0; n < 3; n++) {
         problem_free(all[n]);
     }
@@ -183,51 +212,160 @@ static void test_halves_on_the_device(void **state)
 // ---------------------------------------------------------------------------------------------------------------------
 // The merge against its definition
 
-static void check_definition(const struct mode_context *device, tulle_dtype dtype, size_t rows, uint32_t dim)
+struct sides {
+    size_t rows, dim, element;
+    tulle_dtype dtype;
+    uint8_t *o[2]; // 0: merged into
+    float *lse[2];
+    double *o64[2], *lse64[2]; // what was merged
+};
+
+static struct sides make_sides(tulle_dtype dtype, size_t rows, size_t dim)
 {
     struct rng rng = {rng_hash(harness_seed(), rows * 1000 + dim)};
     const size_t element = tulle_dtype_size(dtype), count = rows * dim;
-    uint8_t *o[2] = {malloc(count * element), malloc(count * element)};
-    float *lse[2] = {malloc(rows * sizeof(float)), malloc(rows * sizeof(float))};
-    double *o64[2] = {malloc(count * sizeof(double)), malloc(count * sizeof(double))}, *lse64[2] = {malloc(rows * sizeof(double)), malloc(rows * sizeof(double))};
+    struct sides s = {.rows = rows, .dim = dim, .element = element, .dtype = dtype};
+    for (int side = 0; side < 2; side++) {
+        s.o[side] = malloc(count * element);
+        s.lse[side] = malloc(rows * sizeof(float));
+        s.o64[side] = malloc(count * sizeof(double));
+        s.lse64[side] = malloc(rows * sizeof(double));
+    }
     for (size_t row = 0; row < rows; row++) {
         for (int side = 0; side < 2; side++) {
             // Empty on one side or both; else apart by little, or by so much that one side's weight vanishes.
             const bool empty = rng_chance(&rng, 20);
             const float value = (float)(rng_normal(&rng) * (row % 3 == 0 ? 1.0 : 40.0));
-            lse[side][row] = empty ? -INFINITY : value;
-            lse64[side][row] = lse[side][row];
-            for (uint32_t d = 0; d < dim; d++) {
+            s.lse[side][row] = empty ? -INFINITY : value;
+            s.lse64[side][row] = s.lse[side][row];
+            for (size_t d = 0; d < dim; d++) {
                 const double drawn = rng_normal(&rng);
                 const size_t at = row * dim + d;
-                dtype_encode(dtype, empty || fabs(drawn) < 0x1p-14 ? 0.0 : drawn, o[side] + at * element);
-                o64[side][at] = dtype_decode(dtype, o[side] + at * element);
+                dtype_encode(dtype, empty || fabs(drawn) < 0x1p-14 ? 0.0 : drawn, s.o[side] + at * element);
+                s.o64[side][at] = dtype_decode(dtype, s.o[side] + at * element);
+            }
+        }
+        // An empty row's O does not count, whatever it holds; only where both are empty it is what the merge leaves: 0.
+        for (int side = 0; side < 2; side++) {
+            if (isinf(s.lse[side][row]) && !isinf(s.lse[1 - side][row])) {
+                poison(s.o[side] + row * dim * element, dim * element);
             }
         }
     }
-    merge(device, rows, dim, dtype, o[0], lse[0], o[1], lse[1]);
-    for (size_t row = 0; row < rows; row++) {
-        const double a = lse64[0][row], b = lse64[1][row], larger = fmax(a, b);
-        const bool empty = isinf(larger);
-        const double total = empty ? 0.0 : exp(a - larger) + exp(b - larger);
-        const double wa = empty ? 0.0 : exp(a - larger) / total, wb = empty ? 0.0 : exp(b - larger) / total;
-        check_near(lse[0][row], empty ? -INFINITY : larger + log(total), 8.0 * U * (4.0 + fabs(larger)), "merged LSE", row);
+    return s;
+}
+
+static void free_sides(struct sides *s)
+{
+    for (int side = 0; side < 2; side++) {
+        free(s->o[side]);
+        free(s->lse[side]);
+        free(s->o64[side]);
+        free(s->lse64[side]);
+    }
+}
+
+// The weights of a row's two sides and its LSE.
+struct merged_row {
+    double weight[2], lse;
+    bool empty;
+};
+
+static struct merged_row define_row(const struct sides *s, size_t row)
+{
+    const double a = s->lse64[0][row], b = s->lse64[1][row], larger = fmax(a, b);
+    if (isinf(larger)) {
+        return (struct merged_row){.lse = -INFINITY, .empty = true};
+    }
+    const double total = exp(a - larger) + exp(b - larger);
+    return (struct merged_row){.weight = {exp(a - larger) / total, exp(b - larger) / total}, .lse = larger + log(total)};
+}
+
+static struct verdict compare_sides(const struct sides *s)
+{
+    struct verdict verdict = {0};
+    for (size_t row = 0; row < s->rows; row++) {
+        const struct merged_row want = define_row(s, row);
+        const double a = s->lse64[0][row], b = s->lse64[1][row];
+        compare(&verdict, s->lse[0][row], want.lse, 8.0 * U * (4.0 + fabs(fmax(a, b))), "merged LSE", row);
         // A weight's exponent: the difference and its factor log2 e, 3u of at most |a − b|; exp2 (3 + 2x) ULP. Past a distance
         // of 60 the smaller weight is below 1e-26 and its error does not matter.
-        const double apart = empty || isinf(a) || isinf(b) ? 0.0 : fmin(fabs(a - b), 60.0);
+        const double apart = want.empty || isinf(a) || isinf(b) ? 0.0 : fmin(fabs(a - b), 60.0);
         const double relative = 2.0 * (3.0 * apart + (3.0 + 2.0 * apart * 1.443) * 2.0 + 8.0) * U;
-        for (uint32_t d = 0; d < dim; d++) {
-            const size_t at = row * dim + d;
-            const double want = wa * o64[0][at] + wb * o64[1][at], absolute = wa * fabs(o64[0][at]) + wb * fabs(o64[1][at]);
-            const double tolerance = empty ? 0.0 : relative * absolute + 1e-25 + rounding_of(dtype) * fabs(want) + flush_of(dtype);
-            check_near(dtype_decode(dtype, o[0] + at * element), want, tolerance, "merged O", at);
+        for (size_t d = 0; d < s->dim; d++) {
+            const size_t at = row * s->dim + d;
+            const double value = want.weight[0] * s->o64[0][at] + want.weight[1] * s->o64[1][at];
+            const double absolute = want.weight[0] * fabs(s->o64[0][at]) + want.weight[1] * fabs(s->o64[1][at]);
+            const double tolerance = want.empty ? 0.0 : relative * absolute + 1e-25 + rounding_of(s->dtype) * fabs(value) + flush_of(s->dtype);
+            compare(&verdict, dtype_decode(s->dtype, s->o[0] + at * s->element), value, tolerance, "merged O", at);
         }
     }
-    for (int side = 0; side < 2; side++) {
-        free(o[side]);
-        free(lse[side]);
-        free(o64[side]);
-        free(lse64[side]);
+    return verdict;
+}
+
+static void check_definition(const struct mode_context *device, tulle_dtype dtype, size_t rows, uint32_t dim)
+{
+    struct sides s = make_sides(dtype, rows, dim);
+    merge(device, rows, dim, dtype, s.o[0], s.lse[0], s.o[1], s.lse[1]);
+    const struct verdict verdict = compare_sides(&s);
+    free_sides(&s);
+    accept(&verdict);
+}
+
+// Merges that are wrong in one row alone, as a merge could be. The comparison above must notice each of them, and must not
+// mind the right one, in every dtype.
+enum wrong { RIGHT, WEIGHTS_SWAPPED, SIDE_LEFT_OUT, NOT_NORMALISED, COLUMNS_SHIFTED, LSE_OF_ONE_SIDE, LSE_IN_BASE_2, EMPTY_ROW_COUNTS, WRONG_COUNT };
+
+static void merge_wrongly(struct sides *s, enum wrong wrong, size_t wrong_row)
+{
+    for (size_t row = 0; row < s->rows; row++) {
+        const enum wrong now = row == wrong_row ? wrong : RIGHT;
+        const struct merged_row right = define_row(s, row);
+        double wa = right.weight[0], wb = right.weight[1], lse = right.lse;
+        if (now == WEIGHTS_SWAPPED) {
+            wa = right.weight[1];
+            wb = right.weight[0];
+        } else if (now == SIDE_LEFT_OUT) {
+            wb = 0.0;
+        } else if (now == NOT_NORMALISED) {
+            wa = wa / fmax(right.weight[0], right.weight[1]);
+            wb = wb / fmax(right.weight[0], right.weight[1]);
+        } else if (now == LSE_OF_ONE_SIDE) {
+            lse = fmax(s->lse64[0][row], s->lse64[1][row]);
+        } else if (now == LSE_IN_BASE_2) {
+            lse *= 1.4426950408889634;
+        } else if (now == EMPTY_ROW_COUNTS) {
+            wa = NAN; // 0 times what stood there
+        }
+        for (size_t d = 0; d < s->dim; d++) {
+            const size_t at = row * s->dim + d, from = now == COLUMNS_SHIFTED ? row * s->dim + (d + 1) % s->dim : at;
+            dtype_encode(s->dtype, wa * s->o64[0][from] + wb * s->o64[1][from], s->o[0] + at * s->element);
+        }
+        s->lse[0][row] = (float)lse;
+    }
+}
+
+static void test_a_wrong_merge_is_noticed(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < 3; dtype++) {
+        struct sides s = make_sides((tulle_dtype)dtype, 100, 36);
+        // A row that leans to one side by so much that every one of these matters, by little enough that both sides count.
+        const size_t row = 40;
+        s.lse64[0][row] = 2.0;
+        s.lse64[1][row] = 3.5;
+        for (size_t d = 0; d < s.dim; d++) {
+            s.o64[0][row * s.dim + d] = (double)d / 8.0 - 2.0;
+            s.o64[1][row * s.dim + d] = 1.0 - (double)d / 16.0;
+        }
+        for (int wrong = RIGHT; wrong < WRONG_COUNT; wrong++) {
+            merge_wrongly(&s, (enum wrong)wrong, row);
+            const struct verdict verdict = compare_sides(&s);
+            if (verdict.differs != (wrong != RIGHT)) {
+                harness_fail("dtype %d, wrong merge %d: the comparison says %s", dtype, wrong, verdict.differs ? verdict.text : "nothing");
+            }
+        }
+        free_sides(&s);
     }
 }
 
@@ -260,6 +398,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_wrong_merge_is_noticed),
         cmocka_unit_test(test_definition_on_the_host),
         cmocka_unit_test(test_definition_on_the_device),
         cmocka_unit_test(test_halves_on_the_host),
