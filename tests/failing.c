@@ -19,6 +19,8 @@ static struct {
     bool struck;
     const char *name;
     long pieces;
+    long given; // pieces that the driver holds
+    bool recording; // a command buffer of the library's
 } state;
 
 void failing_enter(void) { state.depth++; }
@@ -30,11 +32,13 @@ void failing_arm(enum failing_kind kind, long n)
     state.countdown = n;
     state.struck = false;
     state.name = "";
+    state.recording = false;
 }
 
 bool failing_struck(void) { return state.struck; }
 const char *failing_name(void) { return state.name; }
 long failing_pieces(void) { return state.pieces; }
+long failing_given(void) { return state.given; }
 
 static bool strike(enum failing_kind kind, const char *name)
 {
@@ -84,6 +88,60 @@ void __wrap_free(void *memory)
     state.pieces -= state.depth > 0 && memory != NULL;
     __real_free(memory);
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Allocations of the driver, on the application's behalf. Commands have no result to report a failure by, and Mesa 22.3 dies
+// of one in vkCmdPushConstants: so none fails between vkBeginCommandBuffer and vkEndCommandBuffer.
+
+struct given {
+    void *start;
+    size_t size;
+};
+
+static void *VKAPI_PTR give(void *user, size_t size, size_t alignment, VkSystemAllocationScope scope)
+{
+    (void)user;
+    (void)scope;
+    if (!state.recording && strike(FAILING_CALLBACKS, "pfnAllocation")) {
+        return NULL;
+    }
+    if (alignment < _Alignof(struct given)) {
+        alignment = _Alignof(struct given);
+    }
+    char *start = __real_malloc(sizeof(struct given) + alignment + size);
+    if (start == NULL) {
+        return NULL;
+    }
+    char *address = start + sizeof(struct given) + alignment;
+    address -= (uintptr_t)address % alignment;
+    ((struct given *)(void *)address)[-1] = (struct given){start, size};
+    state.given++;
+    return address;
+}
+
+static void VKAPI_PTR take_back(void *user, void *memory)
+{
+    (void)user;
+    if (memory != NULL) {
+        state.given--;
+        __real_free(((struct given *)memory)[-1].start);
+    }
+}
+
+static void *VKAPI_PTR give_again(void *user, void *memory, size_t size, size_t alignment, VkSystemAllocationScope scope)
+{
+    void *moved = size == 0 ? NULL : give(user, size, alignment, scope);
+    if (memory != NULL && moved != NULL) {
+        const size_t had = ((struct given *)memory)[-1].size;
+        memcpy(moved, memory, had < size ? had : size);
+    }
+    if (moved != NULL || size == 0) {
+        take_back(user, memory);
+    }
+    return moved;
+}
+
+const VkAllocationCallbacks failing_callbacks = {.pfnAllocation = give, .pfnReallocation = give_again, .pfnFree = take_back};
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Vulkan: objects made and destroyed
@@ -174,8 +232,6 @@ static VKAPI_ATTR VkResult VKAPI_CALL wrapped_AllocateCommandBuffers(VkDevice de
 
 #define CALLS(X)                                                                                                       \
     X(BindBufferMemory, VK_ERROR_OUT_OF_DEVICE_MEMORY, (VkDevice a, VkBuffer b, VkDeviceMemory c, VkDeviceSize d), (a, b, c, d)) \
-    X(BeginCommandBuffer, VK_ERROR_OUT_OF_HOST_MEMORY, (VkCommandBuffer a, const VkCommandBufferBeginInfo *b), (a, b)) \
-    X(EndCommandBuffer, VK_ERROR_OUT_OF_HOST_MEMORY, (VkCommandBuffer a), (a))                                         \
     X(ResetCommandBuffer, VK_ERROR_OUT_OF_HOST_MEMORY, (VkCommandBuffer a, VkCommandBufferResetFlags b), (a, b))       \
     X(ResetCommandPool, VK_ERROR_OUT_OF_HOST_MEMORY, (VkDevice a, VkCommandPool b, VkCommandPoolResetFlags c), (a, b, c)) \
     X(QueueSubmit, VK_ERROR_DEVICE_LOST, (VkQueue a, uint32_t b, const VkSubmitInfo *c, VkFence d), (a, b, c, d))      \
@@ -197,6 +253,22 @@ static VKAPI_ATTR VkResult VKAPI_CALL wrapped_AllocateCommandBuffers(VkDevice de
     }
 CALLS(X)
 #undef X
+
+static PFN_vkBeginCommandBuffer real_BeginCommandBuffer;
+static PFN_vkEndCommandBuffer real_EndCommandBuffer;
+
+static VKAPI_ATTR VkResult VKAPI_CALL wrapped_BeginCommandBuffer(VkCommandBuffer cmd, const VkCommandBufferBeginInfo *info)
+{
+    const VkResult result = strike(FAILING_VULKAN, "vkBeginCommandBuffer") ? VK_ERROR_OUT_OF_HOST_MEMORY : real_BeginCommandBuffer(cmd, info);
+    state.recording = result == VK_SUCCESS;
+    return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL wrapped_EndCommandBuffer(VkCommandBuffer cmd)
+{
+    state.recording = false;
+    return strike(FAILING_VULKAN, "vkEndCommandBuffer") ? VK_ERROR_OUT_OF_HOST_MEMORY : real_EndCommandBuffer(cmd);
+}
 
 // The device finishes first, so that what is torn down after a failed wait is not in use.
 #define WAITS(X)                                                                                                       \
@@ -260,6 +332,8 @@ static PFN_vkVoidFunction wrap(const char *name, PFN_vkVoidFunction real)
 #define X(Name, parameters, arguments) WRAP(Name)
     WAITS(X)
 #undef X
+    WRAP(BeginCommandBuffer)
+    WRAP(EndCommandBuffer)
     WRAP(AllocateMemory)
     WRAP(FreeMemory)
     WRAP(CreateComputePipelines)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Every allocation and every Vulkan call of the way from a context to a result fails, one at a time: nothing crashes, nothing
-// is held afterwards, the error says what happened, no out-parameter is set. Where the library copes with a failure (another
-// variant, for one), its result must be the right one. Needs --wrap for malloc, calloc, realloc and free (failing.c).
+// Every allocation, every Vulkan call and every allocation that the driver makes through the host's callbacks on the way
+// from a context to a result fails, one at a time: nothing crashes, nothing is held afterwards, the error says what happened,
+// no out-parameter is set. Where the library copes with a failure (another variant, for one), its result must be the right
+// one. Needs --wrap for malloc, calloc, realloc and free (failing.c).
+#define _POSIX_C_SOURCE 200809L // setenv under -std=c11
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +142,8 @@ static tulle_result run_steps(struct run *run)
 {
     tulle_vulkan_import import = gpu_import(run->gpu);
     import.get_instance_proc_addr = failing_get;
-    const tulle_context_params params = {.import = &import, .clamp = run->setting->bare ? TULLE_CLAMP_VULKAN_1_1 : TULLE_CLAMP_NONE};
+    const tulle_context_params params = {.import = &import, .allocator = &failing_callbacks,
+                                         .clamp = run->setting->bare ? TULLE_CLAMP_VULKAN_1_1 : TULLE_CLAMP_NONE};
     STEP(tulle_context_create(&params, &run->context, &run->error), run->context);
     tulle_result result = make_patterns(run);
     if (result != TULLE_OK) {
@@ -183,7 +186,7 @@ static tulle_result expected(enum failing_kind kind, const char *name)
     static const char *const host[] = {"vkBeginCommandBuffer", "vkEndCommandBuffer", "vkResetCommandBuffer", "vkResetCommandPool", "vkGetPipelineCacheData",
                                        "vkFlushMappedMemoryRanges", "vkInvalidateMappedMemoryRanges", "vkEnumeratePhysicalDevices",
                                        "vkEnumerateDeviceExtensionProperties", "vkAllocateCommandBuffers"};
-    if (kind == FAILING_ALLOCATIONS) {
+    if (kind == FAILING_ALLOCATIONS || kind == FAILING_CALLBACKS) {
         return TULLE_ERROR_OUT_OF_HOST_MEMORY;
     }
     for (size_t n = 0; n < sizeof lost / sizeof *lost; n++) {
@@ -233,8 +236,9 @@ static bool one_failure(const struct setting *setting, const struct gpu *gpu, en
     }
     end_run(run);
     char held[400];
-    if (failing_objects(held, sizeof held) != 0 || failing_pieces() != 0) {
-        harness_fail("%s: call %ld, %s, failed: %ld pieces of memory are still held, and %s", setting->name, n, name, failing_pieces(), held);
+    if (failing_objects(held, sizeof held) != 0 || failing_pieces() != 0 || failing_given() != 0) {
+        harness_fail("%s: call %ld, %s, failed: %ld pieces of memory are still held, %ld of the driver's, and %s", setting->name, n, name,
+                     failing_pieces(), failing_given(), held);
     }
     free(run);
     return struck;
@@ -255,17 +259,18 @@ static void sweep(const struct setting *setting)
     tulle_plan_info info;
     tulle_plan_get_info(run->plan, &info);
     end_run(run);
-    long calls[3] = {0};
-    for (enum failing_kind kind = FAILING_ALLOCATIONS; kind <= FAILING_VULKAN; kind++) {
+    long calls[FAILING_KINDS] = {0};
+    for (enum failing_kind kind = FAILING_ALLOCATIONS; kind < FAILING_KINDS; kind++) {
         while (one_failure(setting, &gpu, kind, calls[kind] + 1, &run->answer)) {
             calls[kind]++;
         }
     }
-    if (calls[FAILING_ALLOCATIONS] < 10 || calls[FAILING_VULKAN] < 15) {
-        harness_fail("%s: only %ld allocations and %ld Vulkan calls could be made to fail", setting->name, calls[FAILING_ALLOCATIONS], calls[FAILING_VULKAN]);
+    if (calls[FAILING_ALLOCATIONS] < 10 || calls[FAILING_VULKAN] < 15 || calls[FAILING_CALLBACKS] == 0) { // a driver need not ask for much
+        harness_fail("%s: only %ld allocations, %ld Vulkan calls and %ld allocations of the driver could be made to fail", setting->name,
+                     calls[FAILING_ALLOCATIONS], calls[FAILING_VULKAN], calls[FAILING_CALLBACKS]);
     }
-    printf("# %s, kernel %s, %u dispatches: %ld allocations and %ld Vulkan calls failed in turn\n", setting->name, info.kernel, info.dispatches,
-           calls[FAILING_ALLOCATIONS], calls[FAILING_VULKAN]);
+    printf("# %s, kernel %s, %u dispatches: %ld allocations, %ld Vulkan calls and %ld allocations of the driver failed in turn\n", setting->name, info.kernel,
+           info.dispatches, calls[FAILING_ALLOCATIONS], calls[FAILING_VULKAN], calls[FAILING_CALLBACKS]);
     fflush(stdout);
     one_failure(setting, &gpu, FAILING_NOTHING, 0, &run->answer); // and after all that a fresh run
     free(run);
@@ -290,6 +295,50 @@ static void test_floor(void **state)
     sweep(&(struct setting){.name = "recorded on the floor", .bare = true, .record = true});
 }
 
+// Instance and device too are made by the library here, and what the loader and the driver allocate for them fails. It ends
+// where the device is there: Mesa 22.3 allocates a pipeline layout with the device's callbacks and uses it unlooked-at
+// (lvp_CreatePipelineLayout). An imported device has its host's, which do not fail; the rest is swept above with those.
+static void test_own_context(void **state)
+{
+    (void)state;
+    failing_reset();
+    // Mesa's layer that sorts devices, on by itself: where it cannot list a device's extensions it compares what it has not read.
+    setenv("NODEVICE_SELECT", "1", 1);
+    tulle_context_params params = harness_own_params();
+    params.allocator = &failing_callbacks;
+    params.validation = false;
+    long failed = 0, devices = 0;
+    for (bool made = false; !made; failed++) {
+        tulle_context *context = NULL;
+        tulle_error error = {0};
+        failing_arm(FAILING_CALLBACKS, failed + 1);
+        failing_enter();
+        const tulle_result result = tulle_context_create(&params, &context, &error);
+        failing_leave();
+        const bool struck = failing_struck();
+        failing_arm(FAILING_NOTHING, 0);
+        // TULLE_OK: the loader did without, for instance without another of its drivers.
+        const bool told = error.result == TULLE_ERROR_OUT_OF_HOST_MEMORY && error.message[0] != '\0';
+        if ((result == TULLE_OK) != (context != NULL) || (result != TULLE_OK && (!struck || !told || error.result != result))) {
+            harness_fail("own context: allocation %ld of the driver failed, the result is %s (%s)", failed + 1, tulle_result_name(result), error.message);
+        }
+        failing_enter();
+        tulle_context_destroy(context);
+        failing_leave();
+        if (failing_pieces() != 0 || failing_given() != 0) {
+            harness_fail("own context: allocation %ld of the driver failed: %ld pieces of memory are still held, %ld of the driver's", failed + 1,
+                         failing_pieces(), failing_given());
+        }
+        devices += strstr(error.message, "vkCreateDevice") != NULL;
+        made = !struck || strstr(error.message, "vkCreatePipelineCache") != NULL || strstr(error.message, "vkCreateDescriptorSetLayout") != NULL;
+    }
+    if (devices == 0) {
+        harness_fail("own context: of %ld allocations of the driver none was vkCreateDevice's", failed);
+    }
+    printf("# own context: %ld allocations of the loader and the driver failed in turn, %ld of them in vkCreateDevice\n", failed, devices);
+    fflush(stdout);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -300,7 +349,7 @@ static int setup(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_host_arrays), cmocka_unit_test(test_recorded), cmocka_unit_test(test_floor)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_host_arrays), cmocka_unit_test(test_recorded), cmocka_unit_test(test_floor), cmocka_unit_test(test_own_context)};
     harness_start(argv[0]);
     return cmocka_run_group_tests_name("failures", tests, setup, harness_teardown);
 }
