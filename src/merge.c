@@ -75,6 +75,8 @@ tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype, vo
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !into_o ? "into_o" : !into_lse ? "into_lse" : !from_o ? "from_o" : "from_lse");
     for (size_t r = 0; r < rows; r++) {
         float a = into_lse[r], b = from_lse[r], m = a > b ? a : b;
+        if (a == -INFINITY && b == -INFINITY)     // empty: O is 0, whatever stood there
+            for (size_t c = 0; c < v_head_dim; c++) store(into_o, dtype, r * v_head_dim + c, 0);
         if (b == -INFINITY) continue;             // nothing to add
         float wa = a == -INFINITY ? 0 : expf(a - m), wb = expf(b - m), sum = wa + wb;
         for (size_t c = 0; c < v_head_dim; c++) {

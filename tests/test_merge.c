@@ -245,9 +245,9 @@ static struct sides make_sides(tulle_dtype dtype, size_t rows, size_t dim)
                 s.o64[side][at] = dtype_decode(dtype, s.o[side] + at * element);
             }
         }
-        // An empty row's O does not count, whatever it holds; only where both are empty it is what the merge leaves: 0.
+        // An empty row's O does not count, whatever it holds; where both are empty O comes out as 0.
         for (int side = 0; side < 2; side++) {
-            if (isinf(s.lse[side][row]) && !isinf(s.lse[1 - side][row])) {
+            if (isinf(s.lse[side][row])) {
                 poison(s.o[side] + row * dim * element, dim * element);
             }
         }

@@ -336,8 +336,8 @@ typedef struct tulle_attention_desc {
     const int32_t *kv_starts;    ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
     const float *alibi_slopes;   ///< heads entries: bias −slope · |p − j|; NULL: none
     const float *sink_logits;    ///< heads entries: a term in the denominator that has no value; NULL: none
-    VkBufferUsageFlags buffer_usage;   ///< of the caller's buffers; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT alone.
-                                       ///< Plans that only tulle_attention runs: TULLE_USAGE_HOST
+    VkBufferUsageFlags buffer_usage;   ///< of all the caller's buffers, its workspace included; 0:
+                                       ///< VK_BUFFER_USAGE_STORAGE_BUFFER_BIT alone. Plans that only tulle_attention runs: TULLE_USAGE_HOST
     const char *kernel;          ///< a variant's name, or a prefix of names such as "base"; NULL: the best
     uint64_t workspace_limit;    ///< bytes; 0: 256 MiB
     uint64_t dispatch_pairs;     ///< no dispatch visits more (rows × keys, over its heads); 0: by device type; it is
@@ -480,7 +480,8 @@ TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays
 // ---------------------------------------------------------------------------------------------------------------
 // Merging partial results: two attentions of the same queries over disjoint keys become one
 
-/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty row.
+/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty row (whose O does not
+/// count and comes out as 0).
 /// into_o and into_lse are overwritten with the merge of themselves and from_o, from_lse. In host memory, computed
 /// in fp32, no device needed. dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype, void *into_o, float *into_lse, const void *from_o,
