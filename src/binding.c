@@ -10,7 +10,7 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     bool workspace = t == BOUND_WORKSPACE;
     const char *name = workspace ? "workspace" : tensor_names[t];
     uint64_t span = workspace ? plan->info.workspace_bytes : plan->attention.span[t];
-    uint64_t unit = workspace ? caps->storage_alignment : t == TENSOR_LSE ? 4 : 4 * attention_element(&plan->attention, t);
+    uint64_t unit = workspace ? caps_storage_unit(caps) : t == TENSOR_LSE ? 4 : 4 * attention_element(&plan->attention, t);
     uint64_t align = caps_storage_unit(caps);
     struct bound *to = &b->bound[t];
     if (!from->buffer) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "buffers: %s's buffer is VK_NULL_HANDLE", name);
@@ -30,10 +30,7 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
         to->range = caps->max_storage_range / align * align + to->total % align;
         while (to->range > caps->max_storage_range) to->range -= align;
     }
-    if (variant_by_address(plan->variant)) {
-        VkBufferDeviceAddressInfo info = { VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, NULL, from->buffer };
-        to->address = context->vk.device.vkGetBufferDeviceAddress(context->device, &info) + from->offset;
-    }
+    if (variant_by_address(plan->variant)) to->address = buffer_address(context, from->buffer) + from->offset;
     return TULLE_OK;
 }
 

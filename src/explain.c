@@ -61,8 +61,14 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             a.kernel[0] = '\0';
             const struct variant *chosen = variant_choose(&a, &context->caps, NULL);
             snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
-            attention_free(&a);
             result = pipeline_report(context, &key, name, each, user, error);
+            // its combine too, once a family and dtype
+            if (!result && (i == 0 || variants[i - 1].family != variants[i].family || variants[i - 1].dtype != variants[i].dtype)) {
+                combine_pipeline_key(&variants[i], &a, &context->caps, &key);
+                snprintf(name, sizeof name, "%s d%u%s", key.module, dims[k], chosen && chosen->family == variants[i].family ? " *" : "");
+                result = pipeline_report(context, &key, name, each, user, error);
+            }
+            attention_free(&a);
             if (result) return result;
         }
     return TULLE_OK;

@@ -375,7 +375,7 @@ static tulle_result take_dedicated(tulle_context *context, const VkMemoryRequire
     return fail_allocate(context, error, result, needs->size);
 }
 
-static VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer) {
+VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer) {
     const struct VolkDeviceTable *vk = &context->vk.device;
     VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = buffer};
     // Loaders may hand out the core function where only the extension is enabled, so the version decides.

@@ -35,6 +35,9 @@ tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size, VkB
 /// Accepts a zeroed one, and zeroes it.
 void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer);
 
+/// Of a buffer with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, on a device where the feature is enabled.
+VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer);
+
 tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out, tulle_error *error);
 void memory_pool_destroy(tulle_context *context, struct memory_pool *pool);
 

@@ -17,6 +17,15 @@ static uint64_t window_bytes(const struct caps *caps) {
     return caps->max_storage_range - 2 * caps_storage_unit(caps);
 }
 
+/// How often one invocation of combine goes over the partial results of a row.
+static uint32_t combine_rounds(const struct attention *a, const struct variant *v, const struct caps *caps) {
+    uint32_t pieces = head_class(a->v_head_dim), lanes = variant_workgroup(v, caps);
+    // combine.comp: twice for the row's sum, then once for each piece that falls to the lane
+    if (v->family == FAMILY_TILE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
+    // combine_rows.comp: rows of the lane times slabs
+    return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
+}
+
 void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
     bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16, workspace = a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
@@ -37,8 +46,7 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
         // a chunk. The rows family has one loop; the tile family runs up to 8 + 16 + 16 more in a chunk.
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
-        // and combine: of 32 rows and 64 pieces, at most 18 rounds over a row's splits fall to one invocation
-        .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / 48,
+        .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
         .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
         // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no

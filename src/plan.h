@@ -15,7 +15,7 @@ struct tulle_plan {
     VkPipeline pipeline, combine;        ///< the context's; combine: VK_NULL_HANDLE where nothing is merged
     struct segment *segments;
     uint32_t segment_count;
-    VkBufferView *views;                 ///< one a segment
+    VkBufferView *views;                 ///< one a segment; none (all VK_NULL_HANDLE) by address
     struct dispatch *dispatches;
     uint32_t dispatch_count;
     struct device_buffer memory;         ///< plan memory

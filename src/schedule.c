@@ -140,7 +140,8 @@ static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *sl
     *slots = 0;
     for (uint32_t k = 0; k < r->part_count; k++) {
         int64_t step = r->parts[k].step;
-        struct emit e = { .b = r->b, .t = r->t, .cut = r->cut, .alone = r->part_count == 1, .dry = true, .tile_rows = rows_within(r->b, step, end - first) };
+        struct emit e = { .b = r->b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = true, .tile_rows = rows_within(r->b, step, end - first) };
+        e.tiles = tiles_count(step, end - first, e.tile_rows);
         r->t->part = &r->parts[k];
         if (!tiles_each(step, first, end, e.tile_rows, builder_tile, &e)) return false;
         *slots += e.slots;
@@ -184,7 +185,8 @@ static bool range_items(struct rows *r, int64_t first, int64_t end, bool dead) {
     }
     for (uint32_t k = 0; k < r->part_count; k++) {
         int64_t step = r->parts[k].step;
-        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .alone = r->part_count == 1, .tile_rows = rows_within(b, step, end - first) };
+        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .parts = r->part_count, .tile_rows = rows_within(b, step, end - first) };
+        e.tiles = tiles_count(step, end - first, e.tile_rows);
         r->t->part = b->part = &r->parts[k];
         b->list_at = 0;
         r->table[k].first = (uint32_t)b->table_count;

@@ -18,8 +18,8 @@ struct schedule_limits {
     uint32_t max_workgroups_x, max_workgroups_y;
     int64_t item_chunks_most;        ///< loop iterations of an item's chunk loops
     int64_t item_chunks_least;       ///< below this splitting does not pay
-    int64_t splits_most;             ///< items that a tile is cut into, more only where runs and windows ask for it: one
-                                     ///< invocation merges them in a loop, and twice as many are refused; 0: no limit
+    int64_t splits_most;             ///< items that a tile is cut into, over all parts; more only where runs and windows ask for it.
+                                     ///< One invocation merges them in a loop, and twice as many are refused; 0: no limit
     int64_t items_wanted;            ///< work items, counted over heads, that fill the device
     uint64_t dispatch_pairs;         ///< rows × keys visited by one dispatch
     uint64_t workspace_rows;         ///< rows of partial results that fit the limit

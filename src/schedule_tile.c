@@ -152,6 +152,16 @@ int64_t builder_rows_most(const struct builder *b, int64_t step) {
     return rows;
 }
 
+/// How many positions apart the first and last key of an item may be.
+static int64_t key_span_most(const struct builder *b) {
+    int64_t span = INT64_MAX / 8;
+    for (int i = TENSOR_K; i <= TENSOR_V; i++) {
+        const struct tensor_shape *shape = &b->input->tensors[i];
+        if (shape->windowed && shape->row) span = least(span, (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / shape->row));
+    }
+    return span;
+}
+
 uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->input->limits.tile_rows * (uint64_t)b->input->limits.chunk; }
 
 #define PAGE_BYTES 4096
@@ -178,7 +188,7 @@ static bool items_by_block(struct builder *b) {
     struct stepped_order order = { low, b->part->step, b->part->step * b->input->limits.tile_rows,
                                    stride && stride < PAGE_BYTES ? PAGE_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
-    size_t places = (size_t)(ceil_div(order.step, order.classes) * order.tiles);
+    size_t places = (size_t)((least(order.step - 1, high - low) / order.classes + 1) * order.tiles);   // of the classes that there are
     size_t *place = calloc(places + 1, sizeof *place);
     uint32_t *items = malloc(b->item_count * 16);
     struct item_info *infos = malloc(b->item_count * sizeof *infos);
@@ -225,7 +235,8 @@ bool builder_flush(struct builder *b) {
     uint32_t at = b->segment_used;
     uint32_t *to = builder_texels(b, b->item_count);
     if (!to) return false;
-    bool windows = builder_windowed(b);
+    // what one (batch, head) reaches in every window: asked once, for a million tokens have a hundred thousand items
+    const int64_t rows_most = builder_rows_most(b, 1), keys_most = key_span_most(b);
     uint64_t chunks_most = b->input->limits.dispatch_pairs / builder_chunk_pairs(b);
     for (size_t i = 0; i < b->item_count;) {
         struct item_info reach = b->infos[i];
@@ -233,7 +244,7 @@ bool builder_flush(struct builder *b) {
         for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
             struct item_info more = joined(reach, &b->infos[end]);
             if ((uint64_t)more.chunks > chunks_most) break;
-            if (windows && !builder_fits(b, DISPATCH_ATTENTION, &more, 0, 1)) break;
+            if (more.row_last - more.row_first >= rows_most || more.key_last - more.key_first > keys_most) break;
             reach = more;
         }
         if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
@@ -399,16 +410,6 @@ static uint64_t item_texels_most(const struct builder *b) {
     return all > preamble + 8 ? (all - preamble) / 2 : 1;
 }
 
-/// How many positions apart the first and last key of an item may be.
-static int64_t key_span_most(const struct builder *b) {
-    int64_t span = INT64_MAX / 8;
-    for (int i = TENSOR_K; i <= TENSOR_V; i++) {
-        const struct tensor_shape *shape = &b->input->tensors[i];
-        if (shape->windowed && shape->row) span = least(span, (int64_t)((b->input->limits.window_bytes - shape->row_bytes) / shape->row));
-    }
-    return span;
-}
-
 /// How many keys of the run, from c on, stand at positions up to `end`.
 static int64_t keys_up_to(const struct tiler *t, const struct run *run, int64_t c, int64_t end) {
     if (run_key(t, run, c) > end) return 0;
@@ -500,17 +501,28 @@ static bool repeat(struct emit *e, int64_t row) {
            add_info(b, info, (uint32_t)row, at, needed | (uint32_t)e->previous_rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
 }
 
+/// Room for `tiles` more like the tile before, at once: at a million tokens growing step by step takes longer than planning.
+static bool reserve_repeats(const struct emit *e, int64_t tiles) {
+    struct builder *b = e->b;
+    struct schedule *out = b->out;
+    size_t n = (size_t)least(tiles, b->input->limits.segment_texels - b->segment_used), capacity = b->item_capacity;
+    if (!builder_reserve(b, &b->infos, &capacity, b->item_count + n, sizeof *b->infos)) return false;
+    capacity = b->item_capacity;
+    if (!builder_reserve(b, &b->items, &capacity, b->item_count + n, 16)) return false;
+    b->item_capacity = capacity;
+    return builder_reserve(b, &out->words, &out->word_capacity, out->word_count + n * (e->previous_count + 1) * 4, sizeof *out->words);
+}
+
 bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct emit *e = user;
     struct builder *b = e->b;
     struct tiler *t = e->t;
-    bool direct = b->input->limits.direct && e->alone;
-    (void)index;
+    bool direct = b->input->limits.direct && e->parts == 1;
     if (may_repeat(e, row, rows)) return repeat(e, row);
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
     int64_t chunks = tile_chunks(t), pieces = (chunks + b->item_limit - 1) / b->item_limit;
-    const int64_t most = b->input->limits.splits_most;
+    const int64_t all = b->input->limits.splits_most, most = all ? (all > e->parts ? all / e->parts : 1) : 0;   // combine goes over all parts
     if (most && pieces > most) pieces = most;
     int64_t each = pieces > 1 ? least((chunks + pieces - 1) / pieces, b->input->limits.item_chunks_most) : chunks ? chunks : 1, span = key_span_most(b);
     uint64_t texels = item_texels_most(b), slot = b->slots + e->slots;
@@ -530,6 +542,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
             e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
             e->previous_runs = b->items[(b->item_count - 1) * 4 + 1];
             e->previous_segment = b->out->segment_count;
+            if (!reserve_repeats(e, e->tiles - index - 1)) return false;
         }
         break;
     }

@@ -41,6 +41,10 @@ uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, ui
 bool variant_direct(const struct variant *v, const struct caps *caps) { return v->family != FAMILY_TILE || caps->max_storage_buffers >= 6; }
 bool variant_by_address(const struct variant *v) { return v->family == FAMILY_ROWS_ADDRESS; }
 
+static bool is_powervr(const struct caps *caps) {
+    return caps->driver_id == VK_DRIVER_ID_IMAGINATION_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA || caps->vendor_id == 0x1010;
+}
+
 #define REFUSE(...) return snprintf(reason, size, __VA_ARGS__), false
 
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps, bool named, char *reason, size_t size) {
@@ -50,6 +54,9 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     if (workgroup > caps->max_workgroup_invocations)
         REFUSE("needs %u invocations in a workgroup; the device allows %u", workgroup, caps->max_workgroup_invocations);
     if (shared > caps->max_shared_memory) REFUSE("needs %u bytes of shared memory; the device has %u", shared, caps->max_shared_memory);
+    // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
+    if (v->family == FAMILY_TILE && v->a > 2 && is_powervr(caps) && head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim) > 16)
+        REFUSE("%u rows a lane at this head size do not compile on PowerVR", v->a);
     if (v->family == FAMILY_TILE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
     // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here
@@ -99,15 +106,15 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);
     if (v->family == FAMILY_TILE) {
         uint32_t rows = 128 / v->c * v->a;
-        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on,
-        // and the Raspberry Pi even with two.
+        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on, and
+        // the Raspberry Pi, whose compiler keeps arrays of more than two elements in memory, even two of two keys.
         bool mali = caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->vendor_id == 0x13b5;
-        bool powervr = caps->driver_id == VK_DRIVER_ID_IMAGINATION_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA || caps->vendor_id == 0x1010;
+        bool powervr = is_powervr(caps);
         bool pi = caps->driver_id == VK_DRIVER_ID_MESA_V3DV || caps->vendor_id == 0x14e4;
         uint32_t best = 32;
         if (mali || (powervr && pieces > 16)) best = pieces <= 32 ? 16 : 8;
         if (pi) best = 8;
-        return 100 + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
+        return 100 + (pi && v->b > 1 ? 1 : 0) + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
     }
     const struct shape best = rows_shape(v->family, a->dtype, pieces, caps->subgroup_size);
     uint32_t distance = (v->a == best.rows ? 0 : 4) + (v->keys > best.keys ? v->keys / best.keys : best.keys / v->keys) - 1;

@@ -2,6 +2,7 @@
 
 #include "failing.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,12 @@
 
 static struct {
     enum failing_kind kind;
-    long countdown;
-    int depth; // inside the library
+    atomic_long countdown;
+    atomic_int depth; // inside the library
     bool struck;
     const char *name;
     long pieces;
-    long given; // pieces that the driver holds
+    atomic_long given; // also by the driver's threads: pieces that the driver holds
     bool recording; // a command buffer of the library's
 } state;
 

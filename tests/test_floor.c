@@ -71,7 +71,7 @@ static void test_limits(void **state) {
                 seen++;
             }
     }
-    assert_int_equal(seen, 9 * 49);
+    assert_int_equal(seen, 12 * 49);
     static const enum layout floor_layouts[] = { LAYOUT_TILE, LAYOUT_COMBINE, LAYOUT_MERGE };
     for (int i = 0; i < 3; i++) {
         assert_true(layout_shapes[floor_layouts[i]].storage_count <= 4);

@@ -560,7 +560,7 @@ struct followed { double last; int calls; };
 static void follow(void *user, double done)
 {
     struct followed *f = user;
-    if (done < f->last || done > 1.0) harness_fail("progress went from %g to %g", f->last, done);
+    if (done < f->last || done <= 0.0 || done > 1.0) harness_fail("progress went from %g to %g", f->last, done);
     f->last = done;
     f->calls++;
 }
@@ -593,7 +593,7 @@ static void test_progress(void **state)
     harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention, followed");
     tulle_plan_destroy(plan);
     assert_true(info.dispatches > 3);
-    assert_int_equal(calls.calls, (1 + REPEATS) * (int)info.dispatches);
+    assert_true(calls.calls >= (int)info.dispatches + REPEATS && calls.calls <= (1 + REPEATS) * (int)info.dispatches);
     assert_true(calls.last == 1.0);
     assert_memory_equal(alone, followed, sizeof alone);
     harness_silent();

@@ -921,6 +921,54 @@ static void test_window_padding(void **state) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// In which order items run
+
+/// A driver may give each thread one stretch of the grid. Under causal later rows cost more; every half, third and quarter of
+/// a dispatch must still cost its share, to within two items.
+static void test_even_stretches(void **state) {
+    (void)state;
+    static const uint32_t header[PM_HEADER_TEXELS * 4];
+    uint32_t bh = 0;
+    tulle_pattern *pattern = make_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
+    struct group group = { .site = { .pattern = pattern, .at = { 0, 1, 1, 4096, true }, .q_len = 4096, .q_length = 4096 }, .bh = &bh, .bh_count = 1 };
+    struct schedule_input input = { .limits = { .tile_rows = 8, .chunk = 8, .direct = true, .segment_texels = 1 << 24, .segment_alignment = 1,
+                                        .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16,
+                                        .items_wanted = 64, .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20 },
+                                    .header = header, .heads = 1, .kv_heads = 1, .groups = &group, .group_count = 1 };
+    struct schedule s = { 0 };
+    tulle_error error = { 0 };
+    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(s.dispatch_count, 1);
+    const struct dispatch *d = &s.dispatches[0];
+    const uint32_t *texels = s.words + (size_t)s.segments[d->segment].first_texel * 4;
+    int64_t *chunks = calloc(d->item_count, sizeof *chunks), all = 0, most = 0;
+    assert_non_null(chunks);
+    for (uint32_t i = 0; i < d->item_count; i++) {
+        const uint32_t *item = texels + ((size_t)d->items + i) * 4;
+        for (uint32_t r = 0; r < (item[2] & PM_ITEM_RUNS_MASK); r++) {
+            uint32_t shape = texels[((size_t)item[1] + r) * 4 + 1];
+            bool full = shape >> PM_RUN_KIND_SHIFT == PM_RUN_FULL;
+            chunks[i] += (int64_t)((shape & (full ? PM_RUN_FULL_COUNT_MASK : PM_RUN_COUNT_MASK)) + 7) / 8;
+        }
+        all += chunks[i];
+        if (chunks[i] > most) most = chunks[i];
+    }
+    assert_true(most > all / d->item_count);   // they do differ
+    for (uint32_t threads = 2; threads <= 4; threads++) {
+        uint32_t each = d->item_count / threads;
+        for (uint32_t thread = 0; thread < threads; thread++) {
+            int64_t sum = 0;
+            for (uint32_t i = thread * each; i < (thread + 1) * each; i++) sum += chunks[i];
+            if (sum > all / threads + 2 * most || sum < all / threads - 2 * most - (int64_t)threads * most)
+                fail_msg("thread %u of %u has %lld chunks of %lld", thread, threads, (long long)sum, (long long)all);
+        }
+    }
+    free(chunks);
+    schedule_free(&s);
+    tulle_pattern_destroy(pattern);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // How long planning takes (printed; only memory is asserted)
 
 static double now(void) {
@@ -1000,6 +1048,7 @@ int main(void) {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),
+        cmocka_unit_test(test_even_stretches),
         cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the header says of threads, done by threads: one plan recorded, submitted and run for host arrays by all of them at
-// once, each with a binding of its own; one binding recorded by all of them; plans made and destroyed on one context at
+// What the header says of threads, done by threads: one plan recorded and submitted by all of them at once, each with a binding of
+// its own, while one of them also runs it for host arrays; one binding recorded by all of them; plans made and destroyed on one context at
 // once, where a pipeline that several need is made once. Each answer must be, bit for bit, that of a thread alone, and that
 // one the reference's.
 //

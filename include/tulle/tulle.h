@@ -418,8 +418,8 @@ TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_a
 
 typedef struct tulle_buffer {
     VkBuffer buffer;
-    VkDeviceSize offset;           ///< bytes: a multiple of 4 elements (LSE: of one; the workspace: of the device's
-                                   ///< minStorageBufferOffsetAlignment)
+    VkDeviceSize offset;           ///< bytes: a multiple of 4 elements (LSE: of one; the workspace: of 16 bytes and
+                                   ///< of the device's minStorageBufferOffsetAlignment)
     VkDeviceSize size;             ///< bytes from offset on that may be used; 0: to the end as the plan needs it
 } tulle_buffer;
 
@@ -466,9 +466,9 @@ typedef struct tulle_host_arrays {
     uint32_t repeat;
     double *repeat_ms;             ///< `repeat` entries: each run's milliseconds, by device timestamps where the queue has them
     double *first_ms;              ///< the untimed run, from submit to fence
-    // Optional: called after each dispatch with the share of all the work, repeats included, that is done (0 … 1, by visited
-    // pairs), from the calling thread, which holds the context's turn: it must not call tulle_attention. Dispatches are
-    // then submitted one at a time.
+    // Optional: called with the share of all the work, repeats included, that is done (0 … 1, by visited pairs): after each
+    // dispatch of the untimed run, which are then submitted one at a time, and after each submission of the repeats. From
+    // the calling thread, which holds the context's turn: it must not call tulle_attention or tulle_plan_create.
     void (*progress)(void *user, double done);
     void *progress_user;
 } tulle_host_arrays;
