@@ -81,7 +81,7 @@ struct emit {
     struct cut *cut;
     uint32_t parts;          ///< of the group; where it is the only one, rows that are not split may be direct
     bool dry;                ///< only count slots
-    int64_t tiles;           ///< of this range
+    int64_t tiles;           ///< of this range; not where dry
     int32_t tile_rows;       ///< of this range's tiles: a whole tile's, or what the range or a window leaves of it
     uint64_t slots;          ///< rows of partial results so far
     // the tile before, for repeating it

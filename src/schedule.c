@@ -141,7 +141,6 @@ static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *sl
     for (uint32_t k = 0; k < r->part_count; k++) {
         int64_t step = r->parts[k].step;
         struct emit e = { .b = r->b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = true, .tile_rows = rows_within(r->b, step, end - first) };
-        e.tiles = tiles_count(step, end - first, e.tile_rows);
         r->t->part = &r->parts[k];
         if (!tiles_each(step, first, end, e.tile_rows, builder_tile, &e)) return false;
         *slots += e.slots;

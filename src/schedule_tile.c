@@ -328,14 +328,16 @@ static uint64_t runs_texels(const struct builder *b, const struct tiler *t, cons
     return texels;
 }
 
+/// Room for `needed` waiting items.
+static bool reserve_items(struct builder *b, size_t needed) {
+    size_t infos = b->item_capacity, items = b->item_capacity;
+    if (!builder_reserve(b, &b->infos, &infos, needed, sizeof *b->infos) || !builder_reserve(b, &b->items, &items, needed, 16)) return false;
+    b->item_capacity = items;
+    return true;
+}
+
 static bool add_info(struct builder *b, const struct item_info *info, uint32_t row, uint32_t runs, uint32_t shape, uint32_t slot) {
-    if (b->item_count == b->item_capacity) {
-        size_t capacity = b->item_capacity;
-        if (!builder_reserve(b, &b->infos, &capacity, b->item_count + 1, sizeof *b->infos)) return false;
-        capacity = b->item_capacity;
-        if (!builder_reserve(b, &b->items, &capacity, b->item_count + 1, 16)) return false;
-        b->item_capacity = capacity;
-    }
+    if (!reserve_items(b, b->item_count + 1)) return false;
     uint32_t *item = b->items + b->item_count * 4;
     item[0] = row, item[1] = runs, item[2] = shape, item[3] = slot;
     b->infos[b->item_count++] = *info;
@@ -505,12 +507,8 @@ static bool repeat(struct emit *e, int64_t row) {
 static bool reserve_repeats(const struct emit *e, int64_t tiles) {
     struct builder *b = e->b;
     struct schedule *out = b->out;
-    size_t n = (size_t)least(tiles, b->input->limits.segment_texels - b->segment_used), capacity = b->item_capacity;
-    if (!builder_reserve(b, &b->infos, &capacity, b->item_count + n, sizeof *b->infos)) return false;
-    capacity = b->item_capacity;
-    if (!builder_reserve(b, &b->items, &capacity, b->item_count + n, 16)) return false;
-    b->item_capacity = capacity;
-    return builder_reserve(b, &out->words, &out->word_capacity, out->word_count + n * (e->previous_count + 1) * 4, sizeof *out->words);
+    size_t n = (size_t)least(tiles, b->input->limits.segment_texels - b->segment_used);
+    return reserve_items(b, b->item_count + n) && builder_reserve(b, &out->words, &out->word_capacity, out->word_count + n * (e->previous_count + 1) * 4, sizeof *out->words);
 }
 
 bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {

@@ -23,6 +23,8 @@ uint32_t head_class(uint32_t head_dim) {
     return classes[i];
 }
 
+static uint32_t larger_class(const struct attention *a) { return head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim); }
+
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps) { return v->family == FAMILY_TILE ? 128 : caps->subgroup_size; }
 
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
@@ -55,13 +57,13 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         REFUSE("needs %u invocations in a workgroup; the device allows %u", workgroup, caps->max_workgroup_invocations);
     if (shared > caps->max_shared_memory) REFUSE("needs %u bytes of shared memory; the device has %u", shared, caps->max_shared_memory);
     // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
-    if (v->family == FAMILY_TILE && v->a > 2 && is_powervr(caps) && head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim) > 16)
+    if (v->family == FAMILY_TILE && v->a > 2 && is_powervr(caps) && larger_class(a) > 16)
         REFUSE("%u rows a lane at this head size do not compile on PowerVR", v->a);
     if (v->family == FAMILY_TILE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
     // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here
     // under 2 s (measured on lavapipe; at twice the size of the texel kernel over a minute).
-    uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim), body = v->a * v->keys * pieces;
+    uint32_t pieces = larger_class(a), body = v->a * v->keys * pieces;
     uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 256 : caps->subgroup_size > 8 ? 384 : 512;
     if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver more than 2 s to compile", v->a, v->keys);
     if (v->family == FAMILY_ROWS_ADDRESS) {
@@ -103,7 +105,7 @@ static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t p
 
 /// Smaller is better. The defaults by driver and head size; sources: README, "Tile shapes".
 static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
-    uint32_t pieces = head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);
+    uint32_t pieces = larger_class(a);
     if (v->family == FAMILY_TILE) {
         uint32_t rows = 128 / v->c * v->a;
         // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on, and

@@ -259,6 +259,20 @@ static void without_validation(const char *why)
     run.validation = false;
 }
 
+void harness_open_gpu(struct gpu *gpu, bool bare, gpu_message on_message)
+{
+    char why[1200] = "";
+    const uint8_t *uuid = harness_device()->uuid;
+    bool opened = gpu_open(gpu, uuid, bare, run.validation ? on_message : NULL, why, sizeof why);
+    if (!opened && run.validation) {
+        without_validation(why);
+        opened = gpu_open(gpu, uuid, bare, NULL, why, sizeof why);
+    }
+    if (!opened) {
+        harness_fail("no device of the tests' own: %s", why);
+    }
+}
+
 static void open_mode(enum mode mode, struct mode_context *context)
 {
     static const char *const names[MODE_COUNT] = {"own", "own-floor", "import", "import-floor"};
@@ -270,16 +284,7 @@ static void open_mode(enum mode mode, struct mode_context *context)
 
     tulle_vulkan_import import;
     if (mode == MODE_IMPORT || mode == MODE_IMPORT_FLOOR) {
-        char why[1200] = "";
-        const uint8_t *uuid = harness_device()->uuid;
-        bool opened = gpu_open(&context->gpu, uuid, floor, run.validation ? on_layer_message : NULL, why, sizeof why);
-        if (!opened && run.validation) {
-            without_validation(why);
-            opened = gpu_open(&context->gpu, uuid, floor, NULL, why, sizeof why);
-        }
-        if (!opened) {
-            harness_fail("no device of the tests' own: %s", why);
-        }
+        harness_open_gpu(&context->gpu, floor, on_layer_message);
         context->has_gpu = true;
         import = gpu_import(&context->gpu);
         params.import = &import;

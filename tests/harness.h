@@ -83,6 +83,9 @@ const tulle_device_info *harness_device(void);
 // A context of its own for the caller to destroy, in that mode (own modes only).
 tulle_context_params harness_own_params(void);
 
+// The tests' own device, with the validation layer where it is there and wanted; its messages go to on_message. bare: no feature.
+void harness_open_gpu(struct gpu *gpu, bool bare, gpu_message on_message);
+
 // Name and refusal of every variant that the library has, for a descriptor (NULL: the plain one).
 struct variants {
     uint32_t count;

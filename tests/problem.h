@@ -128,6 +128,8 @@ struct problem_session {
     tulle_binding *binding;
     struct gpu_buffer q, k, v, o, l, workspace;
 };
+// Q, K and V, with answers that lie in memory like the problem's O and LSE: those, or copies of them (o, l: with their guards).
+tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint8_t *l);
 tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle_plan **plan, tulle_error *error);
 tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan, const tulle_buffer *workspace,
                           struct problem_session *session, tulle_error *error);

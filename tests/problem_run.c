@@ -91,14 +91,18 @@ static void check_info(const struct problem *problem, const tulle_plan *plan)
 // ---------------------------------------------------------------------------------------------------------------------
 // Host arrays
 
+tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint8_t *l)
+{
+    return (tulle_host_arrays){
+        .q = problem->q.memory + problem->q.lead, .k = problem->k.memory + problem->k.lead, .v = problem->v.memory + problem->v.lead,
+        .o = o + problem->o.lead, .lse = problem->lse ? (float *)(void *)(l + problem->l.lead) : NULL,
+    };
+}
+
 static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_error *error)
 {
     const uint64_t before[] = {checksum(&problem->q), checksum(&problem->k), checksum(&problem->v)};
-    tulle_host_arrays arrays = {
-        .q = problem->q.memory + problem->q.lead, .k = problem->k.memory + problem->k.lead, .v = problem->v.memory + problem->v.lead,
-        .o = problem->o.memory + problem->o.lead,
-        .lse = problem->lse ? (float *)(void *)(problem->l.memory + problem->l.lead) : NULL,
-    };
+    tulle_host_arrays arrays = problem_arrays(problem, problem->o.memory, problem->l.memory);
     if (problem->strides_in_arrays) {
         arrays.q_strides = problem->q.strides;
         arrays.k_strides = problem->k.strides;

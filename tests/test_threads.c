@@ -114,19 +114,7 @@ static tulle_context *open_context(const struct gpu *gpu, bool bare)
 
 static void open_bench(struct bench *bench, bool bare)
 {
-    char why[1200] = "";
-    const char *wanted = getenv("TULLE_TEST_VALIDATION");
-    const bool layer = wanted == NULL || strcmp(wanted, "0") != 0;
-    const uint8_t *uuid = harness_device()->uuid;
-    if (!layer || !gpu_open(&bench->gpu, uuid, bare, on_message, why, sizeof why)) {
-        if (layer) {
-            printf("# without validation: %s\n", why);
-            fflush(stdout);
-        }
-        if (!gpu_open(&bench->gpu, uuid, bare, NULL, why, sizeof why)) {
-            harness_fail("no device of the tests' own: %s", why);
-        }
-    }
+    harness_open_gpu(&bench->gpu, bare, on_message);
     bench->context = open_context(&bench->gpu, bare);
     bench->usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
     if (!bare && bench->gpu.features.buffer_device_address.bufferDeviceAddress) {
@@ -181,9 +169,7 @@ static struct expected run_alone(struct problem *problem, tulle_plan *plan)
 {
     tensor_poison(&problem->o);
     tensor_poison(&problem->l);
-    const tulle_host_arrays arrays = {.q = problem->q.memory + problem->q.lead, .k = problem->k.memory + problem->k.lead,
-                                      .v = problem->v.memory + problem->v.lead, .o = problem->o.memory + problem->o.lead,
-                                      .lse = (float *)(void *)(problem->l.memory + problem->l.lead)};
+    const tulle_host_arrays arrays = problem_arrays(problem, problem->o.memory, problem->l.memory);
     tulle_error error = {0};
     harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention");
     problem_check(problem, "a thread alone");
@@ -309,9 +295,7 @@ static void attend_on_host(struct worker *worker, tulle_plan *plan, const struct
     uint8_t *o = malloc(problem->o.size), *l = malloc(problem->l.size);
     memcpy(o, problem->o.memory, problem->o.size);
     memcpy(l, problem->l.memory, problem->l.size);
-    const tulle_host_arrays arrays = {.q = problem->q.memory + problem->q.lead, .k = problem->k.memory + problem->k.lead,
-                                      .v = problem->v.memory + problem->v.lead, .o = o + problem->o.lead,
-                                      .lse = (float *)(void *)(l + problem->l.lead)};
+    const tulle_host_arrays arrays = problem_arrays(problem, o, l);
     tulle_error error = {0};
     if (fine(worker, tulle_attention(plan, &arrays, &error), &error, what)) {
         const char *wrong = compare_answer(problem, expected, o, l);
