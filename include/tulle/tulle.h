@@ -444,7 +444,8 @@ TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, 
 
 /// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no submission, no
 /// wait, no compilation.
-///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE), reads and writes the workspace, all at
+///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; a kernel for CPUs also reads O's old
+///   contents, to have them in the cache, and uses nothing of them), reads and writes the workspace, all at
 ///   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier before (what wrote Q, K, V; and what last read
 ///   or wrote O, LSE and the workspace, an earlier attention included) and one after. Clobbers the bound compute
 ///   pipeline, its descriptor sets and push constants. cmd must be recording, outside a render pass.

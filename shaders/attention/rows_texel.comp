@@ -37,9 +37,15 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 2u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
+const uint OUT_LINE = 64u / OUT_PIECE_BYTES;   // pieces of O in a cache line
+
+// Whether full runs have a loop of their own. With what is unrolled as large as it gets, two loops may take the driver over
+// 2 s to compile (2 rows a lane of fp32 do not); one for all runs takes 0.6 of that, and some percent more time where all is dense.
+const uint BODY = R * C * (HEAD_PIECES > V_PIECES ? HEAD_PIECES : V_PIECES);
+const bool FULL_LOOP = BODY < 128u || (PIECE_BYTES == 16 && R > 1u);
 
 layout(std430, set = 0, binding = 3) writeonly buffer Workspace { vec4 workspace[]; };
-layout(std430, set = 0, binding = 5) writeonly buffer Output { OUT_PIECE_T out_pieces[]; };
+layout(std430, set = 0, binding = 5) buffer Output { OUT_PIECE_T out_pieces[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { uint lse[]; };
 
 // FETCHED is what travels between lanes: a bf16 piece is two words until it is used, which halves the shuffles.
@@ -48,11 +54,16 @@ layout(std430, set = 0, binding = 6) writeonly buffer Lse { uint lse[]; };
 #define FETCHED uvec2
 FETCHED fetched(uvec4 texel) { return texel.xy; }
 vec4 piece(FETCHED x) { return piece_to_float(x); }
+FETCHED finite(FETCHED x) {
+    const uvec2 low = x & 0x7f80u, high = x & 0x7f800000u;   // exponents: all ones in infinities and NaNs
+    return mix(x, uvec2(0u), equal(low, uvec2(0x7f80u))) & 0xffffu | mix(x, uvec2(0u), equal(high, uvec2(0x7f800000u))) & 0xffff0000u;
+}
 #else
 #define TEXELS samplerBuffer
 #define FETCHED vec4
 FETCHED fetched(vec4 texel) { return texel; }
 vec4 piece(FETCHED x) { return x; }
+FETCHED finite(FETCHED x) { return softmax_finite(x); }
 #endif
 layout(set = 0, binding = 7) uniform TEXELS q_texels;
 layout(set = 0, binding = 8) uniform TEXELS k_texels;
@@ -77,7 +88,7 @@ vec3 scale;
 float slope;
 
 // Takes keys c … c + C − 1 of the run. Partial: row r takes those with c − lo[r] < span[r] (unsigned) or whose bit is set;
-// the others' scores and products are selected away, whatever K and V hold there.
+// the others' scores are selected away, whatever K holds there, and their P is 0; V's infinities and NaNs are read as 0.
 void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
     uint e = c + fetch_key;
     if (partial) e = min(e, run.count - 1u);   // keys past the run's last do not exist
@@ -146,17 +157,14 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
         uint d = u * T + fetch_piece;
         if (EXACT == 0u) d = min(d, v_last);   // columns past the last are not written
         v_fetched[u] = fetched(texelFetch(v_texels, int(v_at + d)));
+        if (partial) v_fetched[u] = finite(v_fetched[u]);   // P is 0 where a pair is not selected, and 0 · NaN must be too
     }
     [[unroll]] for (uint d = 0u; d < V_PIECES; d++) {
         vec4 sum[R];
         [[unroll]] for (uint r = 0u; r < R; r++) sum[r] = o[r * V_PIECES + d] * shrink[r];
         [[unroll]] for (uint i = 0u; i < C; i++) {
             const vec4 v = piece(subgroupShuffle(v_fetched[d / T], push.zero + (d % T) * C + i));
-            [[unroll]] for (uint r = 0u; r < R; r++) {
-                vec4 product = s[r * C + i] * v;
-                if (partial) product = mix(vec4(0.0), product, bvec4(take[r * C + i]));   // 0 · NaN
-                sum[r] += product;
-            }
+            [[unroll]] for (uint r = 0u; r < R; r++) sum[r] += s[r * C + i] * v;
         }
         [[unroll]] for (uint r = 0u; r < R; r++) o[r * V_PIECES + d] = sum[r];
     }
@@ -197,13 +205,13 @@ void main() {
         l[r] = 0.0;
     }
 
-    // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop. An item
+    // Full runs first, as long as they lead (FULL_LOOP); all others, and full ones after one of these, in a second loop. An item
     // pays for one chunk of either loop even where it has none.
     int lo[R];
     uint span[R];
     uint n = 0u;
     Run run = plan_run(item.run_count > 0u ? item.runs : 0u);
-    if (item.run_count > 0u && run.kind == PM_RUN_FULL) {
+    if (FULL_LOOP && item.run_count > 0u && run.kind == PM_RUN_FULL) {
         do {
             uint c = 0u;
             do {
@@ -244,6 +252,11 @@ void main() {
                 if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
                 const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y + i * o_header.z;
+                // Stores go out element by element, and each line that is not in the cache would stop them; loads wait for
+                // all lines at once. What they read is used nowhere.
+                float old = 0.0;
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE) old += float(out_pieces[at + min(d, v_last)].x);
+                if (push.zero != 0u) inverse = old;
                 [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
                     if (EXACT != 0u || d <= v_last) out_pieces[at + d] = out_piece(o[r * V_PIECES + d] * inverse);
                 if (HAS_LSE) lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m[r], l[r]);
