@@ -47,6 +47,10 @@ static bool is_powervr(const struct caps *caps) {
     return caps->driver_id == VK_DRIVER_ID_IMAGINATION_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA || caps->vendor_id == 0x1010;
 }
 
+static bool is_mali(const struct caps *caps) {
+    return caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->vendor_id == 0x13b5;
+}
+
 #define REFUSE(...) return snprintf(reason, size, __VA_ARGS__), false
 
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps, bool named, char *reason, size_t size) {
@@ -59,12 +63,15 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
     if (v->family == FAMILY_TILE && v->a > 2 && is_powervr(caps) && larger_class(a) > 16)
         REFUSE("%u rows a lane at this head size do not compile on PowerVR", v->a);
+    // Nor here: 268 spills and minutes of compilation for one pipeline.
+    if (v->family == FAMILY_TILE && v->a > 2 && is_mali(caps) && larger_class(a) > 32)
+        REFUSE("%u rows a lane at this head size take Mali's compiler minutes, and spill", v->a);
     if (v->family == FAMILY_TILE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
-    // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here
-    // under 2 s (measured on lavapipe; at twice the size of the texel kernel over a minute).
+    // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here at most
+    // 1.5 CPU seconds, every option on (lavapipe, 2026-11-26); at twice the size of the texel kernel over a minute.
     uint32_t pieces = larger_class(a), body = v->a * v->keys * pieces;
-    uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 256 : caps->subgroup_size > 8 ? 384 : 512;
+    uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 192 : 256;
     if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver more than 2 s to compile", v->a, v->keys);
     if (v->family == FAMILY_ROWS_ADDRESS) {
         // Not even by name: a test of every option waited over 8 minutes for one pipeline.
@@ -110,8 +117,7 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
         uint32_t rows = 128 / v->c * v->a;
         // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on, and
         // the Raspberry Pi, whose compiler keeps arrays of more than two elements in memory, even two of two keys.
-        bool mali = caps->driver_id == VK_DRIVER_ID_ARM_PROPRIETARY || caps->driver_id == VK_DRIVER_ID_MESA_PANVK || caps->vendor_id == 0x13b5;
-        bool powervr = is_powervr(caps);
+        bool mali = is_mali(caps), powervr = is_powervr(caps);
         bool pi = caps->driver_id == VK_DRIVER_ID_MESA_V3DV || caps->vendor_id == 0x14e4;
         uint32_t best = 32;
         if (mali || (powervr && pieces > 16)) best = pieces <= 32 ? 16 : 8;

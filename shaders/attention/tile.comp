@@ -8,6 +8,7 @@
 //     s   TM × TN scores: keys column + j·CG of a chunk of CG·TN keys
 //     o   TM × V_LANE pieces of O: pieces column + b·CG
 //     l   of each row the sum over this lane's own keys
+// s and o are two arrays each: of the lane's even rows and of its odd ones.
 // The rest is in shared memory:
 //     row_max    each row's maximum m so far
 //     stage      Q's and K's pieces for a chunk of DIM_PIECES of head_dim, transposed; later V's rows
@@ -27,7 +28,7 @@
 //     are kept rolled, or loads are hoisted by the dozen
 //   – one loop over the chunks of all runs and one over all keys of a chunk: a level of a nest may cost a copy of o
 //   – what is the same for all lanes waits in shared memory, and so do the rows' maxima (row_max)
-// TM is even.
+//   – one of them (v3dv's) keeps arrays of more than two elements in memory, whatever they hold: hence even and odd rows
 //
 // -DDTYPE_F32 / _F16 / _BF16: of Q, K, V. -DDIRECT: bindings 5 (O) and 6 (LSE), and items may be direct; -DOUT_F32
 // then makes O fp32. Dispatch: (items, entries of the bh list).
@@ -102,6 +103,19 @@ const uint KEEP_RUN = 20u;        // texel of the current run
 // lane alone out of the loops, where dozens of addresses wait in registers for their turn; they are cheaper to form again.
 uint this_lane() { return gl_LocalInvocationIndex + (FRUGAL ? keep[KEEP_ZERO] : 0u); }
 
+// sum + q·k
+float dot_onto(float sum, vec4 q, vec4 k) { return fma(q.w, k.w, fma(q.z, k.z, fma(q.y, k.y, fma(q.x, k.x, sum)))); }
+
+// The score of a row of the item with a key, of their dot product.
+float score(float dot_product, vec3 scale, uint row, int key_position) {
+    float z = softmax_score(dot_product, scale, HAS_SOFTCAP);
+    if (HAS_ALIBI) {
+        const int p = int(keep[KEEP_FIRST_ROW] + row * push.step) + push.q_offset;
+        z -= uintBitsToFloat(keep[KEEP_SLOPE]) * float(abs(p - key_position));
+    }
+    return softmax_limit(z);
+}
+
 Run current_run() { return plan_run_unpack(uvec4(keep[KEEP_RUN], keep[KEEP_RUN + 1u], keep[KEEP_RUN + 2u], keep[KEEP_RUN + 3u])); }
 
 layout(std430, set = 0, binding = 0) readonly restrict buffer QueryBuffer { PIECE_T query[]; };
@@ -145,9 +159,9 @@ void main() {
     }
     for (uint r = lane; r < ROWS; r += WORKGROUP) row_max[r] = SOFTMAX_EMPTY;
 
-    vec4 o[TM * V_LANE];
+    vec4 o_even[TM2 * V_LANE], o_odd[TM2 * V_LANE];
     float l[TM];
-    [[unroll]] for (uint n = 0u; n < TM * V_LANE; ++n) o[n] = vec4(0.0);
+    [[unroll]] for (uint n = 0u; n < TM2 * V_LANE; ++n) o_even[n] = o_odd[n] = vec4(0.0);
     [[unroll]] for (uint i = 0u; i < TM; ++i) l[i] = 0.0;
 
     uint run_index = 0u, chunk_key = 0u, run_keys = 0u;
@@ -167,8 +181,8 @@ void main() {
             barrier();
         }
         // Scores.
-        float s[TM * TN];
-        [[unroll]] for (uint n = 0u; n < TM * TN; ++n) s[n] = 0.0;
+        float s_even[TM2 * TN], s_odd[TM2 * TN];
+        [[unroll]] for (uint n = 0u; n < TM2 * TN; ++n) s_even[n] = s_odd[n] = 0.0;
         const uint mover = this_lane();
         uint q_address[Q_MOVES], k_address[K_MOVES];   // of what this lane moves to stage
         [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
@@ -207,10 +221,11 @@ void main() {
             [[dont_unroll]] for (uint piece = 0u; piece < DIM_PIECES; ++piece) {
                 vec4 k[TN];
                 [[unroll]] for (uint j = 0u; j < TN; ++j) k[j] = stage[K_STAGE + piece * K_STRIDE + column + j * CG];
-                [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                    const vec4 q = stage[piece * Q_STRIDE + lane_row + i];
-                    [[unroll]] for (uint j = 0u; j < TN; ++j)
-                        s[i * TN + j] = fma(q.w, k[j].w, fma(q.z, k[j].z, fma(q.y, k[j].y, fma(q.x, k[j].x, s[i * TN + j]))));
+                [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+                    const vec4 q_even = stage[piece * Q_STRIDE + lane_row + 2u * i2];
+                    [[unroll]] for (uint j = 0u; j < TN; ++j) s_even[i2 * TN + j] = dot_onto(s_even[i2 * TN + j], q_even, k[j]);
+                    const vec4 q_odd = stage[piece * Q_STRIDE + lane_row + 2u * i2 + 1u];
+                    [[unroll]] for (uint j = 0u; j < TN; ++j) s_odd[i2 * TN + j] = dot_onto(s_odd[i2 * TN + j], q_odd, k[j]);
                 }
             }
         }
@@ -238,21 +253,18 @@ void main() {
         [[unroll]] for (uint j = 0u; j < TN; ++j) {
             int key_position = 0;
             if (HAS_ALIBI) key_position = int(plan_key_position(run, min(chunk_key + j * CG + column, run.count - 1u)));
-            [[unroll]] for (uint i = 0u; i < TM; ++i) {
-                float z = softmax_score(s[i * TN + j], scale, HAS_SOFTCAP);
-                if (HAS_ALIBI) {
-                    const int p = int(keep[KEEP_FIRST_ROW] + (lane_row + i) * push.step) + push.q_offset;
-                    z -= uintBitsToFloat(keep[KEEP_SLOPE]) * float(abs(p - key_position));
-                }
-                s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? softmax_limit(z) : SOFTMAX_EMPTY;
+            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+                const uint n = i2 * TN + j, even = 2u * i2 * TN + j, odd = even + TN;
+                s_even[n] = (selected & (1u << even)) != 0u ? score(s_even[n], scale, lane_row + 2u * i2, key_position) : SOFTMAX_EMPTY;
+                s_odd[n] = (selected & (1u << odd)) != 0u ? score(s_odd[n], scale, lane_row + 2u * i2 + 1u, key_position) : SOFTMAX_EMPTY;
             }
         }
 
         // The rows' new maxima, over all lanes of the row group. (exchange's last readers, of the P before, are
         // behind the barriers above.)
         [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
-            vec2 top = vec2(s[2u * i2 * TN], s[(2u * i2 + 1u) * TN]);
-            [[unroll]] for (uint j = 1u; j < TN; ++j) top = max(top, vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]));
+            vec2 top = vec2(s_even[i2 * TN], s_odd[i2 * TN]);
+            [[unroll]] for (uint j = 1u; j < TN; ++j) top = max(top, vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]));
             exchange[column * X_STRIDE + lane_pair + i2] = top;
         }
         barrier();
@@ -269,20 +281,31 @@ void main() {
 
         // P, and the shrinking of what came before. A row with nothing selected so far has m = top = EMPTY,
         // shrinks 0 by 1, and its P is 0 by selection.
-        [[unroll]] for (uint i = 0u; i < TM; ++i) {
-            const float shrink = softmax_exp2(before[i] - top[i]);
-            if (column == 0u) row_max[lane_row + i] = top[i];
-            l[i] *= shrink;
-            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) o[i * V_LANE + b] *= shrink;
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            const uint even = 2u * i2, odd = even + 1u;
+            const float shrink_even = softmax_exp2(before[even] - top[even]), shrink_odd = softmax_exp2(before[odd] - top[odd]);
+            if (column == 0u) {
+                row_max[lane_row + even] = top[even];
+                row_max[lane_row + odd] = top[odd];
+            }
+            l[even] *= shrink_even;
+            l[odd] *= shrink_odd;
+            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                o_even[i2 * V_LANE + b] *= shrink_even;
+                o_odd[i2 * V_LANE + b] *= shrink_odd;
+            }
             [[unroll]] for (uint j = 0u; j < TN; ++j) {
-                const float p = softmax_exp2(s[i * TN + j] - top[i]);
-                s[i * TN + j] = (selected & (1u << (i * TN + j))) != 0u ? p : 0.0;
-                l[i] += s[i * TN + j];
+                const uint n = i2 * TN + j;
+                const float p_even = softmax_exp2(s_even[n] - top[even]), p_odd = softmax_exp2(s_odd[n] - top[odd]);
+                s_even[n] = (selected & (1u << (even * TN + j))) != 0u ? p_even : 0.0;
+                s_odd[n] = (selected & (1u << (odd * TN + j))) != 0u ? p_odd : 0.0;
+                l[even] += s_even[n];
+                l[odd] += s_odd[n];
             }
         }
         [[unroll]] for (uint j = 0u; j < TN; ++j)
             [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
-                exchange[(j * CG + column) * X_STRIDE + lane_pair + i2] = vec2(s[2u * i2 * TN + j], s[(2u * i2 + 1u) * TN + j]);
+                exchange[(j * CG + column) * X_STRIDE + lane_pair + i2] = vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]);
 
         // O += P·V.
         [[dont_unroll]] for (uint first = 0u; first < KEYS; first += UNROLL_KEYS) {
@@ -314,8 +337,8 @@ void main() {
                     const uint piece = V_PIECES % CG == 0u ? b * CG + column : min(b * CG + column, V_PIECES - 1u);
                     const vec4 v = stage[(first % V_KEYS + u) * V_PIECES + piece];
                     [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
-                        o[2u * i2 * V_LANE + b] = fma(vec4(p[i2].x), v, o[2u * i2 * V_LANE + b]);
-                        o[(2u * i2 + 1u) * V_LANE + b] = fma(vec4(p[i2].y), v, o[(2u * i2 + 1u) * V_LANE + b]);
+                        o_even[i2 * V_LANE + b] = fma(vec4(p[i2].x), v, o_even[i2 * V_LANE + b]);
+                        o_odd[i2 * V_LANE + b] = fma(vec4(p[i2].y), v, o_odd[i2 * V_LANE + b]);
                     }
                 }
             }
@@ -352,7 +375,7 @@ void main() {
                 const uint address = push.o_base + batch * o_header.x + head * o_header.y + row * o_header.z;
                 [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
                     const uint piece = b * CG + column;
-                    if (piece < v_pieces) output_o[address + piece] = piece_from_float(o[i * V_LANE + b] * factor);
+                    if (piece < v_pieces) output_o[address + piece] = piece_from_float((i % 2u == 0u ? o_even[i / 2u * V_LANE + b] : o_odd[i / 2u * V_LANE + b]) * factor);
                 }
                 if (HAS_LSE && column == 0u) output_lse[push.lse_base + bh_index * shape.z + row] = softmax_lse_bits(m, l[i]);
             }
@@ -366,7 +389,7 @@ void main() {
             const uint address = (first_slot + lane_row + i) * (v_pieces + 1u);
             [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
                 const uint piece = b * CG + column;
-                if (piece < v_pieces) workspace[address + piece] = o[i * V_LANE + b];
+                if (piece < v_pieces) workspace[address + piece] = i % 2u == 0u ? o_even[i / 2u * V_LANE + b] : o_odd[i / 2u * V_LANE + b];
             }
             if (column == 0u) workspace[address + v_pieces] = vec4(row_max[lane_row + i], l[i], 0.0, 0.0);
         }
