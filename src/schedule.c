@@ -135,7 +135,7 @@ static void choose_unit(struct rows *r) {
     r->unit = units * rows;
 }
 
-/// Rows of partial results of [first, end), by going through its tiles. False: out of memory.
+/// Rows of partial results of [first, end), by going through its tiles. False: the builder says why (memory, or a limit).
 static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *slots) {
     *slots = 0;
     for (uint32_t k = 0; k < r->part_count; k++) {

@@ -1,55 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // Every allocation of patterns fails in turn: the error is the one for memory, nothing leaks, nothing is written.
-// Linked with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free and the library's objects (static).
+// Needs --wrap for malloc, calloc, realloc and free (failing.c).
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "pattern.h"
-
-#include <stdlib.h>
 #include <string.h>
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void __real_free(void *memory);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void __wrap_free(void *memory);
-
-static long asked, held, fails_at;   // fails_at 0: none
-
-static bool fails(void) {
-    return ++asked == fails_at;
-}
-
-void *__wrap_malloc(size_t size) {
-    void *memory = fails() ? NULL : __real_malloc(size);
-    held += memory != NULL;
-    return memory;
-}
-
-void *__wrap_calloc(size_t count, size_t size) {
-    void *memory = fails() ? NULL : __real_calloc(count, size);
-    held += memory != NULL;
-    return memory;
-}
-
-void *__wrap_realloc(void *memory, size_t size) {
-    void *moved = fails() ? NULL : __real_realloc(memory, size);
-    held += moved && !memory;
-    return moved;
-}
-
-void __wrap_free(void *memory) {
-    held -= memory != NULL;
-    __real_free(memory);
-}
+#include "failing.h"
+#include "pattern.h"
 
 static int arrays_held;
 
@@ -99,21 +61,24 @@ static tulle_result parse(tulle_error *error) {
 }
 
 static void each_in_turn(tulle_result (*work)(tulle_error *error), long least) {
-    for (fails_at = 1;; ++fails_at) {
+    failing_reset();
+    long n = 1;
+    for (;; ++n) {
         tulle_error error = {0};
-        long before = held;
-        asked = 0;
+        failing_arm(FAILING_ALLOCATIONS, n);
+        failing_enter();
         tulle_result result = work(&error);
-        assert_int_equal(held, before);
+        failing_leave();
+        assert_int_equal(failing_pieces(), 0);
         assert_int_equal(arrays_held, 0);
         if (!result) break;
+        assert_true(failing_struck());
         assert_int_equal(result, TULLE_ERROR_OUT_OF_HOST_MEMORY);
         assert_int_equal(error.result, TULLE_ERROR_OUT_OF_HOST_MEMORY);
         assert_non_null(strstr(error.message, "no memory for "));
     }
-    assert_int_equal(asked, fails_at - 1);   // it went on to its end without reaching the one that would fail
-    assert_true(fails_at > least);           // and the wrapping is in place
-    fails_at = 0;
+    assert_false(failing_struck());   // it went on to its end without reaching the one that would fail
+    assert_true(n > least);           // and the wrapping is in place
 }
 
 static void test_create(void **state) {

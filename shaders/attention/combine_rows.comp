@@ -3,8 +3,8 @@
 // What combine.comp does, for the rows family on CPU drivers: there a load from a storage buffer costs a bounds check and a
 // branch per lane, and a barrier a switch of coroutines. So a workgroup is one subgroup, a lane takes whole rows, and a row's
 // partials are taken in one pass, rescaled as the maximum grows; nothing is shared. Up to 16 pieces of O at a time: what is
-// unrolled is what the driver takes long to compile. The workspace is read in the way in which
-// its attention kernel reads K and V:
+// unrolled is what the driver takes long to compile. The workspace is read in the way in which its attention kernel reads
+// K and V:
 //     -DBY_ADDRESS   all by address (rows_address.comp says what addresses must look like); no descriptors
 //     nothing        texels: 0 the workspace (RGBA32F), 4 plan; storage: 1 O, 2 LSE
 // A row's partials are taken in the order part, split, always: results are the same bits from run to run.
