@@ -61,9 +61,9 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         REFUSE("needs %u invocations in a workgroup; the device allows %u", workgroup, caps->max_workgroup_invocations);
     if (shared > caps->max_shared_memory) REFUSE("needs %u bytes of shared memory; the device has %u", shared, caps->max_shared_memory);
     // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
-    if (v->family == FAMILY_TILE && v->a > 2 && is_powervr(caps) && larger_class(a) > 16)
-        REFUSE("%u rows a lane at this head size do not compile on PowerVR", v->a);
-    // Nor here: 268 spills and minutes of compilation for one pipeline.
+    if (v->family == FAMILY_TILE && is_powervr(caps) && v->a * ((head_class(a->v_head_dim) + v->c - 1) / v->c) > 6)
+        REFUSE("8 pieces of O a lane, or more, do not compile on PowerVR");
+    // Nor here: it spills hundreds of registers (268 at 256, 2026-11-24), and one pipeline takes minutes to compile.
     if (v->family == FAMILY_TILE && v->a > 2 && is_mali(caps) && larger_class(a) > 32)
         REFUSE("%u rows a lane at this head size take Mali's compiler minutes, and spill", v->a);
     if (v->family == FAMILY_TILE) return true;
@@ -115,8 +115,8 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     uint32_t pieces = larger_class(a);
     if (v->family == FAMILY_TILE) {
         uint32_t rows = 128 / v->c * v->a;
-        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-24, tests/results): Mali always, PowerVR from 96 on, and
-        // the Raspberry Pi, whose compiler keeps arrays of more than two elements in memory, even two of two keys.
+        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, tests/results): Mali always, PowerVR from 96 on, and
+        // the Raspberry Pi, where of two rows by two keys only 8 rows a tile do not, and at 192 and 256 those do too.
         bool mali = is_mali(caps), powervr = is_powervr(caps);
         bool pi = caps->driver_id == VK_DRIVER_ID_MESA_V3DV || caps->vendor_id == 0x14e4;
         uint32_t best = 32;

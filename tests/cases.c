@@ -37,7 +37,7 @@ static const char *const dispatches[] = {"default", "small", "small-alone"};
 static const char *const usages[] = {"storage", "all"};
 static const char *const ways[] = {"own", "own-floor", "import-record", "import", "import-floor-record", "import-floor"};
 
-static char kernels[16][64];
+static char kernels[24][64];
 static size_t kernel_count;
 
 void cases_levels(size_t levels[FACTOR_COUNT])
@@ -104,9 +104,11 @@ void cases_find_kernels(void)
 {
     kernel_count = 0;
     snprintf(kernels[kernel_count++], sizeof kernels[0], "best");
-    for (int mode = 0; mode < MODE_COUNT; mode++) {
+    // of every dtype: each has shapes of its own
+    for (size_t asked = 0; asked < (size_t)MODE_COUNT * COUNT(dtypes); asked++) {
+        const tulle_attention_desc desc = {.heads = 1, .q_len = 64, .kv_len = 64, .head_dim = 64, .dtype = (tulle_dtype)(asked % COUNT(dtypes))};
         struct variants variants;
-        harness_variants(harness_mode((enum mode)mode)->tulle, NULL, &variants);
+        harness_variants(harness_mode((enum mode)(asked / COUNT(dtypes)))->tulle, &desc, &variants);
         for (uint32_t n = 0; n < variants.count; n++) {
             char family[64];
             open_dtype(variants.names[n], family);
@@ -114,9 +116,13 @@ void cases_find_kernels(void)
             for (size_t k = 0; k < kernel_count; k++) {
                 known = known || strcmp(kernels[k], family) == 0;
             }
-            if (!known && kernel_count < COUNT(kernels)) {
-                memcpy(kernels[kernel_count++], family, sizeof family);
+            if (known) {
+                continue;
             }
+            if (kernel_count == COUNT(kernels)) {
+                harness_fail("there are more kernels than the %zu that cases.c has room for", COUNT(kernels));
+            }
+            memcpy(kernels[kernel_count++], family, sizeof family);
         }
     }
 }

@@ -20,7 +20,7 @@ static void remove_and_die(int number) {
 }
 
 static void watch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};   // the last: who reads what is printed may go first
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction action;
         // What the caller's shell ignores (nohup) stays ignored.
