@@ -63,7 +63,7 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
     if (v->family == FAMILY_TILE && is_powervr(caps) && v->a * ((head_class(a->v_head_dim) + v->c - 1) / v->c) > 6)
         REFUSE("8 pieces of O a lane, or more, do not compile on PowerVR");
-    // Nor here: it spills hundreds of registers (268 at 256, 2026-11-24), and one pipeline takes minutes to compile.
+    // Nor here: at 256 it spilled 268 registers (G310, 2026-11-24), and one pipeline takes minutes to compile.
     if (v->family == FAMILY_TILE && v->a > 2 && is_mali(caps) && larger_class(a) > 32)
         REFUSE("%u rows a lane at this head size take Mali's compiler minutes, and spill", v->a);
     if (v->family == FAMILY_TILE) return true;
@@ -72,7 +72,7 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
     // 1.5 CPU seconds, every option on (lavapipe, 2026-11-26); at twice the size of the texel kernel over a minute.
     uint32_t pieces = larger_class(a), body = v->a * v->keys * pieces;
     uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 192 : 256;
-    if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver more than 2 s to compile", v->a, v->keys);
+    if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver too long to compile", v->a, v->keys);
     if (v->family == FAMILY_ROWS_ADDRESS) {
         // Not even by name: a test of every option waited over 8 minutes for one pipeline.
         if (caps->slow_addresses) REFUSE("this driver takes minutes to compile loads through addresses, and runs them 10 times slower than texels");
@@ -116,7 +116,7 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     if (v->family == FAMILY_TILE) {
         uint32_t rows = 128 / v->c * v->a;
         // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, tests/results): Mali always, PowerVR from 96 on, and
-        // the Raspberry Pi, where of two rows by two keys only 8 rows a tile do not, and at 192 and 256 those do too.
+        // the Raspberry Pi, where two rows by two keys spill from 128 on in tiles of 16 rows, and from 192 on in those of 8.
         bool mali = is_mali(caps), powervr = is_powervr(caps);
         bool pi = caps->driver_id == VK_DRIVER_ID_MESA_V3DV || caps->vendor_id == 0x14e4;
         uint32_t best = 32;

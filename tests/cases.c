@@ -37,7 +37,7 @@ static const char *const dispatches[] = {"default", "small", "small-alone"};
 static const char *const usages[] = {"storage", "all"};
 static const char *const ways[] = {"own", "own-floor", "import-record", "import", "import-floor-record", "import-floor"};
 
-static char kernels[24][64];
+static char kernels[CASES_KERNELS_MOST][64];
 static size_t kernel_count;
 
 void cases_levels(size_t levels[FACTOR_COUNT])

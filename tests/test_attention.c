@@ -16,18 +16,23 @@
 #define FAILURES_MOST 20 // then it gives up
 #define PROBE_SECONDS 20.0 // a kernel whose pipeline takes longer to compile is left out, and named
 
-static bool left_out[16]; // by kernel level
+static bool left_out[CASES_KERNELS_MOST]; // by kernel level
 
 // Some drivers take minutes to compile some kernels (which no one would pick there). A middling and the largest head size
-// tell; one that a kernel refuses costs nothing.
+// tell; one that a kernel refuses costs nothing. fp16 tells where there is no such kernel for fp32.
 static void probe_kernels(void)
 {
-    static const char *const dims[] = {"64/64", "256/256"};
+    static const char *const dims[] = {"64/64", "256/256"}, *const dtypes[] = {"f32", "f16"};
     for (size_t n = 1; n < cases_kernel_count(); n++) {
         for (size_t d = 0; d < 2 && !left_out[n]; d++) {
-            char spec[200];
-            snprintf(spec, sizeof spec, "seed=1 pattern=window shape=64x64 dim=%s dtype=f32 softcap=30 usage=all way=import kernel=%s", dims[d], cases_kernel(n));
-            left_out[n] = probe_case(spec, PROBE_SECONDS) == PROBE_TOO_LONG;
+            enum probe_end end = PROBE_FAILED; // refused
+            for (size_t t = 0; t < 2 && end == PROBE_FAILED; t++) {
+                char spec[200];
+                snprintf(spec, sizeof spec, "seed=1 pattern=window shape=64x64 dim=%s dtype=%s softcap=30 usage=all way=import kernel=%s", dims[d], dtypes[t],
+                         cases_kernel(n));
+                end = probe_case(spec, PROBE_SECONDS);
+            }
+            left_out[n] = end == PROBE_TOO_LONG;
         }
         if (left_out[n]) {
             printf("# kernel %s is left out: this driver takes over %.0f s to compile it\n", cases_kernel(n), PROBE_SECONDS);
@@ -123,8 +128,8 @@ static void test_pairwise(void **state)
     struct pairwise_rows rows;
     pairwise_make(levels, FACTOR_COUNT, rng_hash(harness_seed(), 1), serves, NULL, &rows);
     printf("# %zu cases for %zu pairs of levels; %zu pairs cannot be had (a variant refuses them)\n", rows.count, rows.pairs, rows.impossible);
-    size_t of_kernel[16] = {0}, failed = 0;
-    double spent[16] = {0};
+    size_t of_kernel[CASES_KERNELS_MOST] = {0}, failed = 0;
+    double spent[CASES_KERNELS_MOST] = {0};
     const size_t most = getenv("TULLE_TEST_GIVE_UP") != NULL ? 1 : FAILURES_MOST; // planted faults need one failure, no more
     for (size_t n = 0; n < rows.count && failed < most; n++) {
         struct attention_case next = {.seed = rng_hash(harness_seed(), 1000 + n) % 1000000007};

@@ -42,7 +42,7 @@ const uint OUT_LINE = 64u / OUT_PIECE_BYTES;   // pieces of O in a cache line
 // Whether full runs have a loop of their own. With what is unrolled as large as it gets, two loops may take the driver over
 // 2 s to compile (2 rows a lane of fp32 do not); one for all runs takes 0.6 of that, and some percent more time where all is dense.
 const uint BODY = R * C * (HEAD_PIECES > V_PIECES ? HEAD_PIECES : V_PIECES);
-const bool FULL_LOOP = BODY < 128u || (PIECE_BYTES == 16 && R > 1u);
+const bool FULL_LOOP = (BODY < 128u ? 1u : PIECE_BYTES == 16 ? R - 1u : 0u) != 0u;   // not with ||: glslang emits a branch for it
 
 layout(std430, set = 0, binding = 3) writeonly buffer Workspace { vec4 workspace[]; };
 layout(std430, set = 0, binding = 5) buffer Output { OUT_PIECE_T out_pieces[]; };
@@ -157,7 +157,9 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
         uint d = u * T + fetch_piece;
         if (EXACT == 0u) d = min(d, v_last);   // columns past the last are not written
         v_fetched[u] = fetched(texelFetch(v_texels, int(v_at + d)));
-        if (partial) v_fetched[u] = finite(v_fetched[u]);   // P is 0 where a pair is not selected, and 0 · NaN must be too
+    }
+    if (partial) {   // P is 0 where a pair is not selected, and 0 · NaN must be too
+        [[unroll]] for (uint u = 0u; u < V_PIECES / T; u++) v_fetched[u] = finite(v_fetched[u]);
     }
     [[unroll]] for (uint d = 0u; d < V_PIECES; d++) {
         vec4 sum[R];
