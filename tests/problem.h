@@ -62,6 +62,7 @@ struct problem {
 
     const char *kernel;
     uint64_t workspace_limit, dispatch_pairs;
+    uint64_t workspace_at; // bytes of its buffer before a workspace of the tests' own; 0: whether it is theirs is the seed's choice
     VkBufferUsageFlags usage;
     bool ranges;            // record each dispatch alone, one submission each
     bool sized_buffers;     // say how large each buffer is (else 0)

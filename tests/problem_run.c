@@ -8,7 +8,7 @@
 
 #include "problem.h"
 
-#define WORKSPACE_GUARD 256 // bytes on both sides of a workspace of the tests' own
+#define WORKSPACE_GUARD 256 // bytes behind a workspace of the tests' own, and before it where the problem does not say
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What must be as it was
@@ -157,6 +157,8 @@ static tulle_result record(const struct problem *problem, const struct gpu *gpu,
     return result;
 }
 
+static VkDeviceSize workspace_at(const struct problem *problem) { return problem->workspace_at > 0 ? problem->workspace_at : WORKSPACE_GUARD; }
+
 static void poison_buffer(const struct gpu_buffer *buffer)
 {
     const uint16_t word = POISON;
@@ -191,10 +193,11 @@ tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_
     }
     if (workspace != NULL) {
         buffers.workspace = *workspace;
-    } else if (problem->info.workspace_bytes > 0 && problem->seed / 2 % 2 == 0) { // half of the problems: of the tests' own
-        session->workspace = gpu_buffer_create(gpu, problem->info.workspace_bytes + 2 * WORKSPACE_GUARD, usage);
+    } else if (problem->info.workspace_bytes > 0 && (problem->workspace_at > 0 || problem->seed / 2 % 2 == 0)) { // half of the problems: of the tests' own
+        const VkDeviceSize at = workspace_at(problem);
+        session->workspace = gpu_buffer_create(gpu, at + problem->info.workspace_bytes + WORKSPACE_GUARD, usage);
         poison_buffer(&session->workspace);
-        buffers.workspace = (tulle_buffer){session->workspace.buffer, WORKSPACE_GUARD, problem->info.workspace_bytes};
+        buffers.workspace = (tulle_buffer){session->workspace.buffer, at, problem->info.workspace_bytes};
     }
     return tulle_binding_create(plan, &buffers, &session->binding, error);
 }
@@ -207,7 +210,7 @@ void problem_read(struct problem *problem, struct problem_session *session)
     memcpy(problem->o.memory, session->o.mapped, problem->o.size);
     memcpy(problem->l.memory, session->l.mapped, problem->l.size);
     if (session->workspace.mapped != NULL) {
-        check_poison(session->workspace.mapped, WORKSPACE_GUARD, "before the workspace");
+        check_poison(session->workspace.mapped, workspace_at(problem), "before the workspace");
         check_poison(session->workspace.mapped + session->workspace.size - WORKSPACE_GUARD, WORKSPACE_GUARD, "behind the workspace");
     }
 }
