@@ -12,84 +12,10 @@
 #include <string.h>
 #include <time.h>
 
-// The planner's files are compiled into this test under other names, so that it can make each of their allocations fail.
-static void *sweep_malloc(size_t bytes);
-static void *sweep_calloc(size_t count, size_t bytes);
-static void *sweep_realloc(void *old, size_t bytes);
-static void sweep_free(void *memory);
-
-#define schedule_build test_schedule_build
-#define schedule_free test_schedule_free
-#define parts_create test_parts_create
-#define parts_free test_parts_free
-#define tiles_each test_tiles_each
-#define tiles_count test_tiles_count
-#define tile_runs test_tile_runs
-#define tile_all_bits test_tile_all_bits
-#define tile_chunks test_tile_chunks
-#define tile_pairs test_tile_pairs
-#define tiler_free test_tiler_free
-#define builder_reserve test_builder_reserve
-#define builder_reserve32 test_builder_reserve32
-#define builder_texels test_builder_texels
-#define builder_words test_builder_words
-#define builder_segment test_builder_segment
-#define builder_preamble test_builder_preamble
-#define builder_place_group test_builder_place_group
-#define builder_bytes test_builder_bytes
-#define builder_windowed test_builder_windowed
-#define builder_fits test_builder_fits
-#define builder_rows_most test_builder_rows_most
-#define builder_chunk_pairs test_builder_chunk_pairs
-#define builder_tile test_builder_tile
-#define builder_dead test_builder_dead
-#define builder_flush test_builder_flush
-#define malloc sweep_malloc
-#define calloc sweep_calloc
-#define realloc sweep_realloc
-#define free sweep_free
-#define least tile_least
-#define most tile_most
-#include "../src/tile.c"
-#undef least
-#undef most
-#include "../src/parts.c"
-#define least items_least
-#include "../src/schedule_tile.c"
-#undef least
-#define least schedule_least
-#include "../src/schedule.c"
-#undef least
-#undef malloc
-#undef calloc
-#undef realloc
-#undef free
-
+#include "failing.h"
 #include "schedule_machine.h"
 #include "schedule_trial.h"
-
-static int64_t allocations, allocations_live, allocation_fails = -1;   // the number of the one that fails; −1: none
-
-static bool allocation_fails_now(void) { return allocations++ == allocation_fails; }
-
-static void *counted(void *memory) {
-    if (memory) allocations_live++;
-    return memory;
-}
-
-static void *sweep_malloc(size_t bytes) { return allocation_fails_now() ? NULL : counted(malloc(bytes)); }
-static void *sweep_calloc(size_t count, size_t bytes) { return allocation_fails_now() ? NULL : counted(calloc(count, bytes)); }
-
-static void *sweep_realloc(void *old, size_t bytes) {
-    if (allocation_fails_now()) return NULL;
-    void *memory = realloc(old, bytes);
-    return old ? memory : counted(memory);
-}
-
-static void sweep_free(void *memory) {
-    if (memory) allocations_live--;
-    free(memory);
-}
+#include "tile.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -311,20 +237,20 @@ static void test_out_of_memory(void **state) {
         struct rng rng = { rng_hash(run_seed, UINT64_C(1000000) + (uint64_t)trial_index) };
         struct trial t;
         trial_make(&t, &rng);
-        for (int64_t n = 0;; n++) {
+        for (long n = 0;; n++) {
             struct schedule s = { 0 };
             tulle_error error = { 0 };
-            int64_t live = allocations_live;
-            allocations = 0;
-            allocation_fails = n;
+            failing_reset();
+            failing_arm(FAILING_ALLOCATIONS, n + 1);
+            failing_enter();
             tulle_result result = schedule_build(&t.input, &s, n % 2 ? &error : NULL);
-            allocation_fails = -1;
-            bool reached = allocations > n;
+            bool reached = failing_struck();
             schedule_free(&s);
-            CHECK(allocations_live == live, "allocation %lld fails: %lld leaks", (long long)n, (long long)(allocations_live - live));
+            failing_leave();
+            CHECK(failing_pieces() == 0, "allocation %ld fails: %ld leaks", n + 1, failing_pieces());
             if (!reached) break;
             failed_allocations++;
-            CHECK(result == TULLE_ERROR_OUT_OF_HOST_MEMORY, "allocation %lld fails: %s", (long long)n, tulle_result_name(result));
+            CHECK(result == TULLE_ERROR_OUT_OF_HOST_MEMORY, "allocation %ld fails: %s", n + 1, tulle_result_name(result));
             CHECK(n % 2 == 0 || error.result == result, "the error says %s", tulle_result_name(error.result));
         }
         trial_free(&t);
