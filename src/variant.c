@@ -99,14 +99,14 @@ bool variant_named(const struct variant *v, const char *kernel) { return *kernel
 
 struct shape { uint32_t rows, keys; };
 
-/// What measured fastest on lavapipe (2026-11-24, GFLOP/s a CPU second; README, "Tile shapes"): rows a lane and keys a
-/// chunk by head class. Addresses on Mesa 26.1 (subgroups of 8, and of 16 with 512-bit vectors), texels on 22.3.
-static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t pieces, uint32_t lanes) {
+/// What measured fastest on lavapipe (2026-11-24 with AVX-512, 2026-11-26 without: there 4 keys were 14 % faster than 8 at
+/// head_dim 96, 20 % at 128; README, "Tile shapes"): rows a lane and keys a chunk by head class. Addresses on Mesa 26.1
+/// (subgroups of 8, and of 16 with 512-bit vectors), texels on 22.3.
+static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t pieces) {
     if (family == FAMILY_ROWS_TEXEL) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };
     if (dtype != TULLE_F32) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 24 ? (struct shape){ 1, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };
     if (pieces <= 8) return (struct shape){ 1, 16 };
-    if (pieces <= 24) return (struct shape){ 1, 8 };
-    if (pieces == 32) return (struct shape){ 1, lanes > 8 ? 4 : 8 };
+    if (pieces <= 16) return (struct shape){ 1, 8 };
     return (struct shape){ 1, 4 };
 }
 
@@ -124,7 +124,7 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
         if (pi) best = 8;
         return 100 + (pi && v->b > 1 ? 1 : 0) + (rows == best ? 0 : rows > best ? 20 + rows : 10 + best - rows);
     }
-    const struct shape best = rows_shape(v->family, a->dtype, pieces, caps->subgroup_size);
+    const struct shape best = rows_shape(v->family, a->dtype, pieces);
     uint32_t distance = (v->a == best.rows ? 0 : 4) + (v->keys > best.keys ? v->keys / best.keys : best.keys / v->keys) - 1;
     return (v->family == FAMILY_ROWS_TEXEL ? 20 : 0) + distance;
 }

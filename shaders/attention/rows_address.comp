@@ -40,13 +40,14 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 
-layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
+// Whether full runs have a loop of their own, and whether what reads Q and what writes O is unrolled: as far as the driver takes
+// less than 2 s to compile all of it. A store by lanes is a branch for each lane where the processor cannot scatter (AVX2), and
+// many of those take longer to compile than the loops over keys. What is not unrolled goes through an array in memory.
+const bool FULL_LOOP = HEAD_PIECES + V_PIECES <= 80u;
+const bool UNROLL_Q = R * HEAD_PIECES <= 48u;
+const bool UNROLL_OUT = R * V_PIECES <= 24u;
 
-#if defined(DTYPE_F16) && !defined(OUT_F32)
-uvec2 out_piece(vec4 x) { return f16_piece(x); }
-#else
-OUT_PIECE_T out_piece(vec4 x) { return piece_from_float(x); }
-#endif
+layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
 
 // The lane's rows. Indices: [r · pieces + d].
 vec4 q[R * HEAD_PIECES];
@@ -147,6 +148,40 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
     }
 }
 
+// Piece d of the lane's row, of those that begin at `at`; 0 past the last. Every lane reads the rows of all, by uniform
+// addresses, and keeps its own: loads whose addresses differ by lane are made one by one, each behind a test of its lane's mask.
+vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
+    const uint e = EXACT != 0u ? d : min(d, head_last);
+    PIECE_T own = Pieces(at[0]).piece[e];
+    [[unroll]] for (uint w = 1u; w < WORKGROUP; w++) own = lane == w ? Pieces(at[w]).piece[e] : own;
+    return EXACT != 0u || d <= head_last ? piece_to_float(own) : vec4(0.0);
+}
+
+// Row r of the lane, times `factor`, to `to` from piece `at` on.
+void write_finished(OutPieces to, uint at, uint r, float factor) {
+    if (UNROLL_OUT) {
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+            if (EXACT != 0u || d <= v_last) to.piece[int(at + d)] = out_piece(o[r * V_PIECES + d] * factor);
+    } else {
+        vec4 pieces[V_PIECES];
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
+        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = out_piece(pieces[d]);
+    }
+}
+
+// Row r of the lane, as it stands, to the workspace.
+void write_partial(Partials to, uint at, uint r) {
+    if (UNROLL_OUT) {
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+            if (EXACT != 0u || d <= v_last) to.vector[int(at + d)] = o[r * V_PIECES + d];
+    } else {
+        vec4 pieces[V_PIECES];
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
+        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
+    }
+    to.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
+}
+
 void main() {
     const uint lane = gl_LocalInvocationID.x;
     const Item item = plan_item(gl_WorkGroupID.x);
@@ -164,16 +199,22 @@ void main() {
     slope = 0.0;
     if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
 
-    Pieces q_head = Pieces(advance(push.q_address, push.q_base + bh.batch * q_header.x + bh.head * q_header.y, PIECE_SHIFT));
+    const uvec2 q_head = advance(push.q_address, push.q_base + bh.batch * q_header.x + bh.head * q_header.y, PIECE_SHIFT);
     const float factor = HAS_SOFTCAP ? scale.y : scale.x;
     [[unroll]] for (uint r = 0u; r < R; r++) {
         row[r] = min(lane + r * WORKGROUP, item.rows - 1u);
-        const uint i = item.first_row + row[r] * push.step;
-        position[r] = int(i) + push.q_offset;
-        [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
-            const uint e = EXACT != 0u ? d : min(d, head_last);
-            const vec4 x = piece_to_float(q_head.piece[int(i * q_header.z + e)]) * factor;
-            q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0.0);
+        position[r] = int(item.first_row + row[r] * push.step) + push.q_offset;
+        uvec2 q_at[WORKGROUP];
+        [[unroll]] for (uint w = 0u; w < WORKGROUP; w++) {
+            const uint i = item.first_row + min(w + r * WORKGROUP, item.rows - 1u) * push.step;
+            q_at[w] = advance(q_head, i * q_header.z, PIECE_SHIFT);
+        }
+        if (UNROLL_Q) {
+            [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) q[r * HEAD_PIECES + d] = own_piece(q_at, lane, d) * factor;
+        } else {
+            vec4 pieces[HEAD_PIECES];
+            [[dont_unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) pieces[d] = own_piece(q_at, lane, d) * factor;
+            [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) q[r * HEAD_PIECES + d] = pieces[d];
         }
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++) o[r * V_PIECES + d] = vec4(0.0);
         m[r] = SOFTMAX_EMPTY;
@@ -187,7 +228,7 @@ void main() {
     uint n = 0u;
     if (item.run_count > 0u) {
         Run run = plan_run(item.runs);
-        if (run.kind == PM_RUN_FULL) {
+        if (FULL_LOOP && run.kind == PM_RUN_FULL) {
             do {
                 uint c = 0u;
                 do {
@@ -230,8 +271,7 @@ void main() {
                 float inverse = 1.0;
                 if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) out_head.piece[int(i * o_header.z + d)] = out_piece(o[r * V_PIECES + d] * inverse);
+                write_finished(out_head, i * o_header.z, r, inverse);
                 if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
             }
         }
@@ -239,12 +279,7 @@ void main() {
         const uint first = push.ws_row_base + entry * push.ws_rows + item.slot;
         Partials partials = Partials(advance(push.workspace_address, first * (v_last + 2u), 4u));
         [[unroll]] for (uint r = 0u; r < R; r++) {
-            if (lane + r * WORKGROUP < item.rows) {
-                const uint at = row[r] * (v_last + 2u);
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) partials.vector[int(at + d)] = o[r * V_PIECES + d];
-                partials.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
-            }
+            if (lane + r * WORKGROUP < item.rows) write_partial(partials, row[r] * (v_last + 2u), r);
         }
     }
 }

@@ -69,12 +69,6 @@ layout(set = 0, binding = 7) uniform TEXELS q_texels;
 layout(set = 0, binding = 8) uniform TEXELS k_texels;
 layout(set = 0, binding = 9) uniform TEXELS v_texels;
 
-#if defined(DTYPE_F16) && !defined(OUT_F32)
-uvec2 out_piece(vec4 x) { return f16_piece(x); }
-#else
-OUT_PIECE_T out_piece(vec4 x) { return piece_from_float(x); }
-#endif
-
 // The lane's rows. Indices: [r · pieces + d], [r · C + key].
 vec4 q[R * HEAD_PIECES];
 vec4 o[R * V_PIECES];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// fp32 to the 16 bits of fp16, to nearest, ties to even, in integers. packHalf2x16 does it in one word, but Mesa's CPU driver
-// expands that into so much code that a kernel with a head of 256 elements took 2.5 s to compile instead of 0.4.
+// What piece_from_float does (dtype.glsl), for CPU drivers: fp32 to the 16 bits of fp16, to nearest, ties to even, in integers.
+// packHalf2x16 does it in one word, but Mesa's CPU driver expands that into so much code that a kernel with a head of 256
+// elements took 2.5 s to compile instead of 0.4. After dtype.glsl.
 #ifndef TULLE_HALF_GLSL
 #define TULLE_HALF_GLSL
 
@@ -14,6 +15,12 @@ uint f16_bits(float x) {
     return h | ((bits >> 16) & 0x8000u);
 }
 
-uvec2 f16_piece(vec4 x) { return uvec2(f16_bits(x.x) | (f16_bits(x.y) << 16), f16_bits(x.z) | (f16_bits(x.w) << 16)); }
+OUT_PIECE_T out_piece(vec4 x) {
+#if defined(DTYPE_F16) && !defined(OUT_F32)
+    return uvec2(f16_bits(x.x) | (f16_bits(x.y) << 16), f16_bits(x.z) | (f16_bits(x.w) << 16));
+#else
+    return piece_from_float(x);
+#endif
+}
 
 #endif
