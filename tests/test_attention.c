@@ -2,16 +2,20 @@
 //
 // Every kernel variant x pattern x dtype, pairwise over shapes, layouts and everything else a descriptor holds, against the
 // fp64 reference: see cases.c for the factors. A failure prints the case; TULLE_TEST_CASE='...' has it alone again.
+#define _POSIX_C_SOURCE 200809L
 
 #include "cases.h"
 #include "probe.h"
 #include "tolerance.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FAILURES_MOST 20 // then it gives up
 #define PROBE_SECONDS 20.0 // a kernel whose pipeline takes longer to compile is left out, and named
@@ -20,20 +24,48 @@ static bool left_out[CASES_KERNELS_MOST]; // by kernel level
 
 // Some drivers take minutes to compile some kernels (which no one would pick there). A middling and the largest head size
 // tell; one that a kernel refuses costs nothing. fp16 tells where there is no such kernel for fp32.
-static void probe_kernels(void)
+static bool takes_too_long(size_t kernel)
 {
     static const char *const dims[] = {"64/64", "256/256"}, *const dtypes[] = {"f32", "f16"};
-    for (size_t n = 1; n < cases_kernel_count(); n++) {
-        for (size_t d = 0; d < 2 && !left_out[n]; d++) {
-            enum probe_end end = PROBE_FAILED; // refused
-            for (size_t t = 0; t < 2 && end == PROBE_FAILED; t++) {
-                char spec[200];
-                snprintf(spec, sizeof spec, "seed=1 pattern=window shape=64x64 dim=%s dtype=%s softcap=30 usage=all way=import kernel=%s", dims[d], dtypes[t],
-                         cases_kernel(n));
-                end = probe_case(spec, PROBE_SECONDS);
-            }
-            left_out[n] = end == PROBE_TOO_LONG;
+    bool too_long = false;
+    for (size_t d = 0; d < 2 && !too_long; d++) {
+        enum probe_end end = PROBE_FAILED; // refused
+        for (size_t t = 0; t < 2 && end == PROBE_FAILED; t++) {
+            char spec[200];
+            snprintf(spec, sizeof spec, "seed=1 pattern=window shape=64x64 dim=%s dtype=%s softcap=30 usage=all way=import kernel=%s", dims[d], dtypes[t],
+                     cases_kernel(kernel));
+            end = probe_case(spec, PROBE_SECONDS);
         }
+        too_long = end == PROBE_TOO_LONG;
+    }
+    return too_long;
+}
+
+static atomic_size_t next_probe;
+
+static void *probe_some(void *unused)
+{
+    for (size_t n; (n = atomic_fetch_add(&next_probe, 1)) < cases_kernel_count();) {
+        left_out[n] = takes_too_long(n);
+    }
+    return unused;
+}
+
+// As many at a time as there are processors: a GPU's driver may need the whole time for each kernel of the CPU drivers.
+static void probe_kernels(void)
+{
+    pthread_t threads[CASES_KERNELS_MOST];
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t started = 0;
+    atomic_store(&next_probe, 1); // 0 is "best"
+    while (started < CASES_KERNELS_MOST && (long)started + 1 < processors && pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
+        started++;
+    }
+    probe_some(NULL);
+    for (size_t n = 0; n < started; n++) {
+        pthread_join(threads[n], NULL);
+    }
+    for (size_t n = 1; n < cases_kernel_count(); n++) {
         if (left_out[n]) {
             printf("# kernel %s is left out: this driver takes over %.0f s to compile it\n", cases_kernel(n), PROBE_SECONDS);
         }
