@@ -44,7 +44,8 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
-        // a chunk. The rows family has one loop; the tile family runs up to 8 + 16 + 16 more in a chunk.
+        // a chunk. The rows family has none there, and a loop of up to 64 for each of its rows of Q and O besides; the
+        // tile family runs up to 8 + 16 + 16 more in a chunk.
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
         .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,

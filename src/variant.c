@@ -68,8 +68,9 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         REFUSE("%u rows a lane at this head size take Mali's compiler minutes, and spill", v->a);
     if (v->family == FAMILY_TILE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named) REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
-    // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: up to here at most
-    // 1.5 CPU seconds, every option on (lavapipe, 2026-11-26); at twice the size of the texel kernel over a minute.
+    // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to compile it: of what is taken by
+    // default at most 1.6 CPU seconds on 22.3 and 1.4 on 26.1, softcap and LSE on, on a processor without AVX-512 (2026-11-26;
+    // with it a little less); at twice the size of the texel kernel over a minute.
     uint32_t pieces = larger_class(a), body = v->a * v->keys * pieces;
     uint32_t most = v->family == FAMILY_ROWS_TEXEL || v->a > 1 ? 128 : v->dtype != TULLE_F32 ? 192 : 256;
     if (body > most) REFUSE("%u rows by %u keys unrolled over this head size take the driver too long to compile", v->a, v->keys);
@@ -99,9 +100,10 @@ bool variant_named(const struct variant *v, const char *kernel) { return *kernel
 
 struct shape { uint32_t rows, keys; };
 
-/// What measured fastest on lavapipe (2026-11-24 with AVX-512, 2026-11-26 without: there 4 keys were 14 % faster than 8 at
-/// head_dim 96, 20 % at 128; README, "Tile shapes"): rows a lane and keys a chunk by head class. Addresses on Mesa 26.1
-/// (subgroups of 8, and of 16 with 512-bit vectors), texels on 22.3.
+/// What measured fastest on lavapipe: rows a lane and keys a chunk by head class. Addresses on Mesa 26.1 (subgroups of 8, and of
+/// 16 with 512-bit vectors), texels on 22.3. Measured 2026-11-24 on a processor with AVX-512, where fp32 through addresses
+/// took 8 keys at head_dim 96 and 128; and 2026-11-26 without, where 4 were 14 and 20 % faster there, and half as long to
+/// compile: 4 is taken since, for no driver tells the two apart.
 static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t pieces) {
     if (family == FAMILY_ROWS_TEXEL) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };
     if (dtype != TULLE_F32) return pieces <= 16 ? (struct shape){ 2, 4 } : pieces <= 24 ? (struct shape){ 1, 4 } : pieces <= 32 ? (struct shape){ 2, 2 } : (struct shape){ 1, 2 };

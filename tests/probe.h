@@ -8,7 +8,7 @@
 
 enum probe_end { PROBE_PASSED, PROBE_FAILED, PROBE_TOO_LONG };
 
-// Runs this program again with TULLE_TEST_CASE=spec, its output dropped, for at most that many seconds.
+// Runs this program again with TULLE_TEST_CASE=spec, its output dropped, for at most that many CPU seconds. Any thread may.
 enum probe_end probe_case(const char *spec, double seconds);
 
 #endif

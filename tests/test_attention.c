@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define FAILURES_MOST 20 // then it gives up
-#define PROBE_SECONDS 20.0 // a kernel whose pipeline takes longer to compile is left out, and named
+#define PROBE_SECONDS 20.0 // of a processor: a kernel whose pipeline takes longer to compile is left out, and named
 
 static bool left_out[CASES_KERNELS_MOST]; // by kernel level
 
@@ -58,7 +58,7 @@ static void probe_kernels(void)
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     size_t started = 0;
     atomic_store(&next_probe, 1); // 0 is "best"
-    while (started < CASES_KERNELS_MOST && (long)started + 1 < processors && pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
+    while (started + 1 < cases_kernel_count() && (long)started + 1 < processors && pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
         started++;
     }
     probe_some(NULL);
@@ -67,7 +67,7 @@ static void probe_kernels(void)
     }
     for (size_t n = 1; n < cases_kernel_count(); n++) {
         if (left_out[n]) {
-            printf("# kernel %s is left out: this driver takes over %.0f s to compile it\n", cases_kernel(n), PROBE_SECONDS);
+            printf("# kernel %s is left out: this driver takes over %.0f CPU seconds to compile it\n", cases_kernel(n), PROBE_SECONDS);
         }
     }
     fflush(stdout);

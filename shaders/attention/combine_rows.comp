@@ -21,8 +21,8 @@
 
 #define TULLE_PUSH_COMBINE
 #include "../common/plan.glsl"
+#define F16_BY_INTEGERS
 #include "../common/dtype.glsl"
-#include "../common/half.glsl"
 #include "../common/softmax.glsl"
 #include "../common/partials.glsl"
 
@@ -94,12 +94,12 @@ void main() {
             if (mine) {
 #ifdef BY_ADDRESS
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                    if (EXACT != 0u || first + d < v_pieces) out_head.piece[int(i * o_header.z + first + d)] = out_piece(o[d] * factor);
+                    if (EXACT != 0u || first + d < v_pieces) out_head.piece[int(i * o_header.z + first + d)] = piece_from_float(o[d] * factor);
                 if (HAS_LSE && first == 0u) lse_head.word[int(i)] = softmax_lse_bits(m, l);
 #else
                 const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y + i * o_header.z + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                    if (EXACT != 0u || first + d < v_pieces) output_o[at + d] = out_piece(o[d] * factor);
+                    if (EXACT != 0u || first + d < v_pieces) output_o[at + d] = piece_from_float(o[d] * factor);
                 if (HAS_LSE && first == 0u) output_lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m, l);
 #endif
             }

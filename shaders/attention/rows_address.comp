@@ -11,12 +11,13 @@
 //   - Addresses of K and V must be uniform: made of push constants, gl_WorkGroupID and what is read through such
 //     addresses. Anything that depends on the lane turns every load into a gather.
 //   - 64-bit addresses that differ by lane must not be assembled from two words: with 16 lanes (a vector width of 512
-//     bit) that overruns a stack array of the driver's compiler, and the process dies. So a lane's own rows are reached by
-//     a signed 32-bit index from a uniform address, and carries are made by bit arithmetic (uaddCarry and a comparison
-//     become the same instruction).
-//   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. Branches on uniform
-//     values are real ones.
-//   - Loops over pieces and keys are unrolled, so that every array index is a constant.
+//     bit) that overruns a stack array of the driver's compiler, and the process dies. So a lane's own row of O is
+//     reached by a signed 32-bit index from a uniform address (Q's rows each by a uniform one: own_piece), and carries are made
+//     by bit arithmetic (uaddCarry and a comparison become the same instruction).
+//   - Loops over chunks and runs test at their end: one that tests at its start runs its body once more, under an empty mask.
+//     Branches on uniform values are real ones.
+//   - Loops over pieces and keys are unrolled, so that every array index is a constant. Those that read Q (of a large head) and
+//     write O are not: they go through an array in memory, indexed by the loop, so that the registers' arrays are not.
 //   - Selecting in a partial chunk is free with AVX-512, whose multiplication takes a mask.
 //
 // No descriptors: everything is in the push constants. Constants as in plan_memory.h, and 7: rows per lane; tile rows =
@@ -29,8 +30,8 @@
 
 #define TULLE_PLAN_ADDRESS
 #include "../common/plan.glsl"
+#define F16_BY_INTEGERS
 #include "../common/dtype.glsl"
-#include "../common/half.glsl"
 #include "../common/softmax.glsl"
 #include "../common/address.glsl"
 
@@ -40,12 +41,10 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 
-// Whether full runs have a loop of their own, and whether what reads Q and what writes O is unrolled: as far as the driver takes
-// less than 2 s to compile all of it. A store by lanes is a branch for each lane where the processor cannot scatter (AVX2), and
-// many of those take longer to compile than the loops over keys. What is not unrolled goes through an array in memory.
-const bool FULL_LOOP = HEAD_PIECES + V_PIECES <= 80u;
+// Whether full runs have a loop of their own, and whether what reads Q is unrolled: both as far as the driver compiles all of it
+// in well under 2 s (variant.c has the figures).
+const bool FULL_LOOP = R * C * (HEAD_PIECES + V_PIECES) <= 320u;
 const bool UNROLL_Q = R * HEAD_PIECES <= 48u;
-const bool UNROLL_OUT = R * V_PIECES <= 24u;
 
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
 
@@ -150,35 +149,31 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
 
 // Piece d of the lane's row, of those that begin at `at`; 0 past the last. Every lane reads the rows of all, by uniform
 // addresses, and keeps its own: loads whose addresses differ by lane are made one by one, each behind a test of its lane's mask.
+// What is selected is read before: of an expression in its place glslang would make a branch.
 vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
-    const uint e = EXACT != 0u ? d : min(d, head_last);
+    const uint e = min(d, head_last);
     PIECE_T own = Pieces(at[0]).piece[e];
-    [[unroll]] for (uint w = 1u; w < WORKGROUP; w++) own = lane == w ? Pieces(at[w]).piece[e] : own;
-    return EXACT != 0u || d <= head_last ? piece_to_float(own) : vec4(0.0);
+    [[unroll]] for (uint w = 1u; w < WORKGROUP; w++) {
+        const PIECE_T other = Pieces(at[w]).piece[e];
+        own = lane == w ? other : own;
+    }
+    const vec4 x = piece_to_float(own), none = vec4(0.0);
+    return EXACT != 0u || d <= head_last ? x : none;
 }
 
-// Row r of the lane, times `factor`, to `to` from piece `at` on.
+// Row r of the lane, times `factor`, to `to` from piece `at` on. Not unrolled: a store by lanes is a branch for each lane where the
+// processor cannot scatter (AVX2), and unrolled over a head of 128 those took longer to compile than the loops over keys.
 void write_finished(OutPieces to, uint at, uint r, float factor) {
-    if (UNROLL_OUT) {
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-            if (EXACT != 0u || d <= v_last) to.piece[int(at + d)] = out_piece(o[r * V_PIECES + d] * factor);
-    } else {
-        vec4 pieces[V_PIECES];
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
-        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = out_piece(pieces[d]);
-    }
+    vec4 pieces[V_PIECES];
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
+    [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = piece_from_float(pieces[d]);
 }
 
 // Row r of the lane, as it stands, to the workspace.
 void write_partial(Partials to, uint at, uint r) {
-    if (UNROLL_OUT) {
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-            if (EXACT != 0u || d <= v_last) to.vector[int(at + d)] = o[r * V_PIECES + d];
-    } else {
-        vec4 pieces[V_PIECES];
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
-        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
-    }
+    vec4 pieces[V_PIECES];
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
+    [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
     to.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
 }
 

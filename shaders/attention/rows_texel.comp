@@ -27,8 +27,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 #include "../common/plan.glsl"
+#define F16_BY_INTEGERS
 #include "../common/dtype.glsl"
-#include "../common/half.glsl"
 #include "../common/softmax.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -254,7 +254,7 @@ void main() {
                 [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE) old += float(out_pieces[at + min(d, v_last)].x);
                 if (push.zero != 0u) inverse = old;
                 [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) out_pieces[at + d] = out_piece(o[r * V_PIECES + d] * inverse);
+                    if (EXACT != 0u || d <= v_last) out_pieces[at + d] = piece_from_float(o[r * V_PIECES + d] * inverse);
                 if (HAS_LSE) lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m[r], l[r]);
             } else {
                 const uint at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);

@@ -5,7 +5,9 @@
 // 32-bit words, little-endian (element 0 in the low half of word 0).
 //
 // The including shader defines one of DTYPE_F32, DTYPE_F16, DTYPE_BF16 (Q, K, V), and OUT_F32 where O is fp32
-// although the inputs are not.
+// although the inputs are not; and F16_BY_INTEGERS to have fp32 turned into fp16 by integers, to nearest, ties to even.
+// packHalf2x16 does it in one word, but Mesa's CPU driver expands that into so much code that a kernel with a head of 256
+// elements took 2.5 s to compile instead of 0.4.
 #ifndef TULLE_DTYPE_GLSL
 #define TULLE_DTYPE_GLSL
 
@@ -34,6 +36,17 @@ uint bf16_bits(float x) {
     return (bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded;
 }
 
+#ifdef F16_BY_INTEGERS
+uint f16_bits(float x) {
+    const uint bits = floatBitsToUint(x), size = bits & 0x7fffffffu;
+    const uint normal = (size + 0xc8000fffu + ((size >> 13) & 1u)) >> 13;                     // 112 off the exponent, rounded
+    const uint small = floatBitsToUint(uintBitsToFloat(size) + 0.5) - floatBitsToUint(0.5);   // an ulp of the sum is 2^-24
+    uint h = size < 0x38800000u ? small : normal;
+    if (size >= 0x47800000u) h = size > 0x7f800000u ? 0x7e00u : 0x7c00u;                      // NaN; 65536 and up: Inf
+    return h | ((bits >> 16) & 0x8000u);
+}
+#endif
+
 vec4 piece_to_float(PIECE_T piece) {
 #if defined(DTYPE_F32)
     return piece;
@@ -48,6 +61,8 @@ vec4 piece_to_float(PIECE_T piece) {
 OUT_PIECE_T piece_from_float(vec4 x) {
 #if defined(DTYPE_F32) || defined(OUT_F32)
     return x;
+#elif defined(DTYPE_F16) && defined(F16_BY_INTEGERS)
+    return uvec2(f16_bits(x.x) | (f16_bits(x.y) << 16), f16_bits(x.z) | (f16_bits(x.w) << 16));
 #elif defined(DTYPE_F16)   // packHalf2x16 rounds to nearest or to zero as the driver likes: 1 ulp is allowed for
     return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
 #else
