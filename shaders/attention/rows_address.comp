@@ -16,8 +16,8 @@
 //     by bit arithmetic (uaddCarry and a comparison become the same instruction).
 //   - Loops over chunks and runs test at their end: one that tests at its start runs its body once more, under an empty mask.
 //     Branches on uniform values are real ones.
-//   - Loops over pieces and keys are unrolled, so that every array index is a constant. Those that read Q (of a large head) and
-//     write O are not: they go through an array in memory, indexed by the loop, so that the registers' arrays are not.
+//   - Loops over pieces and keys are unrolled, so that every array index is a constant. Those that read Q and write
+//     O of a large head are not: they go through an array in memory, indexed by the loop, so that the registers' arrays are not.
 //   - Selecting in a partial chunk is free with AVX-512, whose multiplication takes a mask.
 //
 // No descriptors: everything is in the push constants. Constants as in plan_memory.h, and 7: rows per lane; tile rows =
@@ -41,10 +41,11 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 1u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 
-// Whether full runs have a loop of their own, and whether what reads Q is unrolled: both as far as the driver compiles all of it
-// in well under 2 s (variant.c has the figures).
+// Whether full runs have a loop of their own, and whether what reads Q and what writes O is unrolled: as far as the driver
+// compiles all of it in well under 2 s (variant.c has the figures).
 const bool FULL_LOOP = R * C * (HEAD_PIECES + V_PIECES) <= 320u;
 const bool UNROLL_Q = R * HEAD_PIECES <= 48u;
+const bool UNROLL_O = R * V_PIECES <= 16u;
 
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
 
@@ -161,19 +162,29 @@ vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
     return EXACT != 0u || d <= head_last ? x : none;
 }
 
-// Row r of the lane, times `factor`, to `to` from piece `at` on. Not unrolled: a store by lanes is a branch for each lane where the
-// processor cannot scatter (AVX2), and unrolled over a head of 128 those took longer to compile than the loops over keys.
+// Row r of the lane, times `factor`, to `to` from piece `at` on. A store by lanes is a branch for each lane where the processor
+// cannot scatter (AVX2): unrolled they run faster, but over a head of 128 take longer to compile than the loops over keys.
 void write_finished(OutPieces to, uint at, uint r, float factor) {
-    vec4 pieces[V_PIECES];
-    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
-    [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = piece_from_float(pieces[d]);
+    if (UNROLL_O) {
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+            if (EXACT != 0u || d <= v_last) to.piece[int(at + d)] = piece_from_float(o[r * V_PIECES + d] * factor);
+    } else {
+        vec4 pieces[V_PIECES];
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
+        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = piece_from_float(pieces[d]);
+    }
 }
 
 // Row r of the lane, as it stands, to the workspace.
 void write_partial(Partials to, uint at, uint r) {
-    vec4 pieces[V_PIECES];
-    [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
-    [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
+    if (UNROLL_O) {
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+            if (EXACT != 0u || d <= v_last) to.vector[int(at + d)] = o[r * V_PIECES + d];
+    } else {
+        vec4 pieces[V_PIECES];
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
+        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
+    }
     to.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
 }
 
