@@ -14,34 +14,17 @@
 #include <unistd.h>
 
 #define WALL_FACTOR 6.0 // of the CPU seconds allowed: other probes and other programs share the processors
+#define PROBE_OPTION "--probe"
 
-extern char **environ;
-
-// This environment with `added` in place of what it has under those names. Made before the fork: between a fork in a program
-// with threads and the exec nothing may allocate.
-static char **environment_with(char *const *added, size_t added_count)
+void probe_options(int argc, char **argv)
 {
-    size_t count = 0, kept = 0;
-    while (environ[count] != NULL) {
-        count++;
+    if (argc == 3 && strcmp(argv[1], PROBE_OPTION) == 0) {
+        setenv("TULLE_TEST_CASE", argv[2], 1);
+        setenv("TULLE_TEST_VALIDATION", "0", 1);
     }
-    char **all = calloc(count + added_count + 1, sizeof *all);
-    for (size_t n = 0; n < count && all != NULL; n++) {
-        bool replaced = false;
-        for (size_t a = 0; a < added_count; a++) {
-            replaced = replaced || strncmp(environ[n], added[a], (size_t)(strchr(added[a], '=') - added[a]) + 1) == 0;
-        }
-        if (!replaced) {
-            all[kept++] = environ[n];
-        }
-    }
-    for (size_t a = 0; a < added_count && all != NULL; a++) {
-        all[kept++] = added[a];
-    }
-    return all;
 }
 
-static void become_probe(char *const *environment, double seconds)
+static void become_probe(char *const *arguments, double seconds)
 {
     const struct rlimit limit = {.rlim_cur = (rlim_t)(seconds + 1.0), .rlim_max = RLIM_INFINITY};
     const int nowhere = open("/dev/null", O_WRONLY);
@@ -50,21 +33,19 @@ static void become_probe(char *const *environment, double seconds)
         dup2(nowhere, STDERR_FILENO);
     }
     setrlimit(RLIMIT_CPU, &limit);
-    char *const arguments[] = {(char[]){"probe"}, NULL};
-    execve("/proc/self/exe", arguments, environment);
+    execv("/proc/self/exe", arguments);
     _exit(127);
 }
 
 enum probe_end probe_case(const char *spec, double seconds)
 {
-    char wanted[600], *const added[] = {wanted, (char[]){"TULLE_TEST_VALIDATION=0"}};
-    snprintf(wanted, sizeof wanted, "TULLE_TEST_CASE=%s", spec);
-    char **environment = environment_with(added, 2);
-    const pid_t child = environment == NULL ? -1 : fork();
+    char wanted[600];
+    snprintf(wanted, sizeof wanted, "%s", spec);
+    char *const arguments[] = {(char[]){"probe"}, (char[]){PROBE_OPTION}, wanted, NULL}; // made here: after a fork nothing may allocate
+    const pid_t child = fork();
     if (child == 0) {
-        become_probe(environment, seconds);
+        become_probe(arguments, seconds);
     }
-    free(environment);
     if (child < 0) {
         return PROBE_FAILED;
     }

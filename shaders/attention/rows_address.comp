@@ -162,30 +162,23 @@ vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
     return EXACT != 0u || d <= head_last ? x : none;
 }
 
-// Row r of the lane, times `factor`, to `to` from piece `at` on. A store by lanes is a branch for each lane where the processor
-// cannot scatter (AVX2): unrolled they run faster, but over a head of 128 take longer to compile than the loops over keys.
-void write_finished(OutPieces to, uint at, uint r, float factor) {
+void write_piece(const bool finished, uvec2 to, uint at, vec4 x) {
+    if (finished) OutPieces(to).piece[int(at)] = piece_from_float(x);
+    else Partials(to).vector[int(at)] = x;
+}
+
+// Row r of the lane, times `factor`, from piece `at` on: to O, or where it is not finished to the workspace. A store by lanes
+// is a branch for each lane where the processor cannot scatter (AVX2): unrolled they run faster, but over a head of 128 take
+// longer to compile than the loops over keys.
+void write_row(const bool finished, uvec2 to, uint at, uint r, float factor) {
     if (UNROLL_O) {
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-            if (EXACT != 0u || d <= v_last) to.piece[int(at + d)] = piece_from_float(o[r * V_PIECES + d] * factor);
+            if (EXACT != 0u || d <= v_last) write_piece(finished, to, at + d, o[r * V_PIECES + d] * factor);
     } else {
         vec4 pieces[V_PIECES];
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
-        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.piece[int(at + d)] = piece_from_float(pieces[d]);
+        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) write_piece(finished, to, at + d, pieces[d]);
     }
-}
-
-// Row r of the lane, as it stands, to the workspace.
-void write_partial(Partials to, uint at, uint r) {
-    if (UNROLL_O) {
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-            if (EXACT != 0u || d <= v_last) to.vector[int(at + d)] = o[r * V_PIECES + d];
-    } else {
-        vec4 pieces[V_PIECES];
-        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d];
-        [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) to.vector[int(at + d)] = pieces[d];
-    }
-    to.vector[int(at + v_last + 1u)] = vec4(m[r], l[r], 0.0, 0.0);
 }
 
 void main() {
@@ -228,7 +221,8 @@ void main() {
     }
 
     // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop.
-    // Two loops rather than a branch in one keep the hot body, some 20 KB, alone in the instruction cache.
+    // Two loops rather than a branch in one keep the hot body, some 20 KB, alone in the instruction cache. Without FULL_LOOP
+    // the second takes all: selecting costs less there than compiling both.
     int lo[R];
     uint span[R];
     uint n = 0u;
@@ -269,7 +263,7 @@ void main() {
     }
 
     if (item.direct) {
-        OutPieces out_head = OutPieces(advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT));
+        const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
         OutWords lse_head = OutWords(advance(push.lse_address, push.lse_base + bh.index * shape.z, 2u));
         [[unroll]] for (uint r = 0u; r < R; r++) {
             if (lane + r * WORKGROUP < item.rows) {
@@ -277,15 +271,19 @@ void main() {
                 float inverse = 1.0;
                 if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
-                write_finished(out_head, i * o_header.z, r, inverse);
+                write_row(true, out_head, i * o_header.z, r, inverse);
                 if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
             }
         }
     } else {
         const uint first = push.ws_row_base + entry * push.ws_rows + item.slot;
-        Partials partials = Partials(advance(push.workspace_address, first * (v_last + 2u), 4u));
+        const uvec2 partials = advance(push.workspace_address, first * (v_last + 2u), 4u);
         [[unroll]] for (uint r = 0u; r < R; r++) {
-            if (lane + r * WORKGROUP < item.rows) write_partial(partials, row[r] * (v_last + 2u), r);
+            if (lane + r * WORKGROUP < item.rows) {
+                const uint at = row[r] * (v_last + 2u);
+                write_row(false, partials, at, r, 1.0);
+                write_piece(false, partials, at + v_last + 1u, vec4(m[r], l[r], 0.0, 0.0));
+            }
         }
     }
 }
