@@ -50,4 +50,7 @@ void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out);
 /// Corrects caps for what drivers get wrong. quirks.c
 void quirks_apply(struct caps *caps);
 
+/// Must the driver of such a device stay loaded once it is? quirks.c
+bool quirks_keep_driver(uint32_t vendor_id);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "caps.h"
 #include "thread.h"
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
@@ -162,8 +163,35 @@ tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCr
     return code;
 }
 
+static bool has_driver_to_keep(const struct vulkan *vk, VkInstance instance) {
+    VkPhysicalDevice *devices;
+    uint32_t count;
+    bool found = false;
+
+    if (instance_physical_devices(vk, instance, &devices, &count, NULL) != TULLE_OK)
+        return false;
+    for (uint32_t i = 0; i < count && !found; i++) {
+        VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+        vk->vkGetPhysicalDeviceProperties2(devices[i], &properties);
+        found = quirks_keep_driver(properties.properties.vendorID);
+    }
+    free(devices);
+    return found;
+}
+
 void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator) {
+    static VkInstance keeper;   // under process_lock. While it lives the loader unloads no driver: it is never destroyed
+    const bool keep = has_driver_to_keep(vk, instance);
+
     process_lock();
+    if (keep && !keeper) {
+        // A bare one: that of the context may have layers, and the host's allocator. Where it cannot be had we go without.
+        const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
+        const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
+        const PFN_vkCreateInstance create = (PFN_vkCreateInstance)vk->vkGetInstanceProcAddr(VK_NULL_HANDLE, "vkCreateInstance");
+        if (create && create(&info, NULL, &keeper) != VK_SUCCESS)
+            keeper = VK_NULL_HANDLE;
+    }
     vk->vkDestroyInstance(instance, allocator);
     process_unlock();
 }

@@ -151,7 +151,8 @@ typedef struct tulle_context_params {
 /// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error);
 
-/// Destroys it; every plan and binding made from it must be gone. NULL is accepted.
+/// Destroys it; every plan and binding made from it must be gone. NULL is accepted. Where there is a device of NVIDIA's, a bare
+/// VkInstance stays alive in the process after an own context or tulle_devices: the driver cannot be loaded any number of times.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
 /// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features` sets should be

@@ -31,9 +31,7 @@ layout(local_size_x_id = 0) in;
 #ifdef BY_ADDRESS
 #include "../common/address.glsl"
 
-layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Partials { vec4 vector[]; };
-
-vec4 workspace_vector(uint index) { return Partials(push.workspace_address).vector[int(index)]; }
+vec4 workspace_vector(uint index) { return load_vector(push.workspace_address, index); }
 #else
 layout(set = 0, binding = 0) uniform samplerBuffer workspace;
 layout(set = 0, binding = 1) writeonly restrict buffer OutputBuffer { OUT_PIECE_T output_o[]; };
@@ -54,7 +52,8 @@ void take(uint ws_row, uint v_pieces, uint first) {
     const float top = max(m, state.x), shrink = softmax_exp2(m - top), weight = softmax_exp2(state.x - top);
     m = top;
     l = l * shrink + weight * state.y;   // an empty partial has l = 0 and an accumulator of 0
-    [[unroll]] for (uint d = 0u; d < SLAB; d++) {
+    [[unroll]] for (uint n = 0u; n < SLAB; n++) {
+        const uint d = n % (SLAB / 4u) * 4u + n / (SLAB / 4u);   // the first vector of each cache line first: all are on their way then
         const uint e = EXACT != 0u ? first + d : min(first + d, v_pieces - 1u);   // columns past the last are not written
         o[d] = o[d] * shrink + weight * workspace_vector(at + e);
     }
@@ -71,7 +70,7 @@ void main() {
     float sink = 0.0;
     if (HAS_SINK) sink = plan_float(o_header.w + bh.head);
 #ifdef BY_ADDRESS
-    OutPieces out_head = OutPieces(advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT));
+    const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
     OutWords lse_head = OutWords(advance(push.lse_address, push.lse_base + bh.index * shape.z, 2u));
 #endif
 
@@ -94,7 +93,7 @@ void main() {
             if (mine) {
 #ifdef BY_ADDRESS
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                    if (EXACT != 0u || first + d < v_pieces) out_head.piece[int(i * o_header.z + first + d)] = piece_from_float(o[d] * factor);
+                    if (EXACT != 0u || first + d < v_pieces) store_piece(out_head, i * o_header.z + first + d, o[d] * factor);
                 if (HAS_LSE && first == 0u) lse_head.word[int(i)] = softmax_lse_bits(m, l);
 #else
                 const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y + i * o_header.z + first;

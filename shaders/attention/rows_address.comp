@@ -47,8 +47,6 @@ const bool FULL_LOOP = R * C * (HEAD_PIECES + V_PIECES) <= 320u;
 const bool UNROLL_Q = R * HEAD_PIECES <= 48u;
 const bool UNROLL_O = R * V_PIECES <= 16u;
 
-layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Partials { vec4 vector[]; };
-
 // The lane's rows. Indices: [r · pieces + d].
 vec4 q[R * HEAD_PIECES];
 vec4 o[R * V_PIECES];
@@ -163,8 +161,8 @@ vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
 }
 
 void write_piece(const bool finished, uvec2 to, uint at, vec4 x) {
-    if (finished) OutPieces(to).piece[int(at)] = piece_from_float(x);
-    else Partials(to).vector[int(at)] = x;
+    if (finished) store_piece(to, at, x);
+    else store_vector(to, at, x);
 }
 
 // Row r of the lane, times `factor`, from piece `at` on: to O, or where it is not finished to the workspace. A store by lanes
@@ -179,6 +177,22 @@ void write_row(const bool finished, uvec2 to, uint at, uint r, float factor) {
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++) pieces[d] = o[r * V_PIECES + d] * factor;
         [[dont_unroll]] for (uint d = 0u; d <= v_last; d++) write_piece(finished, to, at + d, pieces[d]);
     }
+}
+
+// Reads one word of each cache line of the item's rows, of Q and of what will be written. Reading Q and writing O meet their lines
+// a few at a time, and would wait for each few; this waits for all at once. `out_row`: from row to row, in 8 bytes.
+uint touch_rows(Item item, uvec2 q_head, uint q_stride, uvec2 out_first, uint out_row) {
+    uint all = 0u;
+    [[unroll]] for (uint w = 0u; w < R * WORKGROUP; w++) {
+        const uint of_item = min(w, item.rows - 1u);
+        const uvec2 q_at = advance(q_head, (item.first_row + of_item * push.step) * q_stride, PIECE_SHIFT);
+        const uvec2 out_at = advance(out_first, of_item * out_row, 3u);
+        [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d += 64u / PIECE_BYTES)
+            all ^= Words(q_at).word[(EXACT != 0u ? d : min(d, head_last)) * (PIECE_BYTES / 4u)];
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d += 64u / OUT_PIECE_BYTES)
+            all ^= Words(out_at).word[(EXACT != 0u ? d : min(d, v_last)) * (OUT_PIECE_BYTES / 4u)];
+    }
+    return all;
 }
 
 void main() {
@@ -199,6 +213,12 @@ void main() {
     if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
 
     const uvec2 q_head = advance(push.q_address, push.q_base + bh.batch * q_header.x + bh.head * q_header.y, PIECE_SHIFT);
+    const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
+    const uvec2 partials = advance(push.workspace_address, (push.ws_row_base + entry * push.ws_rows + item.slot) * (v_last + 2u), 4u);
+    const uvec2 out_first = item.direct ? advance(out_head, item.first_row * o_header.z, OUT_PIECE_SHIFT) : partials;
+    const uint out_row = item.direct ? push.step * o_header.z * (OUT_PIECE_BYTES / 8u) : (v_last + 2u) * 2u;
+    const uint touched = touch_rows(item, q_head, q_header.z, out_first, out_row);
+
     const float factor = HAS_SOFTCAP ? scale.y : scale.x;
     [[unroll]] for (uint r = 0u; r < R; r++) {
         row[r] = min(lane + r * WORKGROUP, item.rows - 1u);
@@ -263,7 +283,6 @@ void main() {
     }
 
     if (item.direct) {
-        const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
         OutWords lse_head = OutWords(advance(push.lse_address, push.lse_base + bh.index * shape.z, 2u));
         [[unroll]] for (uint r = 0u; r < R; r++) {
             if (lane + r * WORKGROUP < item.rows) {
@@ -271,18 +290,17 @@ void main() {
                 float inverse = 1.0;
                 if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
+                if (push.zero != 0u) inverse = float(touched);   // never; the compiler must not know
                 write_row(true, out_head, i * o_header.z, r, inverse);
                 if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
             }
         }
     } else {
-        const uint first = push.ws_row_base + entry * push.ws_rows + item.slot;
-        const uvec2 partials = advance(push.workspace_address, first * (v_last + 2u), 4u);
         [[unroll]] for (uint r = 0u; r < R; r++) {
             if (lane + r * WORKGROUP < item.rows) {
                 const uint at = row[r] * (v_last + 2u);
                 write_row(false, partials, at, r, 1.0);
-                write_piece(false, partials, at + v_last + 1u, vec4(m[r], l[r], 0.0, 0.0));
+                store_vector(partials, at + v_last + 1u, vec4(push.zero != 0u ? float(touched) : m[r], l[r], 0.0, 0.0));
             }
         }
     }

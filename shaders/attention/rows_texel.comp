@@ -37,6 +37,7 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 2u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
+const uint LINE = 64u / PIECE_BYTES, LINES = HEAD_PIECES / LINE;
 const uint OUT_LINE = 64u / OUT_PIECE_BYTES;   // pieces of O in a cache line
 
 // Whether full runs have a loop of their own. With what is unrolled as large as it gets, two loops may take the driver over
@@ -191,7 +192,8 @@ void main() {
         const uint i = item.first_row + row[r] * push.step;
         position[r] = int(i) + push.q_offset;
         const uint q_at = push.q_base + bh.batch * q_header.x + bh.head * q_header.y + i * q_header.z;
-        [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++) {
+        [[unroll]] for (uint n = 0u; n < HEAD_PIECES; n++) {
+            const uint d = n % LINES * LINE + n / LINES;
             const uint e = EXACT != 0u ? d : min(d, head_last);
             const vec4 x = piece(fetched(texelFetch(q_texels, int(q_at + e)))) * factor;
             q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0.0);
