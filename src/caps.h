@@ -51,6 +51,6 @@ void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out);
 void quirks_apply(struct caps *caps);
 
 /// Must the driver of such a device stay loaded once it is? quirks.c
-bool quirks_keep_driver(uint32_t vendor_id);
+bool quirks_driver_must_stay(uint32_t vendor_id);
 
 #endif

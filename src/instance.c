@@ -156,43 +156,41 @@ tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCr
     code = vulkan_load_instance(vk, get, out->handle, error);
     if (code != TULLE_OK) {
         PFN_vkDestroyInstance destroy = (PFN_vkDestroyInstance)get(out->handle, "vkDestroyInstance");
+        process_lock();
         if (destroy)
             destroy(out->handle, allocator);
+        process_unlock();
         memset(out, 0, sizeof *out);
     }
     return code;
 }
 
-static bool has_driver_to_keep(const struct vulkan *vk, VkInstance instance) {
-    VkPhysicalDevice *devices;
-    uint32_t count;
-    bool found = false;
-
-    if (instance_physical_devices(vk, instance, &devices, &count, NULL) != TULLE_OK)
-        return false;
-    for (uint32_t i = 0; i < count && !found; i++) {
-        VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
-        vk->vkGetPhysicalDeviceProperties2(devices[i], &properties);
-        found = quirks_keep_driver(properties.properties.vendorID);
-    }
-    free(devices);
-    return found;
+void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator) {
+    process_lock();
+    vk->vkDestroyInstance(instance, allocator);
+    process_unlock();
 }
 
-void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator) {
-    static VkInstance keeper;   // under process_lock. While it lives the loader unloads no driver: it is never destroyed
-    const bool keep = has_driver_to_keep(vk, instance);
+/// Where one of the devices' drivers must stay loaded (quirks.c), sees to it that an instance lives for good: with it the loader
+/// keeps every driver. Where none can be had we go without.
+static void keep_drivers(const struct vulkan *vk, const VkPhysicalDevice *devices, uint32_t count) {
+    static VkInstance keeper;   // under process_lock; never destroyed
+    bool wanted = false;
 
+    for (uint32_t i = 0; i < count && !wanted; i++) {
+        VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+        vk->vkGetPhysicalDeviceProperties2(devices[i], &properties);
+        wanted = quirks_driver_must_stay(properties.properties.vendorID);
+    }
     process_lock();
-    if (keep && !keeper) {
-        // A bare one: that of the context may have layers, and the host's allocator. Where it cannot be had we go without.
+    if (wanted && !keeper) {
+        // One of its own: the caller's has the host's allocator, and may have validation.
         const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
         const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
         const PFN_vkCreateInstance create = (PFN_vkCreateInstance)vk->vkGetInstanceProcAddr(VK_NULL_HANDLE, "vkCreateInstance");
         if (create && create(&info, NULL, &keeper) != VK_SUCCESS)
             keeper = VK_NULL_HANDLE;
     }
-    vk->vkDestroyInstance(instance, allocator);
     process_unlock();
 }
 
@@ -217,8 +215,10 @@ tulle_result instance_physical_devices(const struct vulkan *vk, VkInstance insta
             result = vk->vkEnumeratePhysicalDevices(instance, count, *out);
         process_unlock();
     } while (result == VK_INCOMPLETE);
-    if (result == VK_SUCCESS)
+    if (result == VK_SUCCESS) {
+        keep_drivers(vk, *out, *count);
         return TULLE_OK;
+    }
     free(*out);
     *out = NULL;
     *count = 0;

@@ -18,7 +18,8 @@ tulle_result instance_create(uint32_t api_version, const VkDebugUtilsMessengerCr
 
 void instance_destroy(const struct vulkan *vk, VkInstance instance, const VkAllocationCallbacks *allocator);
 
-/// The physical devices, to be freed by the caller. There may be none.
+/// The physical devices, to be freed by the caller. There may be none. Where one's driver must stay loaded, makes the process keep it:
+/// a bare instance, made once, which outlives this one.
 tulle_result instance_physical_devices(const struct vulkan *vk, VkInstance instance, VkPhysicalDevice **out, uint32_t *count,
                                        tulle_error *error);
 

@@ -41,8 +41,9 @@ static void lavapipe_slow_addresses(struct caps *caps) {
 /// 2026-11-26. Each time NVIDIA's driver is loaded it takes static thread-local storage, which glibc does not get back when
 /// the loader unloads it with the last instance: a program on an H200 (580.159.04) made and destroyed 30 instances, and
 /// then the loader said "libnvidia-tls.so.580.159.04: cannot allocate memory in static TLS block" for good. With one more
-/// instance kept alive it made 150.
-bool quirks_keep_driver(uint32_t vendor_id) { return vendor_id == 0x10de; }
+/// instance kept alive it made 150; so one is (instance.c). By vendor: Mesa's driver for these GPUs, and Windows, do not
+/// need it, and are not harmed.
+bool quirks_driver_must_stay(uint32_t vendor_id) { return vendor_id == 0x10de; }
 
 void quirks_apply(struct caps *caps) {
     lavapipe_slow_addresses(caps);

@@ -164,8 +164,8 @@ static int64_t key_span_most(const struct builder *b) {
 
 uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->input->limits.tile_rows * (uint64_t)b->input->limits.chunk; }
 
-/// Of a row's neighbours that run together; 0.5 to 4 KiB: see items_by_block.
-#define SIDE_BY_SIDE_BYTES 2048
+/// Bytes of K side by side that the residue classes of one block take: items_by_block says why.
+#define BLOCK_BYTES 2048
 
 /// Where an item of a stepped part stands: blocks of neighbouring residue classes, in a block tile after tile.
 struct stepped_order { int64_t low, step, height, classes, tiles; };
@@ -178,8 +178,9 @@ static size_t stepped_place(const struct stepped_order *o, const struct item_inf
 /// Items of a stepped part are made class by class. A class's keys lie `step` rows apart, so each is a page of its own and
 /// nothing is fetched ahead: classes whose keys lie side by side run together, and the tiles of such a block one after
 /// the other, while its keys are still in cache. Time per pair on a CPU driver (Mesa 26.1, strided:128 at 16k, head_dim 64)
-/// over dense's, with 2 MiB of L2 cache: 1.25 to 1.3 by pages of 4 KiB, 1.35 to 1.4 class by class, 1.9 with all classes in
-/// one block. With 1 MiB, 2 KiB took 0.9 of the time that 4 took (the fastest of 11 runs; 0.85 at 128), 1 KiB the same.
+/// over dense's, on a processor with 2 MiB of L2 cache: 1.25 to 1.3 with blocks of 4 KiB, 1.35 to 1.4 class by class, 1.9 with
+/// all classes in one block. On one with 1 MiB, blocks of 2 KiB took 0.9 of the time of those of 4 (the fastest of 11 runs;
+/// 0.85 at head_dim 128), and those of 1 KiB no less.
 static bool items_by_block(struct builder *b) {
     if (!b->part || b->part->step == 1) return true;
     int64_t low = INT64_MAX, high = 0, stride = (int64_t)b->input->tensors[TENSOR_K].row;   // bytes from key to key; 0: one key
@@ -188,7 +189,7 @@ static bool items_by_block(struct builder *b) {
         if (b->infos[i].row_first > high) high = b->infos[i].row_first;
     }
     struct stepped_order order = { low, b->part->step, b->part->step * b->input->limits.tile_rows,
-                                   stride && stride < SIDE_BY_SIDE_BYTES ? SIDE_BY_SIDE_BYTES / stride : 1, 0 };
+                                   stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
     size_t places = (size_t)((least(order.step - 1, high - low) / order.classes + 1) * order.tiles);   // of the classes that there are
     size_t *place = calloc(places + 1, sizeof *place);

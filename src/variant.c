@@ -80,8 +80,10 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         if (!caps->buffer_device_address) REFUSE("needs bufferDeviceAddress, which is not enabled");
         if (!(a->buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT))
             REFUSE("needs VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT in buffer_usage");
-        for (int t = 0; t < TENSOR_COUNT; t++)
-            if (a->span[t] / (4 * attention_element(a, t)) >= 1u << 30) REFUSE("%s spans 2^30 pieces of 4 elements or more", tensor_names[t]);
+        for (int t = 0; t < TENSOR_COUNT; t++) {
+            int bits = t == TENSOR_O ? 30 : 31;   // O's indices count 8 bytes, with a sign (address.glsl)
+            if (a->span[t] / (4 * attention_element(a, t)) >= 1u << bits) REFUSE("%s spans 2^%d pieces of 4 elements or more", tensor_names[t], bits);
+        }
         if (caps->subgroup_size > 32) REFUSE("needs a subgroup of at most 32 lanes; the device has %u", caps->subgroup_size);
     } else {
         if (!caps->subgroup_shuffle) REFUSE("needs subgroup shuffles in compute shaders");

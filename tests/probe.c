@@ -16,8 +16,11 @@
 #define WALL_FACTOR 6.0 // of the CPU seconds allowed: other probes and other programs share the processors
 #define PROBE_OPTION "--probe"
 
-void probe_options(int argc, char **argv)
+static bool adopted; // without it the child would run all of the suite, and probe in turn
+
+void probe_adopt(int argc, char **argv)
 {
+    adopted = true;
     if (argc == 3 && strcmp(argv[1], PROBE_OPTION) == 0) {
         setenv("TULLE_TEST_CASE", argv[2], 1);
         setenv("TULLE_TEST_VALIDATION", "0", 1);
@@ -40,7 +43,9 @@ static void become_probe(char *const *arguments, double seconds)
 enum probe_end probe_case(const char *spec, double seconds)
 {
     char wanted[600];
-    snprintf(wanted, sizeof wanted, "%s", spec);
+    if (!adopted || (size_t)snprintf(wanted, sizeof wanted, "%s", spec) >= sizeof wanted) {
+        return PROBE_FAILED;
+    }
     char *const arguments[] = {(char[]){"probe"}, (char[]){PROBE_OPTION}, wanted, NULL}; // made here: after a fork nothing may allocate
     const pid_t child = fork();
     if (child == 0) {

@@ -8,8 +8,9 @@
 
 enum probe_end { PROBE_PASSED, PROBE_FAILED, PROBE_TOO_LONG };
 
-// First in main: in a process that probe_case has started, its case becomes TULLE_TEST_CASE, without validation.
-void probe_options(int argc, char **argv);
+// First in the main of a program that probes: where probe_case has started this process, its case becomes TULLE_TEST_CASE, without
+// validation.
+void probe_adopt(int argc, char **argv);
 
 // Runs this program again with that case alone, its output dropped, for at most that many CPU seconds. Any thread may.
 enum probe_end probe_case(const char *spec, double seconds);

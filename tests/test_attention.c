@@ -236,7 +236,7 @@ static void test_tolerance_is_sharp(void **state)
 
 int main(int argc, char **argv)
 {
-    probe_options(argc, argv);
+    probe_adopt(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generator),
         cmocka_unit_test(test_tolerance_is_sharp),

@@ -139,7 +139,8 @@ typedef struct tulle_context_params {
     uint8_t device_uuid[VK_UUID_SIZE];        ///< for BY_UUID
     const char *device_name;                  ///< for BY_NAME
     const tulle_vulkan_import *import;        ///< not NULL: use this device; device_by is ignored
-    const VkAllocationCallbacks *allocator;   ///< passed to every vkCreate*; copied; NULL: the driver's
+    const VkAllocationCallbacks *allocator;   ///< passed to every vkCreate* but that of the instance that stays
+                                              ///< (tulle_context_create); copied; NULL: the driver's
     const tulle_memory_callbacks *memory;     ///< copied; NULL: a pool in the context
     tulle_log_callback log;
     void *log_user;
@@ -148,11 +149,11 @@ typedef struct tulle_context_params {
                                               ///< its messages to `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
 } tulle_context_params;
 
-/// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+/// Makes a context. params may be NULL. Any thread. Where there is a device of NVIDIA's, the first own context or tulle_devices of a
+/// process also makes a bare VkInstance, without `allocator`, which stays: that driver cannot be loaded any number of times. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error);
 
-/// Destroys it; every plan and binding made from it must be gone. NULL is accepted. Where there is a device of NVIDIA's, a bare
-/// VkInstance stays alive in the process after an own context or tulle_devices: the driver cannot be loaded any number of times.
+/// Destroys it; every plan and binding made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
 /// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features` sets should be
@@ -189,7 +190,7 @@ typedef struct tulle_device_info {
     bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps, executable_properties;
 } tulle_device_info;
 
-/// Lists every Vulkan device. Call with devices = NULL for the count. Any thread.
+/// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an instance: tulle_context_create.
 TULLE_API tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_error *error);
 
 /// What this context runs on (index is UINT32_MAX where imported). Any thread.
@@ -445,8 +446,8 @@ TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, 
 
 /// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no submission, no
 /// wait, no compilation.
-///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; a kernel for CPUs also reads O's old
-///   contents, to have them in the cache, and uses nothing of them), reads and writes the workspace, all at
+///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; kernels for CPUs also read what
+///   they will write, to have it in the cache, and use nothing of it), reads and writes the workspace, all at
 ///   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier before (what wrote Q, K, V; and what last read
 ///   or wrote O, LSE and the workspace, an earlier attention included) and one after. Clobbers the bound compute
 ///   pipeline, its descriptor sets and push constants. cmd must be recording, outside a render pass.

@@ -53,7 +53,7 @@ void take(uint ws_row, uint v_pieces, uint first) {
     m = top;
     l = l * shrink + weight * state.y;   // an empty partial has l = 0 and an accumulator of 0
     [[unroll]] for (uint n = 0u; n < SLAB; n++) {
-        const uint d = n % (SLAB / 4u) * 4u + n / (SLAB / 4u);   // the first vector of each cache line first: all are on their way then
+        const uint d = line_order(n, SLAB, 4u);   // of the workspace, whose pieces are vec4
         const uint e = EXACT != 0u ? first + d : min(first + d, v_pieces - 1u);   // columns past the last are not written
         o[d] = o[d] * shrink + weight * workspace_vector(at + e);
     }

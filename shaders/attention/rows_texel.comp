@@ -37,8 +37,6 @@ layout(constant_id = 7) const uint ROWS_PER_LANE = 2u;
 const uint C = CHUNK_KEYS;
 const uint R = ROWS_PER_LANE;
 const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
-const uint LINE = 64u / PIECE_BYTES, LINES = HEAD_PIECES / LINE;
-const uint OUT_LINE = 64u / OUT_PIECE_BYTES;   // pieces of O in a cache line
 
 // Whether full runs have a loop of their own. With what is unrolled as large as it gets, two loops may take the driver over
 // 2 s to compile (2 rows a lane of fp32 do not); one for all runs takes 0.6 of that, and some percent more time where all is dense.
@@ -193,7 +191,7 @@ void main() {
         position[r] = int(i) + push.q_offset;
         const uint q_at = push.q_base + bh.batch * q_header.x + bh.head * q_header.y + i * q_header.z;
         [[unroll]] for (uint n = 0u; n < HEAD_PIECES; n++) {
-            const uint d = n % LINES * LINE + n / LINES;
+            const uint d = line_order(n, HEAD_PIECES, LINE_PIECES);
             const uint e = EXACT != 0u ? d : min(d, head_last);
             const vec4 x = piece(fetched(texelFetch(q_texels, int(q_at + e)))) * factor;
             q[r * HEAD_PIECES + d] = EXACT != 0u || d <= head_last ? x : vec4(0.0);
@@ -253,7 +251,7 @@ void main() {
                 // Stores go out element by element, and each line that is not in the cache would stop them; loads wait for
                 // all lines at once. What they read is used nowhere.
                 float old = 0.0;
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE) old += float(out_pieces[at + min(d, v_last)].x);
+                [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES) old += float(out_pieces[at + min(d, v_last)].x);
                 if (push.zero != 0u) inverse = old;
                 [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
                     if (EXACT != 0u || d <= v_last) out_pieces[at + d] = piece_from_float(o[r * V_PIECES + d] * inverse);

@@ -17,8 +17,8 @@ layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer Ou
 // 8 bytes that one access moves: as a pointer, the only value of that size that needs no feature; in a struct, since glslang
 // takes an array of pointers for one of descriptors, which does need one.
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Pointer { uint unused; };
-struct Eight { Pointer value; };
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer Eights { Eight eight[]; };
+struct Word64 { Pointer value; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Words64 { Word64 word[]; };
 
 // The uniform address `units` (signed, of 2^shift bytes) beyond `base`.
 uvec2 advance(uvec2 base, uint units, uint shift) {
@@ -28,11 +28,11 @@ uvec2 advance(uvec2 base, uint units, uint shift) {
     return uvec2(low, base.y + uint(int(units) >> (32u - shift)) + carry);
 }
 
-// Vector `at` from the uniform address `base` on, where `at` differs by lane: at < 2^30. Such an access is made element by element
-// of each lane, whatever an element's size: so by 8 bytes where it can. With 16 lanes the driver cannot (rows_address.comp).
+// Vector `at` from the uniform address `base` on, where `at` differs by lane: at < 2^30. The driver makes such an access element by
+// element of each lane, whatever an element's size: so by 8 bytes. Not with 16 lanes, where it cannot (rows_address.comp).
 vec4 load_vector(uvec2 base, uint at) {
     if (WORKGROUP > 8u) return Vectors(base).vector[int(at)];
-    const uvec2 low = uvec2(Eights(base).eight[int(at * 2u)].value), high = uvec2(Eights(base).eight[int(at * 2u + 1u)].value);
+    const uvec2 low = uvec2(Words64(base).word[int(at * 2u)].value), high = uvec2(Words64(base).word[int(at * 2u + 1u)].value);
     return uintBitsToFloat(uvec4(low, high));
 }
 
@@ -40,8 +40,8 @@ void store_vector(uvec2 base, uint at, vec4 x) {
     if (WORKGROUP > 8u) {
         Vectors(base).vector[int(at)] = x;
     } else {
-        Eights(base).eight[int(at * 2u)].value = Pointer(floatBitsToUint(x.xy));
-        Eights(base).eight[int(at * 2u + 1u)].value = Pointer(floatBitsToUint(x.zw));
+        Words64(base).word[int(at * 2u)].value = Pointer(floatBitsToUint(x.xy));
+        Words64(base).word[int(at * 2u + 1u)].value = Pointer(floatBitsToUint(x.zw));
     }
 }
 
@@ -51,7 +51,7 @@ void store_piece(uvec2 base, uint at, vec4 x) {
     store_vector(base, at, x);
 #else
     if (WORKGROUP > 8u) OutPieces(base).piece[int(at)] = piece_from_float(x);
-    else Eights(base).eight[int(at)].value = Pointer(piece_from_float(x));
+    else Words64(base).word[int(at)].value = Pointer(piece_from_float(x));
 #endif
 }
 

@@ -29,6 +29,14 @@
 #define OUT_PIECE_BYTES 8
 #endif
 
+// Pieces in a cache line of 64 bytes.
+#define LINE_PIECES (64u / PIECE_BYTES)
+#define OUT_LINE_PIECES (64u / OUT_PIECE_BYTES)
+
+// The n-th of `count` pieces (whole lines of them) in an order that begins with the first piece of each line: a processor that has them
+// one by one then waits for all lines at once.
+uint line_order(uint n, const uint count, const uint line) { return n % (count / line) * line + n / (count / line); }
+
 // fp32 to the 16 bits of bf16, to nearest, ties to even; a NaN stays one (made quiet), in integers throughout.
 uint bf16_bits(float x) {
     const uint bits = floatBitsToUint(x);
