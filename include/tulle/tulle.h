@@ -149,8 +149,9 @@ typedef struct tulle_context_params {
                                               ///< its messages to `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
 } tulle_context_params;
 
-/// Makes a context. params may be NULL. Any thread. Where there is a device of NVIDIA's, the first own context or tulle_devices of a
-/// process also makes a bare VkInstance, without `allocator`, which stays: that driver cannot be loaded any number of times. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+/// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+/// Where there is a device of NVIDIA's, the first own context or tulle_devices of a process also makes a bare VkInstance, without
+/// `allocator`, which stays: that driver cannot be loaded any number of times.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error);
 
 /// Destroys it; every plan and binding made from it must be gone. NULL is accepted.

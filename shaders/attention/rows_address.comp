@@ -243,7 +243,7 @@ void main() {
 
     // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop.
     // Two loops rather than a branch in one keep the hot body, some 20 KB, alone in the instruction cache. Without FULL_LOOP
-    // the second takes all: selecting costs less there than compiling both.
+    // the second takes all, since the driver would take too long to compile both.
     int lo[R];
     uint span[R];
     uint n = 0u;
