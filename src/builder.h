@@ -17,6 +17,20 @@ struct span {
     struct item_info reach;
 };
 
+/// An item that waits to be written behind the runs of its segment. Positions are below 2³¹, and a million tokens have
+/// tens of thousands of these: 28 bytes each.
+struct waiting_item {
+    uint32_t words[4];               ///< as plan memory has it
+    uint32_t chunks;
+    int32_t key_first, key_last;     ///< as in struct item_info; its rows are in the words
+};
+
+struct schedule_room {
+    uint32_t *words;                 ///< while a schedule has them, NULL here
+    size_t word_capacity;
+    struct waiting_item *items;
+    size_t item_capacity;
+};
 
 struct builder {
     const struct schedule_input *input;
@@ -32,10 +46,8 @@ struct builder {
     // the part at hand
     const struct part *part;
     uint32_t list_at;                ///< word offset of its list in the open segment; 0: not there
-    // items that wait to be written behind the runs of their segment
-    uint32_t *items;
-    struct item_info *infos;
-    size_t item_count, item_capacity;
+    struct schedule_room *room;
+    size_t item_count, items_most;   ///< waiting in room->items, and how many ever did
     struct span *spans;
     size_t span_count, span_capacity;
     uint32_t *tables;                ///< two words a tile, of the parts of a range

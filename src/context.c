@@ -10,6 +10,7 @@
 #include "host.h"
 #include "instance.h"
 #include "pipeline.h"
+#include "schedule.h"
 
 #define TEXT_OF(value) #value
 #define TEXT(value) TEXT_OF(value)
@@ -423,6 +424,7 @@ static void release(tulle_context *context) {
         pipeline_cache_destroy(context, context->pipelines);
     if (context->own_pipeline_cache)
         context->vk.device.vkDestroyPipelineCache(context->device, context->vk_pipeline_cache, context->allocator);
+    schedule_room_destroy(context->room);
     memory_pool_destroy(context, context->pool);
     if (context->own_device) {
         // Where loading its functions failed there is nothing to destroy it with but the instance's way of asking.
@@ -438,6 +440,7 @@ static void release(tulle_context *context) {
         if (context->instance)
             instance_destroy(&context->vk, context->instance, context->allocator);
     }
+    mutex_destroy(&context->room_mutex);
     mutex_destroy(&context->host_mutex);
     mutex_destroy(&context->queue_mutex);
     free(context);
@@ -463,6 +466,7 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
         return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
     mutex_init(&context->queue_mutex);
     mutex_init(&context->host_mutex);
+    mutex_init(&context->room_mutex);
     context->log = params->log;
     context->log_user = params->log_user;
     if (params->allocator) {

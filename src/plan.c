@@ -93,7 +93,33 @@ static void fill_header(const struct attention *a, uint32_t *header) {
     }
 }
 
-static tulle_result build_schedule(tulle_plan *plan, struct schedule *schedule, tulle_error *error) {
+#define ROOM_BYTES_MOST ((size_t)32 << 20)   // four windows over a million tokens each
+
+/// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own. NULL: out of memory.
+static struct schedule_room *room_take(tulle_context *context) {
+    mutex_lock(&context->room_mutex);
+    struct schedule_room *room = context->room;
+    context->room = NULL;
+    mutex_unlock(&context->room_mutex);
+    return room ? room : schedule_room_create();
+}
+
+/// Keeps the larger of what there is, within bounds. Accepts NULL.
+static void room_give(tulle_context *context, struct schedule_room *room) {
+    size_t bytes = room ? schedule_room_bytes(room) : 0;
+    if (room && bytes <= ROOM_BYTES_MOST) {
+        mutex_lock(&context->room_mutex);
+        if (!context->room || schedule_room_bytes(context->room) < bytes) {
+            struct schedule_room *smaller = context->room;
+            context->room = room;
+            room = smaller;
+        }
+        mutex_unlock(&context->room_mutex);
+    }
+    schedule_room_destroy(room);
+}
+
+static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room, struct schedule *schedule, tulle_error *error) {
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
     uint32_t header[PM_HEADER_TEXELS * 4];
@@ -113,7 +139,7 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule *schedule, 
         input.sinks = a->sinks ? scaled + a->heads : NULL;
     }
     tulle_error local;
-    tulle_result result = schedule_build(&input, schedule, &local);
+    tulle_result result = schedule_build(&input, room, schedule, &local);
     free(scaled);
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
     if (result == TULLE_ERROR_WORKSPACE_LIMIT)
@@ -176,6 +202,7 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
 
 tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {
     struct schedule schedule = { 0 };
+    struct schedule_room *room = NULL;
     double start = clock_ms();
     if (!out) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
@@ -197,7 +224,12 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
     plan->window_bytes = window_bytes(&context->caps);
     find_windowed(&plan->attention, plan->variant, &context->caps);
-    if ((result = build_schedule(plan, &schedule, error))) goto failed;
+    room = room_take(context);
+    if (!room) {
+        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        goto failed;
+    }
+    if ((result = build_schedule(plan, room, &schedule, error))) goto failed;
     if ((result = make_pipelines(plan, &schedule, error))) goto failed;
     // what recording needs stays, the words do not
     plan->segments = schedule.segments;
@@ -215,8 +247,10 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     plan->info.dispatches = plan->dispatch_count;
     plan->info.items = schedule.items;
     plan->info.device_bytes = plan->memory.size;
-    plan->info.host_bytes = schedule.word_count * 4;
-    schedule_free(&schedule);
+    plan->info.host_bytes = schedule.host_bytes;
+    schedule_free(&schedule, room);
+    room_give(context, room);
+    room = NULL;
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
     if (plan->info.prepare && context->own_device) {
         if ((result = host_prepare(plan, error))) goto failed;
@@ -229,7 +263,8 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     *out = plan;
     return TULLE_OK;
 failed:
-    schedule_free(&schedule);
+    schedule_free(&schedule, room);
+    room_give(context, room);
     tulle_plan_destroy(plan);
     return result;
 }

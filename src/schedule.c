@@ -397,9 +397,30 @@ static bool windows_suffice(const struct builder *b) {
     return true;
 }
 
-tulle_result schedule_build(const struct schedule_input *input, struct schedule *out, tulle_error *error) {
+struct schedule_room *schedule_room_create(void) { return calloc(1, sizeof(struct schedule_room)); }
+
+static void room_empty(struct schedule_room *room) {
+    free(room->words);
+    free(room->items);
+}
+
+void schedule_room_destroy(struct schedule_room *room) {
+    if (room) room_empty(room);
+    free(room);
+}
+
+size_t schedule_room_bytes(const struct schedule_room *room) {
+    return room->word_capacity * sizeof *room->words + room->item_capacity * sizeof *room->items;
+}
+
+tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room, struct schedule *out, tulle_error *error) {
     tulle_error local;
-    struct builder b = { .input = input, .out = out, .error = error ? error : &local };
+    struct schedule_room fresh = { 0 };
+    struct builder b = { .input = input, .out = out, .error = error ? error : &local, .room = room ? room : &fresh };
+    out->words = b.room->words;
+    out->word_capacity = b.room->word_capacity;
+    b.room->words = NULL;
+    b.room->word_capacity = 0;
     struct part **parts = calloc(input->group_count, sizeof *parts);
     uint32_t *part_counts = calloc(input->group_count, sizeof *part_counts);
     struct cut cut = { 0 };
@@ -421,8 +442,8 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule 
     free(parts);
     free(part_counts);
     free(cut.runs);
-    free(b.items);
-    free(b.infos);
+    room_empty(&fresh);
+    out->host_bytes = out->word_count * sizeof *out->words + b.items_most * sizeof *b.room->items;
     free(b.spans);
     free(b.tables);
     free(b.pending);
@@ -431,8 +452,13 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule 
     return b.error->result;
 }
 
-void schedule_free(struct schedule *schedule) {
-    free(schedule->words);
+void schedule_free(struct schedule *schedule, struct schedule_room *room) {
+    if (room && !room->words) {
+        room->words = schedule->words;
+        room->word_capacity = schedule->word_capacity;
+    } else {
+        free(schedule->words);
+    }
     free(schedule->segments);
     free(schedule->dispatches);
     memset(schedule, 0, sizeof *schedule);

@@ -68,6 +68,7 @@ struct schedule {
     uint64_t workspace_rows_least;   ///< the smallest limit that will do
     uint64_t visited;
     uint64_t items;
+    uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them
 };
 
 struct schedule_input {
@@ -80,11 +81,20 @@ struct schedule_input {
     uint32_t group_count;
 };
 
-/// Fills *out (zeroed by the caller). On failure it is left for schedule_free.
+/// The large arrays of planning, kept from one plan to the next: for a window over a million tokens the kernel takes
+/// twice as long to hand out fresh pages as planning takes to fill them. One schedule at a time has it, from
+/// schedule_build to schedule_free.
+struct schedule_room;
+struct schedule_room *schedule_room_create(void);   ///< empty; NULL: out of memory
+void schedule_room_destroy(struct schedule_room *room);   ///< accepts NULL
+size_t schedule_room_bytes(const struct schedule_room *room);
+
+/// Fills *out (zeroed by the caller). On failure it is left for schedule_free. `room` may be NULL: fresh arrays.
 /// Errors: WORKSPACE_LIMIT (out->workspace_rows_least is set), OUT_OF_HOST_MEMORY, UNSUPPORTED (a single row and key
 /// do not fit a binding window; a row of more keys than 2 · splits_most items take).
-tulle_result schedule_build(const struct schedule_input *input, struct schedule *out, tulle_error *error);
-void schedule_free(struct schedule *schedule);
+tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room, struct schedule *out, tulle_error *error);
+/// room: what schedule_build was given.
+void schedule_free(struct schedule *schedule, struct schedule_room *room);
 
 /// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not made: its keys then
 /// are runs of their own. False: out of memory. *parts is freed by parts_free.

@@ -106,6 +106,11 @@ bool builder_windowed(const struct builder *b) {
     return false;
 }
 
+static struct item_info item_reach(const struct builder *b, const struct waiting_item *item) {
+    int64_t rows = item->words[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK, step = b->part ? b->part->step : 1;
+    return (struct item_info){ item->chunks, item->key_first, item->key_last, item->words[0], item->words[0] + (rows - 1) * step };
+}
+
 static struct item_info joined(struct item_info a, const struct item_info *b) {
     a.chunks += b->chunks;
     if (b->key_first < a.key_first) a.key_first = b->key_first;
@@ -170,8 +175,8 @@ uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->inpu
 /// Where an item of a stepped part stands: blocks of neighbouring residue classes, in a block tile after tile.
 struct stepped_order { int64_t low, step, height, classes, tiles; };
 
-static size_t stepped_place(const struct stepped_order *o, const struct item_info *info) {
-    int64_t from = info->row_first - o->low, block = from % o->step / o->classes, tile = from / o->height;
+static size_t stepped_place(const struct stepped_order *o, const struct waiting_item *item) {
+    int64_t from = item->words[0] - o->low, block = from % o->step / o->classes, tile = from / o->height;
     return (size_t)(block * o->tiles + tile);
 }
 
@@ -185,33 +190,26 @@ static bool items_by_block(struct builder *b) {
     if (!b->part || b->part->step == 1) return true;
     int64_t low = INT64_MAX, high = 0, stride = (int64_t)b->input->tensors[TENSOR_K].row;   // bytes from key to key; 0: one key
     for (size_t i = 0; i < b->item_count; i++) {
-        low = least(low, b->infos[i].row_first);
-        if (b->infos[i].row_first > high) high = b->infos[i].row_first;
+        low = least(low, b->room->items[i].words[0]);
+        if (b->room->items[i].words[0] > high) high = b->room->items[i].words[0];
     }
     struct stepped_order order = { low, b->part->step, b->part->step * b->input->limits.tile_rows,
                                    stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
     size_t places = (size_t)((least(order.step - 1, high - low) / order.classes + 1) * order.tiles);   // of the classes that there are
     size_t *place = calloc(places + 1, sizeof *place);
-    uint32_t *items = malloc(b->item_count * 16);
-    struct item_info *infos = malloc(b->item_count * sizeof *infos);
-    bool fine = place && items && infos;
+    struct waiting_item *items = malloc(b->item_count * sizeof *items);
+    bool fine = place && items;
     if (fine) {
-        for (size_t i = 0; i < b->item_count; i++) place[stepped_place(&order, &b->infos[i]) + 1]++;
+        for (size_t i = 0; i < b->item_count; i++) place[stepped_place(&order, &b->room->items[i]) + 1]++;
         for (size_t i = 0; i < places; i++) place[i + 1] += place[i];
-        for (size_t i = 0; i < b->item_count; i++) {
-            size_t at = place[stepped_place(&order, &b->infos[i])]++;
-            memcpy(items + at * 4, b->items + i * 4, 16);
-            infos[at] = b->infos[i];
-        }
-        memcpy(b->items, items, b->item_count * 16);
-        memcpy(b->infos, infos, b->item_count * sizeof *infos);
+        for (size_t i = 0; i < b->item_count; i++) items[place[stepped_place(&order, &b->room->items[i])]++] = b->room->items[i];
+        memcpy(b->room->items, items, b->item_count * sizeof *items);
     } else {
         b->memory_fault = true;
     }
     free(place);
     free(items);
-    free(infos);
     return fine;
 }
 
@@ -224,11 +222,11 @@ static void items_write(const struct builder *b, size_t first, size_t end, int64
     bool keep = b->part && b->part->step > 1;
     int64_t count = (int64_t)(end - first), ahead = 0;   // what was written costs ahead / count chunks above the mean
     for (size_t low = first, high = end; low < high; to += 4) {
-        int64_t front = b->infos[low].chunks, back = b->infos[high - 1].chunks;
+        int64_t front = b->room->items[low].chunks, back = b->room->items[high - 1].chunks;
         bool from_back = !keep && (ahead > 0 ? back < front : back > front);
         size_t i = from_back ? --high : low++;
-        ahead += b->infos[i].chunks * count - chunks;
-        memcpy(to, b->items + i * 4, 16);
+        ahead += b->room->items[i].chunks * count - chunks;
+        memcpy(to, b->room->items[i].words, sizeof b->room->items[i].words);
     }
 }
 
@@ -242,10 +240,10 @@ bool builder_flush(struct builder *b) {
     const int64_t rows_most = builder_rows_most(b, 1), keys_most = key_span_most(b);
     uint64_t chunks_most = b->input->limits.dispatch_pairs / builder_chunk_pairs(b);
     for (size_t i = 0; i < b->item_count;) {
-        struct item_info reach = b->infos[i];
+        struct item_info reach = item_reach(b, &b->room->items[i]);
         size_t end = i + 1;
         for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
-            struct item_info more = joined(reach, &b->infos[end]);
+            struct item_info next = item_reach(b, &b->room->items[end]), more = joined(reach, &next);
             if ((uint64_t)more.chunks > chunks_most) break;
             if (more.row_last - more.row_first >= rows_most || more.key_last - more.key_first > keys_most) break;
             reach = more;
@@ -257,6 +255,7 @@ bool builder_flush(struct builder *b) {
         i = end;
     }
     b->out->items += b->item_count;
+    if (b->item_count > b->items_most) b->items_most = b->item_count;
     b->item_count = 0;
     return true;
 }
@@ -333,17 +332,13 @@ static uint64_t runs_texels(const struct builder *b, const struct tiler *t, cons
 
 /// Room for `needed` waiting items.
 static bool reserve_items(struct builder *b, size_t needed) {
-    size_t infos = b->item_capacity, items = b->item_capacity;
-    if (!builder_reserve(b, &b->infos, &infos, needed, sizeof *b->infos) || !builder_reserve(b, &b->items, &items, needed, 16)) return false;
-    b->item_capacity = items;
-    return true;
+    return builder_reserve(b, &b->room->items, &b->room->item_capacity, needed, sizeof *b->room->items);
 }
 
-static bool add_info(struct builder *b, const struct item_info *info, uint32_t row, uint32_t runs, uint32_t shape, uint32_t slot) {
+static bool item_wait(struct builder *b, const struct item_info *info, uint32_t row, uint32_t runs, uint32_t shape, uint32_t slot) {
     if (!reserve_items(b, b->item_count + 1)) return false;
-    uint32_t *item = b->items + b->item_count * 4;
-    item[0] = row, item[1] = runs, item[2] = shape, item[3] = slot;
-    b->infos[b->item_count++] = *info;
+    b->room->items[b->item_count++] = (struct waiting_item){ { row, runs, shape, slot }, (uint32_t)info->chunks,
+                                                             (int32_t)least(info->key_first, INT32_MAX), (int32_t)info->key_last };
     return true;
 }
 
@@ -403,7 +398,7 @@ static bool item_add(struct builder *b, const struct tiler *t, const struct run 
         to += 4;
     }
     uint32_t shape = (uint32_t)count | (uint32_t)t->rows << PM_ITEM_ROWS_SHIFT | flags;
-    return add_info(b, &info, (uint32_t)t->row, at, shape, slot);
+    return item_wait(b, &info, (uint32_t)t->row, at, shape, slot);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -503,7 +498,7 @@ static bool repeat(struct emit *e, int64_t row) {
     e->previous_row = row;
     e->previous_runs = at;
     return table_add(b, true, 0, 0) &&
-           add_info(b, info, (uint32_t)row, at, needed | (uint32_t)e->previous_rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
+           item_wait(b, info, (uint32_t)row, at, needed | (uint32_t)e->previous_rows << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT, 0);
 }
 
 /// Room for `tiles` more like the tile before, at once: at a million tokens growing step by step takes longer than planning.
@@ -541,7 +536,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
         if (t->shiftable && cut->count && !e->dry) {
             e->repeatable = true;
             e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
-            e->previous_runs = b->items[(b->item_count - 1) * 4 + 1];
+            e->previous_runs = b->room->items[b->item_count - 1].words[1];
             e->previous_segment = b->out->segment_count;
             if (!reserve_repeats(e, e->tiles - index - 1)) return false;
         }

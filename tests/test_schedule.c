@@ -56,6 +56,9 @@ static void check_pairs(const struct trial *t) {
 
 static struct { uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, dispatches, segments, waves; } tally;
 
+/// One room for all trials: what a schedule left in it must not show in the next.
+static struct schedule_room *room;
+
 static void trial_run(uint64_t seed) {
     struct rng rng = { seed };
     struct trial t;
@@ -63,15 +66,15 @@ static void trial_run(uint64_t seed) {
     check_pairs(&t);
     struct schedule s = { 0 };
     tulle_error error = { 0 };
-    tulle_result result = schedule_build(&t.input, &s, &error);
+    tulle_result result = schedule_build(&t.input, NULL, &s, &error);
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
         tally.refused_workspace++;
         CHECK(s.workspace_rows_least > t.input.limits.workspace_rows, "refused %llu rows of workspace, says that %llu will do",
               (unsigned long long)t.input.limits.workspace_rows, (unsigned long long)s.workspace_rows_least);
         t.input.limits.workspace_rows = s.workspace_rows_least;
         trial_say(" → workspace %llu", (unsigned long long)s.workspace_rows_least);
-        schedule_free(&s);
-        result = schedule_build(&t.input, &s, &error);
+        schedule_free(&s, NULL);
+        result = schedule_build(&t.input, NULL, &s, &error);
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
     struct machine_counts m = machine_run(&t, &s);
@@ -86,17 +89,17 @@ static void trial_run(uint64_t seed) {
         uint64_t before = t.input.limits.workspace_rows;
         t.input.limits.workspace_rows = least;
         trial_say(" → workspace %llu", (unsigned long long)least);
-        result = schedule_build(&t.input, &again, &error);
+        result = schedule_build(&t.input, NULL, &again, &error);
         CHECK(result == TULLE_OK, "refused the least workspace: %s, %s; now says %llu", tulle_result_name(result), error.message,
               (unsigned long long)again.workspace_rows_least);
         machine_run(&t, &again);
         CHECK(again.workspace_rows_least == least, "the least workspace depends on the limit");
-        schedule_free(&again);
+        schedule_free(&again, NULL);
         t.input.limits.workspace_rows = least - 1;
-        result = schedule_build(&t.input, &again, &error);
+        result = schedule_build(&t.input, NULL, &again, &error);
         CHECK(result == TULLE_ERROR_WORKSPACE_LIMIT && again.workspace_rows_least == least, "%llu rows of workspace: %s, least %llu",
               (unsigned long long)least - 1, tulle_result_name(result), (unsigned long long)again.workspace_rows_least);
-        schedule_free(&again);
+        schedule_free(&again, NULL);
         t.input.limits.workspace_rows = before;
     }
     // The order of terms changes no bit.
@@ -113,25 +116,23 @@ static void trial_run(uint64_t seed) {
     for (uint32_t g = 0; g < t.input.group_count; g++)
         for (size_t n = 0; n < t.pattern_count; n++)
             if (t.groups[g].site.pattern == was[n]) { t.groups[g].site.pattern = t.patterns[n]; break; }
-    result = schedule_build(&t.input, &again, &error);
+    result = schedule_build(&t.input, room, &again, &error);
     CHECK(result == TULLE_OK, "terms in another order: %s", error.message);
-    CHECK(same_schedule(&s, &again), "the order of terms changes the schedule");
-    schedule_free(&again);
+    CHECK(same_schedule(&s, &again), "the order of terms, or what the room held before, changes the schedule");
+    schedule_free(&again, room);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     trial_free(&t);
 }
 
 static void test_random(void **state) {
     (void)state;
     const char *one = getenv("TULLE_TEST_CASE"), *many = getenv("TULLE_TEST_TRIALS");
-    int64_t trials = many ? atoll(many) : 400;
-    if (one) {
-        trial_index = atoll(one);
-        trial_run(rng_hash(run_seed, (uint64_t)trial_index));
-        return;
-    }
-    for (trial_index = 0; trial_index < trials; trial_index++) trial_run(rng_hash(run_seed, (uint64_t)trial_index));
+    int64_t trials = one ? 1 : many ? atoll(many) : 400, first = one ? atoll(one) : 0;
+    room = schedule_room_create();
+    assert_non_null(room);
+    for (trial_index = first; trial_index < first + trials; trial_index++) trial_run(rng_hash(run_seed, (uint64_t)trial_index));
+    schedule_room_destroy(room);
     print_message("%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
                   "%llu lists; %llu partial rows, %llu dispatches, %llu segments, %llu epochs\n",
                   (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
@@ -163,11 +164,11 @@ static void test_long(void **state) {
             for (int i = 0; i < TENSOR_COUNT; i++) t.input.tensors[i] = (struct tensor_shape){ .row = 16, .row_bytes = 16, .windowed = windows && i == TENSOR_K };
             struct schedule s = { 0 };
             tulle_error error = { 0 };
-            tulle_result result = schedule_build(&t.input, &s, &error);
+            tulle_result result = schedule_build(&t.input, NULL, &s, &error);
             CHECK(result == TULLE_OK, "%s", error.message);
             machine_run(&t, &s);
             CHECK((s.items > 1) == windows, "%llu items", (unsigned long long)s.items);
-            schedule_free(&s);
+            schedule_free(&s, NULL);
             trial_free(&t);
         }
 }
@@ -190,12 +191,12 @@ static void test_refused(void **state) {
     struct schedule s = { 0 };
     tulle_error error = { 0 };
     input.tensors[TENSOR_V] = (struct tensor_shape){ .row = 64, .row_bytes = 64, .windowed = true };
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_string_equal(error.message, "a row does not fit a binding of 63 bytes");
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     input.limits.window_bytes = 64;   // one key at a time
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
-    schedule_free(&s);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
+    schedule_free(&s, NULL);
     input.limits.window_bytes = 0;
     input.tensors[TENSOR_V].windowed = false;
     // A row may be cut into no more pieces than one invocation can merge: larger pieces then, and past those an error.
@@ -204,26 +205,26 @@ static void test_refused(void **state) {
     input.limits.item_chunks_most = 1000;
     input.limits.dispatch_pairs = 32 * 32 * 20;   // 50 items of 20 chunks a tile
     input.limits.workspace_rows = 1 << 28;
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.items, 2 * 50);
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     input.limits.splits_most = 10;
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.items, 2 * 10);
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     input.limits.item_chunks_most = 48;
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "rows from 0 on select more keys than this device's kernels can merge (21 items, 20 at most)"));
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     group.site.at.kv_len = 64;
     group.site.at.causal = true;
     input.limits = limits;
     input.limits.segment_texels = 300;
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_ERROR_UNSUPPORTED);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "batch times heads (1000 entries"));
-    schedule_free(&s);
-    assert_int_equal(schedule_build(&input, &s, NULL), TULLE_ERROR_UNSUPPORTED);
-    schedule_free(&s);
+    schedule_free(&s, NULL);
+    assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_ERROR_UNSUPPORTED);
+    schedule_free(&s, NULL);
     tulle_pattern_destroy(pattern);
 }
 
@@ -243,9 +244,11 @@ static void test_out_of_memory(void **state) {
             failing_reset();
             failing_arm(FAILING_ALLOCATIONS, n + 1);
             failing_enter();
-            tulle_result result = schedule_build(&t.input, &s, n % 2 ? &error : NULL);
+            struct schedule_room *kept = n % 3 ? schedule_room_create() : NULL;   // refused: as if none were given
+            tulle_result result = schedule_build(&t.input, kept, &s, n % 2 ? &error : NULL);
             bool reached = failing_struck();
-            schedule_free(&s);
+            schedule_free(&s, kept);
+            schedule_room_destroy(kept);
             failing_leave();
             CHECK(failing_pieces() == 0, "allocation %ld fails: %ld leaks", n + 1, failing_pieces());
             if (!reached) break;
@@ -303,7 +306,7 @@ static void test_even_stretches(void **state) {
                                     .header = header, .heads = 1, .kv_heads = 1, .groups = &group, .group_count = 1 };
     struct schedule s = { 0 };
     tulle_error error = { 0 };
-    assert_int_equal(schedule_build(&input, &s, &error), TULLE_OK);
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.dispatch_count, 1);
     const struct dispatch *d = &s.dispatches[0];
     const uint32_t *texels = s.words + (size_t)s.segments[d->segment].first_texel * 4;
@@ -330,7 +333,7 @@ static void test_even_stretches(void **state) {
         }
     }
     free(chunks);
-    schedule_free(&s);
+    schedule_free(&s, NULL);
     tulle_pattern_destroy(pattern);
 }
 
@@ -365,13 +368,13 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
         double start = now();
         int times = best < 1 ? 20 : 1;
         for (int k = 0; k < times; k++) {
-            if (k) schedule_free(&s);
-            assert_int_equal(schedule_build(&input, &s, NULL), TULLE_OK);
+            if (k) schedule_free(&s, NULL);
+            assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_OK);
         }
         double took = (now() - start) / times;
         if (took < best) best = took;
         texels = s.word_count / 4, dispatches = s.dispatch_count, items = s.items, visited = (double)s.visited / 8;
-        schedule_free(&s);
+        schedule_free(&s, NULL);
     }
     double tiles = (double)tiles_count(1, q_len, tile_rows);
     print_message("%-28s q %7lld kv %7lld rows %2d: %9.3f ms, %8llu items, %4llu dispatches, %6.1f bytes a tile, %7.1f keys a row\n", name, (long long)q_len,

@@ -368,7 +368,8 @@ typedef struct tulle_plan_info {
     uint64_t visited;              ///< rows × keys that the loops run over, dead rows and padding keys included
     uint32_t dispatches;
     uint64_t items;                ///< work items, each run for every (batch, head) that shares it
-    uint64_t host_bytes, device_bytes;   ///< plan memory: on the host while planning (freed since), and on the device
+    uint64_t host_bytes;           ///< that planning took on the host; the context keeps up to 32 MiB of it for the next plan
+    uint64_t device_bytes;         ///< plan memory on the device, as long as the plan lives
     bool prepare;                  ///< tulle_cmd_prepare has something to record
     bool prepared;                 ///< planning has already run it (own device)
     double plan_ms, compile_ms;    ///< planning alone; creating the pipelines that were missing
