@@ -191,7 +191,8 @@ static bool needs_combine(const struct schedule *schedule) {
 
 static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
     struct pipeline_key key;
-    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, &key);
+    enum item_targets targets = schedule->direct_items == schedule->items ? TARGETS_DIRECT : schedule->direct_items ? TARGETS_MIXED : TARGETS_PARTIAL;
+    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, targets, &key);
     plan->layout = key.layout;
     tulle_result result = pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error);
     if (result || !needs_combine(schedule)) return result;

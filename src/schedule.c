@@ -66,11 +66,11 @@ static bool wave_flush(struct builder *b) {
     return true;
 }
 
-struct mark { size_t words, spans, items; uint32_t segments, dispatches, pending, used; bool open, placed; uint32_t bh_list, list_at; uint64_t count; };
+struct mark { size_t words, spans, items; uint32_t segments, dispatches, pending, used; bool open, placed; uint32_t bh_list, list_at; uint64_t count, direct; };
 
 static struct mark mark_set(const struct builder *b) {
     return (struct mark){ b->out->word_count, b->span_count, b->item_count, b->out->segment_count, b->out->dispatch_count, b->pending_count,
-                          b->segment_used, b->segment_open, b->group_placed, b->bh_list, b->list_at, b->out->items };
+                          b->segment_used, b->segment_open, b->group_placed, b->bh_list, b->list_at, b->out->items, b->out->direct_items };
 }
 
 /// Takes back what was placed since the mark (no dispatch was added in between).
@@ -78,6 +78,7 @@ static void mark_return(struct builder *b, const struct mark *m) {
     b->out->word_count = m->words;
     b->out->segment_count = m->segments;
     b->out->items = m->count;
+    b->out->direct_items = m->direct;
     b->span_count = m->spans;
     b->item_count = m->items;
     b->segment_used = m->used;

@@ -67,7 +67,7 @@ struct schedule {
     uint64_t workspace_rows;         ///< that it uses
     uint64_t workspace_rows_least;   ///< the smallest limit that will do
     uint64_t visited;
-    uint64_t items;
+    uint64_t items, direct_items;    ///< direct: that write O and LSE, and no partial result
     uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them
 };
 

@@ -254,6 +254,7 @@ bool builder_flush(struct builder *b) {
         items_write(b, i, end, reach.chunks, to + i * 4);
         i = end;
     }
+    for (size_t i = 0; i < b->item_count; i++) b->out->direct_items += (b->room->items[i].words[2] & PM_ITEM_DIRECT) != 0;
     b->out->items += b->item_count;
     if (b->item_count > b->items_most) b->items_most = b->item_count;
     b->item_count = 0;

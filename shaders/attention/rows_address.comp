@@ -179,9 +179,12 @@ void write_row(const bool finished, uvec2 to, uint at, uint r, float factor) {
     }
 }
 
-// Where a row of the item begins in Q; rows past its last repeat that one.
+// Rows past the item's last repeat that one.
+uint item_row(Item item, uint r) { return min(r, item.rows - 1u); }
+
+// Where a row of the item begins in Q.
 uvec2 q_row(Item item, uvec2 head, uint stride, uint r) {
-    return advance(head, (item.first_row + min(r, item.rows - 1u) * push.step) * stride, PIECE_SHIFT);
+    return advance(head, (item.first_row + item_row(item, r) * push.step) * stride, PIECE_SHIFT);
 }
 
 // Reads a word in every 64 bytes of the item's rows, of Q and of what will be written (from `out_first` on, `out_stride` times 8
@@ -190,7 +193,7 @@ uvec2 q_row(Item item, uvec2 head, uint stride, uint r) {
 uint touch_rows(Item item, uvec2 q_head, uint q_stride, uvec2 out_first, uint out_stride) {
     uint all = 0u;
     [[unroll]] for (uint r = 0u; r < TILE_ROWS; r++) {
-        const uvec2 q_at = q_row(item, q_head, q_stride, r), out_at = advance(out_first, min(r, item.rows - 1u) * out_stride, 3u);
+        const uvec2 q_at = q_row(item, q_head, q_stride, r), out_at = advance(out_first, item_row(item, r) * out_stride, 3u);
         [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d += LINE_PIECES)
             all ^= Words(q_at).word[(EXACT != 0u ? d : min(d, head_last)) * (PIECE_BYTES / 4u)];
         [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES)
@@ -218,14 +221,15 @@ void main() {
 
     const uvec2 q_head = advance(push.q_address, push.q_base + bh.batch * q_header.x + bh.head * q_header.y, PIECE_SHIFT);
     const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
-    const uvec2 partials = advance(push.workspace_address, (push.ws_row_base + entry * push.ws_rows + item.slot) * (v_last + 2u), 4u);
-    const uvec2 own_rows = advance(out_head, item.first_row * o_header.z, OUT_PIECE_SHIFT);
-    const uint own_stride = push.step * o_header.z * (OUT_PIECE_BYTES / 8u), partial_stride = (v_last + 2u) * 2u;
-    const uint touched = touch_rows(item, q_head, q_header.z, item.direct ? own_rows : partials, item.direct ? own_stride : partial_stride);
+    // Where the item's rows are written to, and how far apart: pieces of O, or vectors of the workspace.
+    const uint row_pieces = push.step * o_header.z, row_vectors = v_last + 2u;
+    const uvec2 partials = advance(push.workspace_address, (push.ws_row_base + entry * push.ws_rows + item.slot) * row_vectors, 4u);
+    const uvec2 to = item.direct ? advance(out_head, item.first_row * o_header.z, OUT_PIECE_SHIFT) : partials;
+    const uint touched = touch_rows(item, q_head, q_header.z, to, item.direct ? row_pieces * (OUT_PIECE_BYTES / 8u) : row_vectors * 2u);
 
     const float factor = HAS_SOFTCAP ? scale.y : scale.x;
     [[unroll]] for (uint r = 0u; r < R; r++) {
-        row[r] = min(lane + r * WORKGROUP, item.rows - 1u);
+        row[r] = item_row(item, lane + r * WORKGROUP);
         position[r] = int(item.first_row + row[r] * push.step) + push.q_offset;
         uvec2 q_at[WORKGROUP];
         [[unroll]] for (uint w = 0u; w < WORKGROUP; w++) q_at[w] = q_row(item, q_head, q_header.z, w + r * WORKGROUP);
@@ -291,16 +295,16 @@ void main() {
                 float inverse = 1.0;
                 if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
                 inverse *= softmax_inverse(l[r]);
-                write_row(true, out_head, i * o_header.z, r, inverse);
+                write_row(true, to, row[r] * row_pieces, r, inverse);
                 if (HAS_LSE) lse_head.word[int(i)] = softmax_lse_bits(m[r], l[r]);
             }
         }
     } else {
         [[unroll]] for (uint r = 0u; r < R; r++) {
             if (lane + r * WORKGROUP < item.rows) {
-                const uint at = row[r] * (v_last + 2u);
-                write_row(false, partials, at, r, 1.0);
-                store_vector(partials, at + v_last + 1u, vec4(m[r], l[r], 0.0, 0.0));
+                const uint at = row[r] * row_vectors;
+                write_row(false, to, at, r, 1.0);
+                store_vector(to, at + v_last + 1u, vec4(m[r], l[r], 0.0, 0.0));
             }
         }
     }

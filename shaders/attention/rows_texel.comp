@@ -12,7 +12,7 @@
 //   - All the fetches of a row of K (or V) are made before the first is used: each is a call, around which every register in
 //     use is saved.
 //   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. So does a branch:
-//     `if` saves nothing here.
+//     `if` saves nothing here. So a plan whose items are all direct, or none, has a pipeline without the other's stores.
 //   - An invocation stops silently after 65,535 iterations of all its loops; here they are the chunks and the runs.
 //   - Loops over pieces and keys are unrolled, so that every array index is a constant.
 //
@@ -43,7 +43,7 @@ const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
 const uint BODY = R * C * (HEAD_PIECES > V_PIECES ? HEAD_PIECES : V_PIECES);
 const bool FULL_LOOP = (BODY < 128u ? 1u : PIECE_BYTES == 16 ? R - 1u : 0u) != 0u;   // not with ||: glslang emits a branch for it
 
-layout(std430, set = 0, binding = 3) writeonly buffer Workspace { vec4 workspace[]; };
+layout(std430, set = 0, binding = 3) buffer Workspace { vec4 workspace[]; };
 layout(std430, set = 0, binding = 5) buffer Output { OUT_PIECE_T out_pieces[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { uint lse[]; };
 
@@ -165,6 +165,31 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
     }
 }
 
+// Row r of the lane, to O from piece `at` on and to LSE.
+void write_finished(Item item, uint sink_at, uint r, uint at, uint lse_at) {
+    float inverse = 1.0;
+    if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(sink_at));
+    inverse *= softmax_inverse(l[r]);
+    // Stores go out element by element, and each line that is not in the cache would stop them; loads wait for all lines at once.
+    // What they read is used nowhere, here and below.
+    float old = 0.0;
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES) old += float(out_pieces[at + min(d, v_last)].x);
+    if (push.zero != 0u) inverse = old;
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+        if (EXACT != 0u || d <= v_last) out_pieces[at + d] = piece_from_float(o[r * V_PIECES + d] * inverse);
+    if (HAS_LSE) lse[lse_at] = softmax_lse_bits(m[r], l[r]);
+}
+
+// The same to the workspace, from vector `at` on.
+void write_partial(uint r, uint at) {
+    float old = 0.0, factor = 1.0;
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d += 4u) old += workspace[at + min(d, v_last)].x;
+    if (push.zero != 0u) factor = old;
+    [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
+        if (EXACT != 0u || d <= v_last) workspace[at + d] = o[r * V_PIECES + d] * factor;
+    workspace[at + v_last + 1u] = vec4(m[r], l[r], 0.0, 0.0);
+}
+
 void main() {
     const uint lane = gl_SubgroupInvocationID;
     fetch_key = lane % C;
@@ -183,6 +208,9 @@ void main() {
     scale = uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz);
     slope = 0.0;
     if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
+
+    const uint out_head = push.o_base + bh.batch * o_header.x + bh.head * o_header.y, lse_head = push.lse_base + bh.index * shape.z;
+    const uint sink_at = o_header.w + bh.head;
 
     const float factor = HAS_SOFTCAP ? scale.y : scale.x;
     [[unroll]] for (uint r = 0u; r < R; r++) {
@@ -241,27 +269,13 @@ void main() {
     }
 
     [[unroll]] for (uint r = 0u; r < R; r++) {
+        const uint i = item.first_row + row[r] * push.step, out_at = out_head + i * o_header.z;
+        const uint partial_at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);
         if (lane + r * WORKGROUP < item.rows) {
-            if (item.direct) {
-                const uint i = item.first_row + row[r] * push.step;
-                float inverse = 1.0;
-                if (HAS_SINK && !item.dead) inverse = softmax_sink(m[r], l[r], plan_float(o_header.w + bh.head));
-                inverse *= softmax_inverse(l[r]);
-                const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y + i * o_header.z;
-                // Stores go out element by element, and each line that is not in the cache would stop them; loads wait for
-                // all lines at once. What they read is used nowhere.
-                float old = 0.0;
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES) old += float(out_pieces[at + min(d, v_last)].x);
-                if (push.zero != 0u) inverse = old;
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) out_pieces[at + d] = piece_from_float(o[r * V_PIECES + d] * inverse);
-                if (HAS_LSE) lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m[r], l[r]);
-            } else {
-                const uint at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);
-                [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
-                    if (EXACT != 0u || d <= v_last) workspace[at + d] = o[r * V_PIECES + d];
-                workspace[at + v_last + 1u] = vec4(m[r], l[r], 0.0, 0.0);
-            }
+            if (ALL_DIRECT) write_finished(item, sink_at, r, out_at, lse_head + i);
+            else if (ALL_PARTIAL) write_partial(r, partial_at);
+            else if (item.direct) write_finished(item, sink_at, r, out_at, lse_head + i);
+            else write_partial(r, partial_at);
         }
     }
 }

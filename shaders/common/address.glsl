@@ -28,20 +28,23 @@ uvec2 advance(uvec2 base, uint units, uint shift) {
     return uvec2(low, base.y + uint(int(units) >> (32u - shift)) + carry);
 }
 
-// Vector `at` from the uniform address `base` on, where `at` differs by lane: at < 2^30. The driver makes such an access element by
-// element of each lane, whatever an element's size: so by 8 bytes. Not with 16 lanes, where it cannot (rows_address.comp).
+// An access whose place differs by lane is made element by element of each lane, whatever an element's size: so by 8 bytes. Not
+// with 16 lanes, where the driver cannot (rows_address.comp).
+const bool BY_8_BYTES = WORKGROUP <= 8u;
+
+// Vector `at` from the uniform address `base` on, where `at` differs by lane: at < 2^30.
 vec4 load_vector(uvec2 base, uint at) {
-    if (WORKGROUP > 8u) return Vectors(base).vector[int(at)];
+    if (!BY_8_BYTES) return Vectors(base).vector[int(at)];
     const uvec2 low = uvec2(Words64(base).word[int(at * 2u)].value), high = uvec2(Words64(base).word[int(at * 2u + 1u)].value);
     return uintBitsToFloat(uvec4(low, high));
 }
 
 void store_vector(uvec2 base, uint at, vec4 x) {
-    if (WORKGROUP > 8u) {
-        Vectors(base).vector[int(at)] = x;
-    } else {
+    if (BY_8_BYTES) {
         Words64(base).word[int(at * 2u)].value = Pointer(floatBitsToUint(x.xy));
         Words64(base).word[int(at * 2u + 1u)].value = Pointer(floatBitsToUint(x.zw));
+    } else {
+        Vectors(base).vector[int(at)] = x;
     }
 }
 
@@ -50,8 +53,8 @@ void store_piece(uvec2 base, uint at, vec4 x) {
 #if OUT_PIECE_BYTES == 16
     store_vector(base, at, x);
 #else
-    if (WORKGROUP > 8u) OutPieces(base).piece[int(at)] = piece_from_float(x);
-    else Words64(base).word[int(at)].value = Pointer(piece_from_float(x));
+    if (BY_8_BYTES) Words64(base).word[int(at)].value = Pointer(piece_from_float(x));
+    else OutPieces(base).piece[int(at)] = piece_from_float(x);
 #endif
 }
 

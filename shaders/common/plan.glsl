@@ -32,6 +32,8 @@ const bool HAS_SOFTCAP = (FLAGS & PM_FLAG_SOFTCAP) != 0u;
 const bool HAS_ALIBI = (FLAGS & PM_FLAG_ALIBI) != 0u;
 const bool HAS_SINK = (FLAGS & PM_FLAG_SINK) != 0u;
 const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
+const bool ALL_DIRECT = (FLAGS & PM_FLAG_ALL_DIRECT) != 0u;
+const bool ALL_PARTIAL = (FLAGS & PM_FLAG_ALL_PARTIAL) != 0u;
 
 #if defined(TULLE_PUSH_COMBINE)
 layout(push_constant) uniform Push {
