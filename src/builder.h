@@ -17,8 +17,8 @@ struct span {
     struct item_info reach;
 };
 
-/// An item that waits to be written behind the runs of its segment. Positions are below 2³¹, and a million tokens have
-/// tens of thousands of these: 28 bytes each.
+/// An item that waits to be written behind the runs of its segment. Positions are below 2³¹. A million
+/// tokens in tiles of 8 rows have 131,072 of these, 28 bytes each.
 struct waiting_item {
     uint32_t words[4];               ///< as plan memory has it
     uint32_t chunks;

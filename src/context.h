@@ -74,7 +74,7 @@ struct tulle_context {
     VkPipelineCache vk_pipeline_cache;       ///< ours, or the import's
     bool own_pipeline_cache;
     struct pipeline_cache *pipelines;        ///< pipeline.h
-    struct schedule_room *room;              ///< schedule.h; NULL before the first plan and while one is being made
+    struct schedule_room *room;              ///< schedule.h; taken out while a plan is made. May be NULL
     struct mutex room_mutex;
     struct host_path *host_path;             ///< host.h; made at the first tulle_attention
     struct mutex host_mutex;                 ///< taken for the whole of a tulle_attention

@@ -93,7 +93,7 @@ static void fill_header(const struct attention *a, uint32_t *header) {
     }
 }
 
-#define ROOM_BYTES_MOST ((size_t)32 << 20)   // four windows over a million tokens each
+#define ROOM_BYTES_MOST ((size_t)32 << 20)   // a window over a million tokens takes 12 MiB in tiles of 8 rows
 
 /// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own. NULL: out of memory.
 static struct schedule_room *room_take(tulle_context *context) {
@@ -189,10 +189,14 @@ static bool needs_combine(const struct schedule *schedule) {
     return false;
 }
 
+static enum item_targets targets_of(const struct schedule *schedule) {
+    if (schedule->direct_items == schedule->items) return TARGETS_DIRECT;
+    return schedule->direct_items ? TARGETS_MIXED : TARGETS_PARTIAL;
+}
+
 static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
     struct pipeline_key key;
-    enum item_targets targets = schedule->direct_items == schedule->items ? TARGETS_DIRECT : schedule->direct_items ? TARGETS_MIXED : TARGETS_PARTIAL;
-    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, targets, &key);
+    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, targets_of(schedule), &key);
     plan->layout = key.layout;
     tulle_result result = pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error);
     if (result || !needs_combine(schedule)) return result;

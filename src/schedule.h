@@ -68,7 +68,7 @@ struct schedule {
     uint64_t workspace_rows_least;   ///< the smallest limit that will do
     uint64_t visited;
     uint64_t items, direct_items;    ///< direct: that write O and LSE, and no partial result
-    uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them
+    uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them; smaller arrays are not counted
 };
 
 struct schedule_input {
@@ -81,8 +81,8 @@ struct schedule_input {
     uint32_t group_count;
 };
 
-/// The large arrays of planning, kept from one plan to the next: for a window over a million tokens the kernel takes
-/// twice as long to hand out fresh pages as planning takes to fill them. One schedule at a time has it, from
+/// The large arrays of planning, kept from one plan to the next: for a window over a million tokens the operating system
+/// takes twice as long to hand out fresh pages as planning takes to fill them. One schedule at a time has it, from
 /// schedule_build to schedule_free.
 struct schedule_room;
 struct schedule_room *schedule_room_create(void);   ///< empty; NULL: out of memory

@@ -171,8 +171,8 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a, co
     memset(key, 0, sizeof *key);
     snprintf(key->module, sizeof key->module, "%s%s%s%s", v->module, dtype_suffix[a->dtype], v->family == FAMILY_TILE && direct ? "_direct" : "", direct && wide ? "_o32" : "");
     key->layout = v->family == FAMILY_ROWS_ADDRESS ? LAYOUT_ADDRESS : v->family == FAMILY_ROWS_TEXEL ? LAYOUT_TEXEL : direct ? LAYOUT_TILE_DIRECT : LAYOUT_TILE;
-    // Mesa 22.3 has no branch around what no lane does: it goes through the stores that an item does not make, element by element
-    // (a tenth of a strided item's time). Other drivers jump, and for them one pipeline is better than three.
+    // The texel kernel is Mesa 22.3's, which has no branch around what no lane does: it goes through the stores that an item
+    // does not make, element by element (a tenth of a strided item's time). For the others one pipeline is better than three.
     uint32_t all = v->family != FAMILY_ROWS_TEXEL ? 0 : targets == TARGETS_DIRECT ? PM_FLAG_ALL_DIRECT : targets == TARGETS_PARTIAL ? PM_FLAG_ALL_PARTIAL : 0;
     const uint32_t constants[CONSTANTS_MOST] = { variant_workgroup(v, caps), head, value, head * 4 == a->head_dim && value * 4 == a->v_head_dim,
         flags_of(a) | all, variant_tile_rows(v, caps), v->keys, v->a, v->b, v->c };

@@ -66,6 +66,10 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     int64_t rows = item[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK, run_count = item[2] & PM_ITEM_RUNS_MASK;
     bool direct = item[2] & PM_ITEM_DIRECT, dead = item[2] & PM_ITEM_DEAD;
     uint64_t chunks = 0;
+    if (y == 0) {   // every item runs for its group's first entry
+        m->counts.items++;
+        m->counts.direct += direct;
+    }
     CHECK(rows >= 1 && rows <= l->tile_rows, "item of %lld rows", (long long)rows);
     CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT | PM_ITEM_DEAD)), "item flags %x", item[2]);
     CHECK(!direct || l->direct, "a direct item where the kernel has none");
@@ -221,7 +225,7 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
 
 bool same_schedule(const struct schedule *a, const struct schedule *b) {
     if (a->word_count != b->word_count || memcmp(a->words, b->words, a->word_count * 4)) return false;
-    if (a->dispatch_count != b->dispatch_count || a->segment_count != b->segment_count || a->visited != b->visited || a->items != b->items ||
+    if (a->dispatch_count != b->dispatch_count || a->segment_count != b->segment_count || a->visited != b->visited || a->items != b->items || a->direct_items != b->direct_items ||
         a->workspace_rows != b->workspace_rows || a->workspace_rows_least != b->workspace_rows_least) return false;
     if (memcmp(a->segments, b->segments, a->segment_count * sizeof *a->segments)) return false;
     for (uint32_t i = 0; i < a->dispatch_count; i++) {

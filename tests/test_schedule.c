@@ -78,6 +78,8 @@ static void trial_run(uint64_t seed) {
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
     struct machine_counts m = machine_run(&t, &s);
+    CHECK(m.items == s.items && m.direct == s.direct_items, "%llu items run, %llu of them direct; the schedule says %llu and %llu",
+          (unsigned long long)m.items, (unsigned long long)m.direct, (unsigned long long)s.items, (unsigned long long)s.direct_items);
     tally.built++;
     tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits, tally.lists += m.lists, tally.partials += m.partials;
     tally.dispatches += s.dispatch_count, tally.segments += s.segment_count, tally.waves += m.epochs;

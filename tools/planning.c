@@ -32,7 +32,7 @@ static tulle_result measure_case(tulle_context *context, const char *kernel, str
                                        .patterns = (const tulle_pattern *const *)patterns,
                                        .pattern_count = count,
                                        .kernel = kernel};
-    // The first one compiles; it stays, so that what follows finds its kernel.
+    // The first one compiles, and has its memory from the system; it stays, so that what follows finds its kernel.
     tulle_plan *first = NULL;
     result = tulle_plan_create(context, &desc, &first, error);
     const double end = now_seconds() + MOST_SECONDS;

@@ -368,7 +368,8 @@ typedef struct tulle_plan_info {
     uint64_t visited;              ///< rows × keys that the loops run over, dead rows and padding keys included
     uint32_t dispatches;
     uint64_t items;                ///< work items, each run for every (batch, head) that shares it
-    uint64_t host_bytes;           ///< that planning took on the host; the context keeps up to 32 MiB of it for the next plan
+    uint64_t host_bytes;           ///< of planning's large arrays on the host. The context keeps those of its largest plan for
+                                   ///< later ones, unless they exceed 32 MiB, until it is destroyed
     uint64_t device_bytes;         ///< plan memory on the device, as long as the plan lives
     bool prepare;                  ///< tulle_cmd_prepare has something to record
     bool prepared;                 ///< planning has already run it (own device)
@@ -393,8 +394,9 @@ TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attenti
 /// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic, double value);
 
-/// Compiles every variant in every head-size class and dtype that this device could run, and reports. Where the
-/// driver reports nothing, `each` is called once per pipeline with statistic "compiled" and its milliseconds.
+/// Compiles every variant in every head-size class and dtype that this device could run, and reports; of one that plans take
+/// in several forms (rows_*_texel: by where their items write), the form that serves them all. Where the driver reports
+/// nothing, `each` is called once per pipeline with statistic "compiled" and its milliseconds.
 /// `include_refused`: also those that selection would refuse on this device, where its features allow compiling them.
 TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error);
 

@@ -271,10 +271,11 @@ void main() {
     [[unroll]] for (uint r = 0u; r < R; r++) {
         const uint i = item.first_row + row[r] * push.step, out_at = out_head + i * o_header.z;
         const uint partial_at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);
+        bool finished = item.direct;
+        if (ALL_DIRECT) finished = true;   // known to the driver, which then has no code for the other
+        if (ALL_PARTIAL) finished = false;
         if (lane + r * WORKGROUP < item.rows) {
-            if (ALL_DIRECT) write_finished(item, sink_at, r, out_at, lse_head + i);
-            else if (ALL_PARTIAL) write_partial(r, partial_at);
-            else if (item.direct) write_finished(item, sink_at, r, out_at, lse_head + i);
+            if (finished) write_finished(item, sink_at, r, out_at, lse_head + i);
             else write_partial(r, partial_at);
         }
     }

@@ -34,9 +34,12 @@ const bool BY_8_BYTES = WORKGROUP <= 8u;
 
 // Vector `at` from the uniform address `base` on, where `at` differs by lane: at < 2^30.
 vec4 load_vector(uvec2 base, uint at) {
-    if (!BY_8_BYTES) return Vectors(base).vector[int(at)];
-    const uvec2 low = uvec2(Words64(base).word[int(at * 2u)].value), high = uvec2(Words64(base).word[int(at * 2u + 1u)].value);
-    return uintBitsToFloat(uvec4(low, high));
+    if (BY_8_BYTES) {
+        const uvec2 low = uvec2(Words64(base).word[int(at * 2u)].value), high = uvec2(Words64(base).word[int(at * 2u + 1u)].value);
+        return uintBitsToFloat(uvec4(low, high));
+    } else {
+        return Vectors(base).vector[int(at)];
+    }
 }
 
 void store_vector(uvec2 base, uint at, vec4 x) {

@@ -99,5 +99,5 @@
 #define PM_FLAG_ALIBI 2u
 #define PM_FLAG_SINK 4u
 #define PM_FLAG_LSE 8u
-#define PM_FLAG_ALL_DIRECT 16u    // every item of the plan is direct (PM_ITEM_DIRECT)
-#define PM_FLAG_ALL_PARTIAL 32u   // none is
+#define PM_FLAG_ALL_DIRECT 16u    // rows_texel alone: every item of the plan is direct (PM_ITEM_DIRECT)
+#define PM_FLAG_ALL_PARTIAL 32u   // rows_texel alone: none is
