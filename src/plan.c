@@ -253,7 +253,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     plan->info.items = schedule.items;
     plan->info.device_bytes = plan->memory.size;
     plan->info.host_bytes = schedule.host_bytes;
-    schedule_free(&schedule, room);
+    schedule_free(&schedule);
     room_give(context, room);
     room = NULL;
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
@@ -268,7 +268,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     *out = plan;
     return TULLE_OK;
 failed:
-    schedule_free(&schedule, room);
+    schedule_free(&schedule);
     room_give(context, room);
     tulle_plan_destroy(plan);
     return result;

@@ -418,6 +418,7 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     tulle_error local;
     struct schedule_room fresh = { 0 };
     struct builder b = { .input = input, .out = out, .error = error ? error : &local, .room = room ? room : &fresh };
+    out->room = room;
     out->words = b.room->words;
     out->word_capacity = b.room->word_capacity;
     b.room->words = NULL;
@@ -453,10 +454,10 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     return b.error->result;
 }
 
-void schedule_free(struct schedule *schedule, struct schedule_room *room) {
-    if (room && !room->words) {
-        room->words = schedule->words;
-        room->word_capacity = schedule->word_capacity;
+void schedule_free(struct schedule *schedule) {
+    if (schedule->room) {
+        schedule->room->words = schedule->words;
+        schedule->room->word_capacity = schedule->word_capacity;
     } else {
         free(schedule->words);
     }

@@ -57,8 +57,11 @@ struct dispatch {
 
 struct segment { uint32_t first_texel, texels; };
 
+struct schedule_room;
+
 struct schedule {
     uint32_t *words;                 ///< plan memory
+    struct schedule_room *room;      ///< that the words go back to; NULL: none
     size_t word_count, word_capacity;
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
@@ -84,7 +87,6 @@ struct schedule_input {
 /// The large arrays of planning, kept from one plan to the next: for a window over a million tokens the operating system
 /// takes twice as long to hand out fresh pages as planning takes to fill them. One schedule at a time has it, from
 /// schedule_build to schedule_free.
-struct schedule_room;
 struct schedule_room *schedule_room_create(void);   ///< empty; NULL: out of memory
 void schedule_room_destroy(struct schedule_room *room);   ///< accepts NULL
 size_t schedule_room_bytes(const struct schedule_room *room);
@@ -93,8 +95,7 @@ size_t schedule_room_bytes(const struct schedule_room *room);
 /// Errors: WORKSPACE_LIMIT (out->workspace_rows_least is set), OUT_OF_HOST_MEMORY, UNSUPPORTED (a single row and key
 /// do not fit a binding window; a row of more keys than 2 · splits_most items take).
 tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room, struct schedule *out, tulle_error *error);
-/// room: what schedule_build was given.
-void schedule_free(struct schedule *schedule, struct schedule_room *room);
+void schedule_free(struct schedule *schedule);
 
 /// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not made: its keys then
 /// are runs of their own. False: out of memory. *parts is freed by parts_free.

@@ -73,7 +73,7 @@ static void trial_run(uint64_t seed) {
               (unsigned long long)t.input.limits.workspace_rows, (unsigned long long)s.workspace_rows_least);
         t.input.limits.workspace_rows = s.workspace_rows_least;
         trial_say(" → workspace %llu", (unsigned long long)s.workspace_rows_least);
-        schedule_free(&s, NULL);
+        schedule_free(&s);
         result = schedule_build(&t.input, NULL, &s, &error);
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
@@ -96,12 +96,12 @@ static void trial_run(uint64_t seed) {
               (unsigned long long)again.workspace_rows_least);
         machine_run(&t, &again);
         CHECK(again.workspace_rows_least == least, "the least workspace depends on the limit");
-        schedule_free(&again, NULL);
+        schedule_free(&again);
         t.input.limits.workspace_rows = least - 1;
         result = schedule_build(&t.input, NULL, &again, &error);
         CHECK(result == TULLE_ERROR_WORKSPACE_LIMIT && again.workspace_rows_least == least, "%llu rows of workspace: %s, least %llu",
               (unsigned long long)least - 1, tulle_result_name(result), (unsigned long long)again.workspace_rows_least);
-        schedule_free(&again, NULL);
+        schedule_free(&again);
         t.input.limits.workspace_rows = before;
     }
     // The order of terms changes no bit.
@@ -121,9 +121,9 @@ static void trial_run(uint64_t seed) {
     result = schedule_build(&t.input, room, &again, &error);
     CHECK(result == TULLE_OK, "terms in another order: %s", error.message);
     CHECK(same_schedule(&s, &again), "the order of terms, or what the room held before, changes the schedule");
-    schedule_free(&again, room);
+    schedule_free(&again);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     trial_free(&t);
 }
 
@@ -170,7 +170,7 @@ static void test_long(void **state) {
             CHECK(result == TULLE_OK, "%s", error.message);
             machine_run(&t, &s);
             CHECK((s.items > 1) == windows, "%llu items", (unsigned long long)s.items);
-            schedule_free(&s, NULL);
+            schedule_free(&s);
             trial_free(&t);
         }
 }
@@ -195,10 +195,10 @@ static void test_refused(void **state) {
     input.tensors[TENSOR_V] = (struct tensor_shape){ .row = 64, .row_bytes = 64, .windowed = true };
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_string_equal(error.message, "a row does not fit a binding of 63 bytes");
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     input.limits.window_bytes = 64;   // one key at a time
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     input.limits.window_bytes = 0;
     input.tensors[TENSOR_V].windowed = false;
     // A row may be cut into no more pieces than one invocation can merge: larger pieces then, and past those an error.
@@ -209,24 +209,24 @@ static void test_refused(void **state) {
     input.limits.workspace_rows = 1 << 28;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.items, 2 * 50);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     input.limits.splits_most = 10;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.items, 2 * 10);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     input.limits.item_chunks_most = 48;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "rows from 0 on select more keys than this device's kernels can merge (21 items, 20 at most)"));
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     group.site.at.kv_len = 64;
     group.site.at.causal = true;
     input.limits = limits;
     input.limits.segment_texels = 300;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "batch times heads (1000 entries"));
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_ERROR_UNSUPPORTED);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     tulle_pattern_destroy(pattern);
 }
 
@@ -251,12 +251,12 @@ static void test_out_of_memory(void **state) {
                 struct schedule_room *kept = way ? schedule_room_create() : NULL;
                 if (way == 2) {
                     (void)schedule_build(&first_group, kept, &s, NULL);   // its workspace may not do, which is no matter here
-                    schedule_free(&s, kept);
+                    schedule_free(&s);
                 }
                 failing_arm(FAILING_ALLOCATIONS, n + 1);
                 tulle_result result = schedule_build(&t.input, kept, &s, n % 2 ? &error : NULL);
                 bool reached = failing_struck();
-                schedule_free(&s, kept);
+                schedule_free(&s);
                 schedule_room_destroy(kept);
                 failing_leave();
                 CHECK(failing_pieces() == 0, "allocation %ld fails: %ld leaks", n + 1, failing_pieces());
@@ -342,7 +342,7 @@ static void test_even_stretches(void **state) {
         }
     }
     free(chunks);
-    schedule_free(&s, NULL);
+    schedule_free(&s);
     tulle_pattern_destroy(pattern);
 }
 
@@ -377,13 +377,13 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
         double start = now();
         int times = best < 1 ? 20 : 1;
         for (int k = 0; k < times; k++) {
-            if (k) schedule_free(&s, NULL);
+            if (k) schedule_free(&s);
             assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_OK);
         }
         double took = (now() - start) / times;
         if (took < best) best = took;
         texels = s.word_count / 4, dispatches = s.dispatch_count, items = s.items, visited = (double)s.visited / 8;
-        schedule_free(&s, NULL);
+        schedule_free(&s);
     }
     double tiles = (double)tiles_count(1, q_len, tile_rows);
     print_message("%-28s q %7lld kv %7lld rows %2d: %9.3f ms, %8llu items, %4llu dispatches, %6.1f bytes a tile, %7.1f keys a row\n", name, (long long)q_len,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How long planning takes where the kernel is compiled already, and planning has its memory from the plan before: the bench's second table.
+// How long planning takes where the kernel is compiled already, and planning has its memory from the plan before: the bench's
+// second table.
 #ifndef TULLE_TOOLS_PLANNING_H
 #define TULLE_TOOLS_PLANNING_H
 
