@@ -48,8 +48,7 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
     for (int i = 0; i < BOUND_VIEWS; i++) {
         int t = i == VIEW_WORKSPACE ? (int)BOUND_WORKSPACE : i;
         const struct bound *bound = &b->bound[t];
-        if (t == BOUND_WORKSPACE && !plan->combine) continue;
-        if (!bound->buffer) bound = &spare;   // combine has nothing but dead rows
+        if (!bound->buffer) bound = &spare;   // nothing of a workspace is read
         // from the aligned place before the tensor; record.c adds what lies between
         uint64_t offset = texel_offset(b, t), skipped = bound->base + bound->delta - offset;   // 0 of the spare
         VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, bound->buffer,
@@ -74,7 +73,7 @@ static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout 
     const tulle_plan *plan = b->plan;
     const struct layout_shape *shape = &layout_shapes[layout];
     VkDescriptorBufferInfo buffers[6];
-    VkBufferView views[4];
+    VkBufferView views[5];
     VkWriteDescriptorSet writes[10];
     uint32_t count = 0;
     for (uint32_t i = 0; i < shape->storage_count; i++) {

@@ -13,8 +13,16 @@ struct item_info { int64_t chunks, key_first, key_last, row_first, row_last; };
 /// Items that one dispatch takes, for any of the group's (batch, head).
 struct span {
     uint32_t segment, items, item_count, step, bh_list;
+    uint32_t does;                   ///< as in struct dispatch
     int64_t chunks;
     struct item_info reach;
+};
+
+/// Which workspace rows hold the partial results of one part, in the range of rows at hand (plan_memory.h, COMBINE).
+struct tile_table {
+    size_t first;                    ///< of its words in builder.tables, two a tile
+    int64_t step;
+    int32_t tile_rows;
 };
 
 /// An item that waits to be written behind the runs of its segment. Positions are below 2³¹. A million
@@ -24,6 +32,10 @@ struct waiting_item {
     uint32_t chunks;
     int32_t key_first, key_last;     ///< as in struct item_info; its rows are in the words
 };
+
+/// What of a wave waits for its other dispatches, in this order, each stage behind a barrier.
+enum stage { STAGE_RESUME, STAGE_COMBINE, STAGES, STAGE_NOW };
+struct dispatch_list { struct dispatch *dispatches; uint32_t count, capacity; };
 
 struct schedule_room {
     uint32_t *words;                 ///< while a schedule has them, NULL here
@@ -43,8 +55,11 @@ struct builder {
     const struct group *group;
     bool group_placed;               ///< its bh list is in the open segment
     uint32_t bh_list;
+    // the range of rows at hand
+    int64_t range_first, range_rows;
     // the part at hand
     const struct part *part;
+    const struct tile_table *resumed;   ///< whose partial results its items may take up; NULL: none
     uint32_t list_at;                ///< word offset of its list in the open segment; 0: not there
     struct schedule_room *room;
     size_t item_count, items_most;   ///< waiting in room->items, and how many ever did
@@ -59,8 +74,7 @@ struct builder {
     // the wave at hand
     uint64_t wave_rows;
     bool wave_begins;                ///< the next dispatch that writes to the workspace must wait for combine
-    struct dispatch *pending;        ///< combines of the wave
-    uint32_t pending_count, pending_capacity;
+    struct dispatch_list waiting[STAGES];
 };
 
 /// Room for `needed` elements in the array whose pointer lies at `array`.
@@ -86,12 +100,18 @@ uint64_t builder_chunk_pairs(const struct builder *b);   ///< that one chunk of 
 /// One item's share of a tile's runs.
 struct cut { struct run *runs; size_t count, capacity; struct item_info info; };
 
+/// The words of the tile that holds row range_first + `offset`: slot of its first partial result, how many there are. *in_tile: which
+/// row of it that is.
+const uint32_t *builder_partials(const struct builder *b, const struct tile_table *table, int64_t offset, int64_t *in_tile);
+/// Have rows [row, row + rows) of the range at most one partial result each there?
+bool builder_resumable(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows);
+
 /// Making items of tiles of one part, in a range of rows.
 struct emit {
     struct builder *b;
     struct tiler *t;
     struct cut *cut;
-    uint32_t parts;          ///< of the group; where it is the only one, rows that are not split may be direct
+    uint32_t parts;          ///< of the group; where it is the only one or resumes the other, rows that are not split may be direct
     bool dry;                ///< only count slots
     int64_t tiles;           ///< of this range; not where dry
     int32_t tile_rows;       ///< of this range's tiles: a whole tile's, or what the range or a window leaves of it

@@ -56,7 +56,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             tulle_result result = attention_resolve(&desc, &a, error);
             if (result) return result;
             if (!variant_serves(&variants[i], &a, &context->caps, include_refused, reason, sizeof reason)) { attention_free(&a); continue; }
-            variant_pipeline_key(&variants[i], &a, &context->caps, TARGETS_MIXED, &key);
+            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &key);
             // would selection take it here, with no kernel named?
             a.kernel[0] = '\0';
             const struct variant *chosen = variant_choose(&a, &context->caps, NULL);

@@ -11,7 +11,7 @@ enum layout {
     LAYOUT_TILE,          ///< Q, K, V, workspace; plan memory
     LAYOUT_TILE_DIRECT,   ///< and O, LSE
     LAYOUT_ADDRESS,       ///< none
-    LAYOUT_TEXEL,         ///< workspace, O, LSE; plan memory, Q, K, V as texels
+    LAYOUT_TEXEL,         ///< workspace, O, LSE; plan memory, Q, K, V and the workspace as texels
     LAYOUT_COMBINE,       ///< workspace, O, LSE; plan memory
     LAYOUT_COMBINE_ADDRESS,   ///< none
     LAYOUT_COMBINE_TEXEL,     ///< O, LSE; plan memory, the workspace as texels
@@ -53,7 +53,7 @@ tulle_result pipeline_report(tulle_context *context, const struct pipeline_key *
                              tulle_error *error);
 
 /// Storage buffers (dynamic where `dynamic`), and texel buffers, of a layout.
-struct layout_shape { uint32_t storage[6], storage_count, texel[4], texel_count; bool dynamic; uint32_t push_bytes; };
+struct layout_shape { uint32_t storage[6], storage_count, texel[5], texel_count; bool dynamic; uint32_t push_bytes; };
 extern const struct layout_shape layout_shapes[LAYOUT_COUNT];
 
 #endif

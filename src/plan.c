@@ -39,6 +39,7 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .tile_rows = (int32_t)variant_tile_rows(v, caps),
         .chunk = (int32_t)v->keys,
         .direct = variant_direct(v, caps),
+        .resume = v->family != FAMILY_TILE,
         .segment_texels = segment,
         .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
@@ -183,26 +184,23 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     return TULLE_OK;
 }
 
-static bool needs_combine(const struct schedule *schedule) {
-    for (uint32_t i = 0; i < schedule->dispatch_count; i++)
-        if (schedule->dispatches[i].kind == DISPATCH_COMBINE) return true;
-    return false;
-}
-
-static enum item_targets targets_of(const struct schedule *schedule) {
-    if (schedule->direct_items == schedule->items) return TARGETS_DIRECT;
-    return schedule->direct_items ? TARGETS_MIXED : TARGETS_PARTIAL;
-}
-
 static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
-    struct pipeline_key key;
-    variant_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, targets_of(schedule), &key);
-    plan->layout = key.layout;
-    tulle_result result = pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error);
-    if (result || !needs_combine(schedule)) return result;
-    combine_pipeline_key(plan->variant, &plan->attention, &plan->context->caps, &key);
-    plan->combine_layout = key.layout;
-    return pipeline_get(plan->context, &key, &plan->combine, &plan->info.compile_ms, error);
+    const struct caps *caps = &plan->context->caps;
+    struct pipeline_key attention, combine;
+    tulle_result result = TULLE_OK;
+    variant_pipeline_key(plan->variant, &plan->attention, caps, PM_FLAG_DIRECT, &attention);
+    combine_pipeline_key(plan->variant, &plan->attention, caps, &combine);
+    plan->layout = attention.layout;
+    plan->combine_layout = combine.layout;
+    for (uint32_t i = 0; i < schedule->dispatch_count && !result; i++) {
+        const struct dispatch *d = &schedule->dispatches[i];
+        bool merges = d->kind == DISPATCH_COMBINE;
+        VkPipeline *pipeline = merges ? &plan->combine : &plan->pipelines[d->does >> PM_FLAG_DOES_SHIFT];
+        if (*pipeline) continue;
+        if (!merges) variant_pipeline_key(plan->variant, &plan->attention, caps, d->does, &attention);
+        result = pipeline_get(plan->context, merges ? &combine : &attention, pipeline, &plan->info.compile_ms, error);
+    }
+    return result;
 }
 
 tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {

@@ -74,10 +74,10 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
         memcpy(push, words, sizeof words);
         for (int t = TENSOR_Q; t < TENSOR_COUNT && !by_address; t++)
             push[7 + t] = texel && t <= TENSOR_V ? texel_base(b, t, piece_bytes(b, t)) : base(b, t, window[t], piece_bytes(b, t));
-        push[13] = segment;
+        push[13] = by_address ? segment : texel ? texel_base(b, BOUND_WORKSPACE, 16) : 0;
         if (by_address) push_addresses(push + 14, addresses, 7);
     }
-    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, combine ? plan->combine : plan->pipeline);
+    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, combine ? plan->combine : plan->pipelines[d->does >> PM_FLAG_DOES_SHIFT]);
     bind_sets(cmd, b, layout, (combine ? plan->segment_count : 0) + d->segment, window);
     vk->vkCmdPushConstants(cmd, pipeline_layout(plan->context, layout), VK_SHADER_STAGE_COMPUTE_BIT, 0, layout_shapes[layout].push_bytes, push);
     vk->vkCmdDispatch(cmd, d->item_count, d->bh_count, 1);

@@ -30,9 +30,9 @@ static void set_windows(const struct builder *b, struct dispatch *dispatch, cons
     }
 }
 
-/// Dispatches `plan` (a template) over entries [first, end) of the bh list, as many at a time as limits allow.
+/// Dispatches `plan` (a template) over entries [first, end) of the bh list, as many at a time as limits allow; now, or at its stage.
 static bool dispatch_over(struct builder *b, struct dispatch plan, const struct item_info *reach, uint64_t pairs, uint32_t first, uint32_t end,
-                          bool pending) {
+                          enum stage stage) {
     bool windows = builder_windowed(b);
     while (first < end) {
         uint32_t count = (uint32_t)least(end - first, b->input->limits.max_workgroups_y);
@@ -42,11 +42,12 @@ static bool dispatch_over(struct builder *b, struct dispatch plan, const struct 
         plan.bh_count = count;
         plan.visited = pairs * count;
         set_windows(b, &plan, reach);
-        if (pending) {
-            if (!builder_reserve32(b, &b->pending, &b->pending_capacity, b->pending_count + 1, sizeof *b->pending)) return false;
-            b->pending[b->pending_count++] = plan;
-        } else {
+        if (stage == STAGE_NOW) {
             if (!dispatch_add(b, &plan)) return false;
+        } else {
+            struct dispatch_list *list = &b->waiting[stage];
+            if (!builder_reserve32(b, &list->dispatches, &list->capacity, list->count + 1, sizeof *list->dispatches)) return false;
+            list->dispatches[list->count++] = plan;
         }
         plan.barrier_before = false;
         first += count;
@@ -54,23 +55,25 @@ static bool dispatch_over(struct builder *b, struct dispatch plan, const struct 
     return true;
 }
 
-/// Ends a wave: combine what it left in the workspace.
+/// Ends a wave: finish what it left in the workspace.
 static bool wave_flush(struct builder *b) {
-    if (!b->pending_count) return true;
-    b->pending[0].barrier_before = true;
-    for (uint32_t i = 0; i < b->pending_count; i++)
-        if (!dispatch_add(b, &b->pending[i])) return false;
-    b->pending_count = 0;
-    b->wave_rows = 0;
-    b->wave_begins = true;
+    for (int stage = 0; stage < STAGES; stage++) {
+        struct dispatch_list *list = &b->waiting[stage];
+        if (!list->count) continue;
+        list->dispatches[0].barrier_before = true;
+        for (uint32_t i = 0; i < list->count; i++)
+            if (!dispatch_add(b, &list->dispatches[i])) return false;
+        list->count = 0;
+        b->wave_rows = 0;
+        b->wave_begins = true;
+    }
     return true;
 }
 
-struct mark { size_t words, spans, items; uint32_t segments, dispatches, pending, used; bool open, placed; uint32_t bh_list, list_at; uint64_t count, direct; };
+struct mark { size_t words, spans, items; uint32_t segments, used; bool open, placed; uint32_t bh_list, list_at; uint64_t count; };
 
 static struct mark mark_set(const struct builder *b) {
-    return (struct mark){ b->out->word_count, b->span_count, b->item_count, b->out->segment_count, b->out->dispatch_count, b->pending_count,
-                          b->segment_used, b->segment_open, b->group_placed, b->bh_list, b->list_at, b->out->items, b->out->direct_items };
+    return (struct mark){ b->out->word_count, b->span_count, b->item_count, b->out->segment_count, b->segment_used, b->segment_open, b->group_placed, b->bh_list, b->list_at, b->out->items };
 }
 
 /// Takes back what was placed since the mark (no dispatch was added in between).
@@ -78,7 +81,6 @@ static void mark_return(struct builder *b, const struct mark *m) {
     b->out->word_count = m->words;
     b->out->segment_count = m->segments;
     b->out->items = m->count;
-    b->out->direct_items = m->direct;
     b->span_count = m->spans;
     b->item_count = m->items;
     b->segment_used = m->used;
@@ -103,7 +105,8 @@ struct rows {
     uint32_t part_count;
     int64_t unit;            ///< ranges are whole units: tiles of a stepped part keep their height in one
     bool direct;             ///< rows that are not split are written at once
-    struct { uint32_t first, tile_rows; } table[PM_PARTS_MOST];   ///< of the range at hand
+    bool resumes;            ///< the same, by the first part's items, which take up what the second's left
+    struct tile_table table[PM_PARTS_MOST];   ///< of the range at hand
 };
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range has no more, or
@@ -122,7 +125,7 @@ static uint64_t combine_texels(const struct rows *r, int64_t rows, bool dead) {
     for (uint32_t k = 0; k < r->part_count && !dead; k++) {
         int32_t height = rows_within(r->b, r->parts[k].step, rows);
         tiles += (uint64_t)tiles_count(r->parts[k].step, rows, height);
-        if (r->direct) items = r->parts[k].step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
+        if (k == 0 && (r->direct || r->resumes)) items = r->parts[k].step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
     }
     return builder_preamble(r->b) + tiles / 2 + 1 + r->part_count + items + 2;
 }
@@ -136,17 +139,48 @@ static void choose_unit(struct rows *r) {
     r->unit = units * rows;
 }
 
-/// Rows of partial results of [first, end), by going through its tiles. False: the builder says why (memory, or a limit).
-static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *slots) {
-    *slots = 0;
-    for (uint32_t k = 0; k < r->part_count; k++) {
+/// Goes through the tiles of rows [first, end), part after part: into the waiting items, or `dry`; with their tables, and the rows of
+/// partial results in b->slots. False: the builder says why (memory, or a limit).
+static bool range_tiles(struct rows *r, int64_t first, int64_t end, bool dry) {
+    struct builder *b = r->b;
+    b->range_first = first;
+    b->range_rows = end - first;
+    b->slots = 0;
+    for (uint32_t n = 0; n < r->part_count; n++) {
+        uint32_t k = r->resumes ? r->part_count - 1 - n : n;   // the part that resumes comes last
         int64_t step = r->parts[k].step;
-        struct emit e = { .b = r->b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = true, .tile_rows = rows_within(r->b, step, end - first) };
-        r->t->part = &r->parts[k];
-        if (!tiles_each(step, first, end, e.tile_rows, builder_tile, &e)) return false;
-        *slots += e.slots;
+        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = dry, .tile_rows = rows_within(b, step, end - first) };
+        e.tiles = tiles_count(step, end - first, e.tile_rows);
+        r->t->part = b->part = &r->parts[k];
+        b->resumed = r->resumes && k == 0 ? &r->table[1] : NULL;
+        b->list_at = 0;
+        r->table[k] = (struct tile_table){ b->table_count, step, e.tile_rows };
+        bool fine = tiles_each(step, first, end, e.tile_rows, builder_tile, &e) && (dry || builder_flush(b));
+        b->resumed = NULL;
+        if (!fine) return false;
+        b->slots += e.slots;
     }
     return true;
+}
+
+/// Rows of partial results of [first, end). The range at hand stays as it is.
+static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *slots) {
+    struct builder *b = r->b;
+    const struct rows kept = *r;
+    const int64_t range_first = b->range_first, range_rows = b->range_rows;
+    const uint64_t kept_slots = b->slots;
+    const size_t tables = b->table_count, waiting = b->table_waiting;
+    const struct part *part = b->part;
+    bool fine = range_tiles(r, first, end, true);
+    *slots = b->slots;
+    *r = kept;
+    b->range_first = range_first;
+    b->range_rows = range_rows;
+    b->slots = kept_slots;
+    b->table_count = tables;
+    b->table_waiting = waiting;
+    b->part = part;
+    return fine;
 }
 
 /// The smallest workspace for the group, given what all its rows at once (b->tables) want; `cut`: they cannot be had at once.
@@ -183,18 +217,7 @@ static bool range_items(struct rows *r, int64_t first, int64_t end, bool dead) {
             if (!builder_dead(b, r->t, row, (int32_t)least((uint64_t)height, (uint64_t)(end - row)))) return false;
         return builder_flush(b);
     }
-    for (uint32_t k = 0; k < r->part_count; k++) {
-        int64_t step = r->parts[k].step;
-        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .parts = r->part_count, .tile_rows = rows_within(b, step, end - first) };
-        e.tiles = tiles_count(step, end - first, e.tile_rows);
-        r->t->part = b->part = &r->parts[k];
-        b->list_at = 0;
-        r->table[k].first = (uint32_t)b->table_count;
-        r->table[k].tile_rows = (uint32_t)e.tile_rows;
-        if (!tiles_each(step, first, end, e.tile_rows, builder_tile, &e) || !builder_flush(b)) return false;
-        b->slots += e.slots;
-    }
-    return true;
+    return range_tiles(r, first, end, false);
 }
 
 /// Combine items of rows [first, end).
@@ -206,6 +229,23 @@ static bool combine_rows_add(struct builder *b, struct dispatch *combine, int64_
         combine->item_count++;
     }
     return true;
+}
+
+/// Rows from `row` on that combine takes together, or none of them does; where a group's rows may be direct.
+static int64_t combine_step(const struct rows *r) { return r->parts[0].step == 1 ? r->table[0].tile_rows : 1; }
+
+/// Has no direct item written rows [row, row + rows) of the range at hand?
+static bool combine_takes(const struct rows *r, int64_t row, int64_t rows) {
+    int64_t in_tile;
+    return builder_partials(r->b, &r->table[0], row - r->b->range_first, &in_tile)[1] > 0 || (r->resumes && !builder_resumable(r->b, &r->table[1], row, rows));
+}
+
+/// Does the range have rows that combine finishes?
+static bool range_merges(const struct rows *r, int64_t first, int64_t end, bool dead) {
+    if (dead || !r->resumes) return !r->direct || r->b->slots > 0;
+    for (int64_t row = first, each = combine_step(r); row < end; row += each)
+        if (combine_takes(r, row, end - row < each ? end - row : each)) return true;
+    return false;
 }
 
 /// The tile tables, the part table and the combine items, all in one segment.
@@ -222,15 +262,13 @@ static bool combine_place(struct rows *r, int64_t first, int64_t end, bool dead,
     uint32_t *to = builder_texels(b, combine->part_count);
     if (!to) return false;
     for (uint32_t k = 0; k < combine->part_count; k++, to += 4)
-        to[0] = (uint32_t)r->parts[k].step, to[1] = r->table[k].tile_rows, to[2] = tables + r->table[k].first, to[3] = 0;
+        to[0] = (uint32_t)r->parts[k].step, to[1] = (uint32_t)r->table[k].tile_rows, to[2] = tables + (uint32_t)r->table[k].first, to[3] = 0;
     combine->items = b->segment_used;
-    if (dead || !r->direct) return combine_rows_add(b, combine, first, end, dead);
-    // Rows that were written at once are passed by: only tiles that were split, of the one part; of a stepped part row by row.
-    int64_t step = r->parts[0].step, height = r->table[0].tile_rows, q = rows / step, longer = rows % step;
-    int64_t t1 = ceil_div(q + 1, height), t0 = ceil_div(q, height), taken = step == 1 ? height : 1;
-    for (int64_t row = first; row < end; row += taken) {
-        int64_t u = row - first, a = u % step, tile = (a < longer ? a * t1 : longer * t1 + (a - longer) * t0) + u / step / height;
-        if (b->tables[2 * tile + 1] > 0 && !combine_rows_add(b, combine, row, row + taken < end ? row + taken : end, false)) return false;
+    if (dead || !(r->direct || r->resumes)) return combine_rows_add(b, combine, first, end, dead);
+    // rows that were written at once are passed by
+    for (int64_t row = first, each = combine_step(r); row < end; row += each) {
+        int64_t taken = end - row < each ? end - row : each;
+        if (combine_takes(r, row, taken) && !combine_rows_add(b, combine, row, row + taken, false)) return false;
     }
     return true;
 }
@@ -251,7 +289,7 @@ static bool combine_over(struct builder *b, struct dispatch combine, uint32_t fi
         }
         combine.items = from + done;
         combine.item_count = count;
-        if (!dispatch_over(b, combine, &reach, 0, first, end, true)) return false;
+        if (!dispatch_over(b, combine, &reach, 0, first, end, STAGE_COMBINE)) return false;
         done += count;
     }
     return true;
@@ -275,19 +313,20 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
             const struct span *span = &b->spans[s];
             struct dispatch attention = {
                 .kind = DISPATCH_ATTENTION, .segment = span->segment, .items = span->items, .item_count = span->item_count, .step = span->step,
-                .q_offset = (int32_t)b->group->site.q_offset, .bh_list = span->bh_list, .ws_row_base = base, .ws_rows = (uint32_t)b->slots,
+                .does = span->does, .q_offset = (int32_t)b->group->site.q_offset, .bh_list = span->bh_list, .ws_row_base = base, .ws_rows = (uint32_t)b->slots,
                 .barrier_before = b->wave_begins };   // also where it has no partials: its kernel could write some, for all a layer knows
-            b->wave_begins = false;
-            if (!dispatch_over(b, attention, &span->reach, (uint64_t)span->chunks * builder_chunk_pairs(b), bh, bh + count, false)) return false;
+            enum stage stage = span->does & PM_FLAG_RESUME ? STAGE_RESUME : STAGE_NOW;
+            if (stage == STAGE_NOW) b->wave_begins = false;
+            if (!dispatch_over(b, attention, &span->reach, (uint64_t)span->chunks * builder_chunk_pairs(b), bh, bh + count, stage)) return false;
         }
         if (combine->item_count) {
             struct dispatch merge = *combine;
             merge.ws_row_base = base;
             merge.ws_rows = (uint32_t)b->slots;
             if (!combine_over(b, merge, bh, bh + count)) return false;
-            b->wave_rows += b->slots * count;
-            if (b->wave_rows > b->out->workspace_rows) b->out->workspace_rows = b->wave_rows;
         }
+        b->wave_rows += b->slots * count;
+        if (b->wave_rows > b->out->workspace_rows) b->out->workspace_rows = b->wave_rows;
         bh += count;
     }
     return true;
@@ -301,7 +340,7 @@ static bool range_build(struct rows *r, int64_t first, int64_t end, bool dead) {
     struct mark mark = mark_set(b);
     int64_t rows = end - first;
     if (!range_items(r, first, end, dead)) return false;
-    bool merges = !r->direct || b->slots > 0;
+    bool merges = range_merges(r, first, end, dead);
     bool cut = merges && combine_texels(r, rows, dead) > limits->segment_texels;
     if (cut && rows <= r->unit) {
         tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "the tables of %lld rows exceed what a texel buffer of this device holds", (long long)rows);
@@ -329,7 +368,8 @@ static bool group_build(struct builder *b, const struct group *group, struct par
     const struct schedule_limits *limits = &b->input->limits;
     const struct site *site = &group->site;
     struct tiler tiler = { .site = site, .tile_rows = limits->tile_rows, .chunk = limits->chunk };
-    struct rows rows = { .b = b, .t = &tiler, .cut = cut, .parts = parts, .part_count = part_count, .direct = limits->direct && part_count == 1 };
+    struct rows rows = { .b = b, .t = &tiler, .cut = cut, .parts = parts, .part_count = part_count, .direct = limits->direct && part_count == 1,
+                         .resumes = limits->direct && limits->resume && part_count == 2 && parts[0].step == 1 };
     b->group = group;
     b->group_placed = false;
     if (b->segment_open && b->segment_used + (group->bh_count + 3) / 4 + 64 > limits->segment_texels) b->segment_open = false;
@@ -448,7 +488,7 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     out->host_bytes = out->word_count * sizeof *out->words + b.items_most * sizeof *b.room->items;
     free(b.spans);
     free(b.tables);
-    free(b.pending);
+    for (int stage = 0; stage < STAGES; stage++) free(b.waiting[stage].dispatches);
     if (b.memory_fault) return tulle_fail(b.error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the schedule");
     if (fine && b.refused) return tulle_fail(b.error, TULLE_ERROR_WORKSPACE_LIMIT, "workspace");   // the plan words it, in bytes
     return b.error->result;

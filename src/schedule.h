@@ -13,6 +13,7 @@
 struct schedule_limits {
     int32_t tile_rows, chunk;        ///< rows of a full item; keys per chunk, a power of 2 up to 64
     bool direct;                     ///< the kernel can write O and LSE of rows that were not split
+    bool resume;                     ///< and begin such rows with a partial result; only where direct
     uint32_t segment_texels;         ///< of plan memory that one dispatch can see
     uint32_t segment_alignment;      ///< texels
     uint32_t max_workgroups_x, max_workgroups_y;
@@ -47,6 +48,7 @@ struct dispatch {
     uint32_t segment;
     uint32_t items, item_count;      ///< texel offset in the segment; workgroups in x
     uint32_t step;
+    uint32_t does;                   ///< PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL exclude each other
     int32_t q_offset;
     uint32_t bh_list, bh_first, bh_count;   ///< word offset in the segment; workgroups in y
     uint32_t ws_row_base, ws_rows;
@@ -70,7 +72,7 @@ struct schedule {
     uint64_t workspace_rows;         ///< that it uses
     uint64_t workspace_rows_least;   ///< the smallest limit that will do
     uint64_t visited;
-    uint64_t items, direct_items;    ///< direct: that write O and LSE, and no partial result
+    uint64_t items;
     uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them; smaller arrays are not counted
 };
 

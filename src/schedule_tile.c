@@ -111,6 +111,11 @@ static struct item_info item_reach(const struct builder *b, const struct waiting
     return (struct item_info){ item->chunks, item->key_first, item->key_last, item->words[0], item->words[0] + (rows - 1) * step };
 }
 
+static uint32_t item_does(const struct waiting_item *item) {
+    uint32_t shape = item->words[2];
+    return (shape & PM_ITEM_DIRECT ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) | (shape & PM_ITEM_RESUMES ? PM_FLAG_RESUME : 0);
+}
+
 static struct item_info joined(struct item_info a, const struct item_info *b) {
     a.chunks += b->chunks;
     if (b->key_first < a.key_first) a.key_first = b->key_first;
@@ -172,10 +177,29 @@ uint64_t builder_chunk_pairs(const struct builder *b) { return (uint64_t)b->inpu
 /// Bytes of K side by side that the residue classes of one block take: items_by_block says why.
 #define BLOCK_BYTES 2048
 
+/// Sorts the waiting items by their place, of `places`; those of one place stay as they are.
+static bool items_sort(struct builder *b, size_t places, size_t (*place_of)(const void *order, const struct waiting_item *item), const void *order) {
+    size_t *place = calloc(places + 1, sizeof *place);
+    struct waiting_item *items = malloc(b->item_count * sizeof *items);
+    bool fine = place && items;
+    if (fine) {
+        for (size_t i = 0; i < b->item_count; i++) place[place_of(order, &b->room->items[i]) + 1]++;
+        for (size_t i = 0; i < places; i++) place[i + 1] += place[i];
+        for (size_t i = 0; i < b->item_count; i++) items[place[place_of(order, &b->room->items[i])]++] = b->room->items[i];
+        memcpy(b->room->items, items, b->item_count * sizeof *items);
+    } else {
+        b->memory_fault = true;
+    }
+    free(place);
+    free(items);
+    return fine;
+}
+
 /// Where an item of a stepped part stands: blocks of neighbouring residue classes, in a block tile after tile.
 struct stepped_order { int64_t low, step, height, classes, tiles; };
 
-static size_t stepped_place(const struct stepped_order *o, const struct waiting_item *item) {
+static size_t stepped_place(const void *order, const struct waiting_item *item) {
+    const struct stepped_order *o = order;
     int64_t from = item->words[0] - o->low, block = from % o->step / o->classes, tile = from / o->height;
     return (size_t)(block * o->tiles + tile);
 }
@@ -187,7 +211,6 @@ static size_t stepped_place(const struct stepped_order *o, const struct waiting_
 /// all classes in one block. On one with 1 MiB, blocks of 2 KiB took 0.9 of the time of those of 4 (the fastest of 11 runs;
 /// 0.85 at head_dim 128), and those of 1 KiB no less.
 static bool items_by_block(struct builder *b) {
-    if (!b->part || b->part->step == 1) return true;
     int64_t low = INT64_MAX, high = 0, stride = (int64_t)b->input->tensors[TENSOR_K].row;   // bytes from key to key; 0: one key
     for (size_t i = 0; i < b->item_count; i++) {
         low = least(low, b->room->items[i].words[0]);
@@ -197,20 +220,19 @@ static bool items_by_block(struct builder *b) {
                                    stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
     size_t places = (size_t)((least(order.step - 1, high - low) / order.classes + 1) * order.tiles);   // of the classes that there are
-    size_t *place = calloc(places + 1, sizeof *place);
-    struct waiting_item *items = malloc(b->item_count * sizeof *items);
-    bool fine = place && items;
-    if (fine) {
-        for (size_t i = 0; i < b->item_count; i++) place[stepped_place(&order, &b->room->items[i]) + 1]++;
-        for (size_t i = 0; i < places; i++) place[i + 1] += place[i];
-        for (size_t i = 0; i < b->item_count; i++) items[place[stepped_place(&order, &b->room->items[i])]++] = b->room->items[i];
-        memcpy(b->room->items, items, b->item_count * sizeof *items);
-    } else {
-        b->memory_fault = true;
-    }
-    free(place);
-    free(items);
-    return fine;
+    return items_sort(b, places, stepped_place, &order);
+}
+
+static size_t target_place(const void *order, const struct waiting_item *item) {
+    (void)order;
+    return (item->words[2] & PM_ITEM_DIRECT) != 0;
+}
+
+/// Items that write partial results come before those that may resume some: no dispatch does both.
+static bool items_by_target(struct builder *b) {
+    size_t partial = 0;
+    for (size_t i = 0; i < b->item_count; i++) partial += !target_place(NULL, &b->room->items[i]);
+    return !partial || partial == b->item_count || items_sort(b, 2, target_place, NULL);
 }
 
 /// Writes items [first, end), of `chunks` chunks in all, in an order in which every stretch of them costs about its share:
@@ -232,7 +254,8 @@ static void items_write(const struct builder *b, size_t first, size_t end, int64
 
 bool builder_flush(struct builder *b) {
     if (!b->item_count) return true;
-    if (!items_by_block(b)) return false;
+    if (b->part && b->part->step > 1 && !items_by_block(b)) return false;
+    if (b->resumed && !items_by_target(b)) return false;
     uint32_t at = b->segment_used;
     uint32_t *to = builder_texels(b, b->item_count);
     if (!to) return false;
@@ -241,20 +264,22 @@ bool builder_flush(struct builder *b) {
     uint64_t chunks_most = b->input->limits.dispatch_pairs / builder_chunk_pairs(b);
     for (size_t i = 0; i < b->item_count;) {
         struct item_info reach = item_reach(b, &b->room->items[i]);
+        uint32_t does = item_does(&b->room->items[i]);
         size_t end = i + 1;
         for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
             struct item_info next = item_reach(b, &b->room->items[end]), more = joined(reach, &next);
-            if ((uint64_t)more.chunks > chunks_most) break;
+            uint32_t also = item_does(&b->room->items[end]);
+            if ((uint64_t)more.chunks > chunks_most || (b->resumed && (does ^ also) & PM_FLAG_PARTIAL)) break;
             if (more.row_last - more.row_first >= rows_most || more.key_last - more.key_first > keys_most) break;
             reach = more;
+            does |= also;
         }
         if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
         b->spans[b->span_count++] = (struct span){ b->out->segment_count - 1, at + (uint32_t)i, (uint32_t)(end - i),
-                                                   (uint32_t)(b->part ? b->part->step : 1), b->bh_list, reach.chunks, reach };
+                                                   (uint32_t)(b->part ? b->part->step : 1), b->bh_list, does, reach.chunks, reach };
         items_write(b, i, end, reach.chunks, to + i * 4);
         i = end;
     }
-    for (size_t i = 0; i < b->item_count; i++) b->out->direct_items += (b->room->items[i].words[2] & PM_ITEM_DIRECT) != 0;
     b->out->items += b->item_count;
     if (b->item_count > b->items_most) b->items_most = b->item_count;
     b->item_count = 0;
@@ -343,15 +368,45 @@ static bool item_wait(struct builder *b, const struct item_info *info, uint32_t 
     return true;
 }
 
+const uint32_t *builder_partials(const struct builder *b, const struct tile_table *table, int64_t offset, int64_t *in_tile) {
+    int64_t residue = offset % table->step, in_class = offset / table->step, each = b->range_rows / table->step, longer = b->range_rows % table->step;
+    int64_t more = ceil_div(each + 1, table->tile_rows), less = ceil_div(each, table->tile_rows);   // tiles of a class, of the `longer` first and of others
+    int64_t before = residue < longer ? residue * more : longer * more + (residue - longer) * less;
+    *in_tile = in_class % table->tile_rows;
+    return b->tables + table->first + 2 * (size_t)(before + in_class / table->tile_rows);
+}
+
+bool builder_resumable(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows) {
+    int64_t in_tile;
+    for (int64_t r = 0; r < rows; r++)
+        if (builder_partials(b, table, row + r - b->range_first, &in_tile)[1] > 1) return false;
+    return true;
+}
+
+/// Slots of what the tile's rows have so far, as an item that resumes names them. False: none has anything.
+static bool resumed_slots(const struct builder *b, const struct tiler *t, uint32_t *slots) {
+    bool any = false;
+    for (int64_t r = 0; r < t->rows; r++) {
+        int64_t in_tile;
+        const uint32_t *partials = builder_partials(b, b->resumed, t->row + r - b->range_first, &in_tile);
+        slots[r] = partials[1] ? partials[0] + (uint32_t)in_tile : PM_SLOT_NONE;
+        any = any || partials[1];
+    }
+    return any;
+}
+
 /// One item: its runs go to the open segment (a new one where they do not fit), itself to the waiting items.
 static bool item_add(struct builder *b, const struct tiler *t, const struct run *runs, size_t count, struct item_info info, uint32_t flags,
                      uint32_t slot) {
-    uint64_t needed = runs_texels(b, t, runs, count);
+    uint32_t resumed[PM_ITEM_ROWS_MASK];
+    bool resumes = b->resumed && (flags & PM_ITEM_DIRECT) && resumed_slots(b, t, resumed);
+    size_t resumed_texels = resumes ? ((size_t)t->rows + 3) / 4 : 0;
+    uint64_t needed = runs_texels(b, t, runs, count) + resumed_texels;
     if (!builder_place_group(b)) return false;
     if (b->segment_used + b->item_count + 1 + needed > b->input->limits.segment_texels) {
         if (!builder_flush(b)) return false;
         if (!builder_segment(b) || !builder_place_group(b)) return false;
-        needed = runs_texels(b, t, runs, count);   // the list must be placed again
+        needed = runs_texels(b, t, runs, count) + resumed_texels;   // the list must be placed again
         if (b->segment_used + 1 + needed > b->input->limits.segment_texels) {
             tulle_fail(b->error, TULLE_ERROR_UNSUPPORTED, "a work item needs %llu texels of plan memory, and a texel buffer of this device holds %u",
                        (unsigned long long)needed, b->input->limits.segment_texels);
@@ -373,6 +428,11 @@ static bool item_add(struct builder *b, const struct tiler *t, const struct run 
             if (!bits_base) bits_base = b->segment_used;
             if (!builder_words(b, t->bits + runs[i].bits, words)) return false;
         }
+    if (resumes) {
+        slot = b->segment_used * 4;
+        flags |= PM_ITEM_RESUMES;
+        if (!builder_words(b, resumed, (size_t)t->rows)) return false;
+    }
     at = b->segment_used;
     uint32_t *to = builder_texels(b, count);
     if (!to && count) return false;
@@ -462,7 +522,7 @@ static bool cut_next(struct builder *b, struct tiler *t, size_t *run, int64_t *c
     return true;
 }
 
-/// Two words of a tile table. As long as no tile was split there is no table: its tiles are only counted.
+/// Two words of a tile table. As long as no tile of the only part was split there is no table: its tiles are only counted.
 static bool table_add(struct builder *b, bool direct, uint32_t slot, uint32_t splits) {
     if (direct && !splits && !b->table_count) { b->table_waiting++; return true; }
     size_t needed = 2 * (b->table_waiting + 1);
@@ -514,7 +574,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct emit *e = user;
     struct builder *b = e->b;
     struct tiler *t = e->t;
-    bool direct = b->input->limits.direct && e->parts == 1;
+    bool direct = b->input->limits.direct && (e->parts == 1 || (b->resumed && builder_resumable(b, b->resumed, row, rows)));
     if (may_repeat(e, row, rows)) return repeat(e, row);
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
@@ -534,7 +594,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
         if (!e->dry && !item_add(b, t, cut->runs, cut->count, cut->info, whole ? PM_ITEM_DIRECT : 0,
                                  whole ? 0 : (uint32_t)slot + (made - 1) * (uint32_t)e->tile_rows)) return false;
         if (!whole) continue;
-        if (t->shiftable && cut->count && !e->dry) {
+        if (t->shiftable && cut->count && !e->dry && !b->resumed) {
             e->repeatable = true;
             e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
             e->previous_runs = b->room->items[b->item_count - 1].words[1];
@@ -549,7 +609,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
         return false;
     }
     e->slots += (uint64_t)made * (uint64_t)e->tile_rows;
-    return e->dry || table_add(b, direct, (uint32_t)slot, made);
+    return table_add(b, direct, (uint32_t)slot, made);
 }
 
 bool builder_dead(struct builder *b, struct tiler *t, int64_t row, int32_t rows) {

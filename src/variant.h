@@ -47,11 +47,8 @@ bool variant_named(const struct variant *v, const char *kernel);
 /// The first that serves. NULL: none; *error has each one's reason.
 const struct variant *variant_choose(const struct attention *a, const struct caps *caps, tulle_error *error);
 
-/// Where a plan's items write: to O and LSE, to the workspace, or some here and some there.
-enum item_targets { TARGETS_MIXED, TARGETS_DIRECT, TARGETS_PARTIAL };
-
-/// What its attention pipeline is made of. One made for TARGETS_MIXED serves all plans.
-void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, enum item_targets targets, struct pipeline_key *key);
+/// What the pipeline of dispatches that do this (PM_FLAG_DIRECT, _PARTIAL, _RESUME) is made of.
+void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, uint32_t does, struct pipeline_key *key);
 /// What its combine is made of.
 void combine_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key);
 

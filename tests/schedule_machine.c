@@ -20,6 +20,7 @@ struct machine {
     struct slot *slots;
     uint8_t *taken;              // [bh][q_len][kv_len]
     uint8_t *finished;           // [bh][q_len]
+    uint32_t does;               // PM_FLAG_…: what the dispatch's items do
     struct machine_counts counts;
 };
 
@@ -60,25 +61,45 @@ static void take(struct machine *m, const struct group *group, int64_t bh, int64
     *count = 1;
 }
 
+/// The row takes up the partial result that lies there.
+static void merge(struct machine *m, uint32_t index, int64_t bh, int64_t row) {
+    struct slot *slot = slot_at(m, index);
+    CHECK(slot->written, "a partial result that was never written is merged");
+    CHECK(slot->written != m->epoch, "a partial result is merged without a barrier");
+    CHECK(slot->bh == bh && slot->row == row, "bh %lld row %lld merges bh %lld row %lld", (long long)bh, (long long)row, (long long)slot->bh,
+          (long long)slot->row);
+    CHECK(slot->full, "a partial result is merged twice");
+    slot->full = false;
+    slot->read = m->epoch;
+}
+
 static uint64_t item_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh, const uint32_t *item) {
     const struct dispatch *d = m->d;
     const struct schedule_limits *l = &m->t->input.limits;
     int64_t rows = item[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK, run_count = item[2] & PM_ITEM_RUNS_MASK;
-    bool direct = item[2] & PM_ITEM_DIRECT, dead = item[2] & PM_ITEM_DEAD;
+    bool direct = item[2] & PM_ITEM_DIRECT, dead = item[2] & PM_ITEM_DEAD, resumes = item[2] & PM_ITEM_RESUMES;
+    uint32_t resumed = 0;
     uint64_t chunks = 0;
     if (y == 0) {   // every item runs for its group's first entry
         m->counts.items++;
-        m->counts.direct += direct;
+        m->counts.resuming += resumes;
     }
+    m->does |= (direct ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) | (resumes ? PM_FLAG_RESUME : 0);
     CHECK(rows >= 1 && rows <= l->tile_rows, "item of %lld rows", (long long)rows);
-    CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT | PM_ITEM_DEAD)), "item flags %x", item[2]);
+    CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT | PM_ITEM_DEAD | PM_ITEM_RESUMES)), "item flags %x", item[2]);
     CHECK(!direct || l->direct, "a direct item where the kernel has none");
-    CHECK(!dead || (direct && run_count == 0), "a dead item with runs or partials");
+    CHECK(!dead || (direct && run_count == 0 && !resumes), "a dead item with runs or partials");
+    CHECK(!resumes || (direct && l->resume), "an item that resumes %s", direct ? "where the kernel has none" : "and is not direct");
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = item[0] + r * d->step;
         CHECK(row < m->t->q_len, "item row %lld of %lld", (long long)row, (long long)m->t->q_len);
         CHECK(dead == (row >= group->site.q_length), "row %lld of %lld is %sdead", (long long)row, (long long)group->site.q_length, dead ? "" : "not ");
         touch(m, TENSOR_Q, bh, row);
+        if (resumes) {
+            uint32_t slot = word(m, (uint64_t)item[3] + (uint64_t)r);
+            if (slot != PM_SLOT_NONE) merge(m, d->ws_row_base + y * d->ws_rows + slot, bh, row);
+            resumed += slot != PM_SLOT_NONE;
+        }
         if (direct) { finish(m, bh, row); continue; }
         struct slot *slot = slot_at(m, d->ws_row_base + y * d->ws_rows + item[3] + (uint32_t)r);
         CHECK(!slot->full, "a partial result of bh %lld row %lld is overwritten before it is merged", (long long)slot->bh, (long long)slot->row);
@@ -86,6 +107,7 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
         *slot = (struct slot){ bh, row, m->epoch, slot->read, true };
         m->counts.partials++;
     }
+    CHECK(!resumes || resumed, "an item resumes nothing");   // it reads slot 0 where a row has none: there must be one
     for (int64_t n = 0; n < run_count; n++) {
         const uint32_t *run = texel(m, (uint64_t)item[1] + (uint64_t)n);
         uint32_t kind = run[1] >> PM_RUN_KIND_SHIFT;
@@ -136,16 +158,8 @@ static void combine_run(struct machine *m, const struct group *group, uint32_t y
                 uint32_t t1 = (q + 1 + tile - 1) / tile, t0 = (q + tile - 1) / tile;
                 uint32_t index = (a < rem ? a * t1 : rem * t1 + (a - rem) * t0) + u / step / tile;
                 uint32_t first = word(m, (uint64_t)part[2] + 2 * index), count = word(m, (uint64_t)part[2] + 2 * index + 1);
-                for (uint32_t split = 0; split < count; split++) {
-                    struct slot *slot = slot_at(m, d->ws_row_base + y * d->ws_rows + first + split * tile + u / step % tile);
-                    CHECK(slot->written, "a partial result that was never written is merged");
-                    CHECK(slot->written != m->epoch, "a partial result is merged without a barrier");
-                    CHECK(slot->bh == bh && slot->row == row, "bh %lld row %lld merges bh %lld row %lld", (long long)bh, (long long)row,
-                          (long long)slot->bh, (long long)slot->row);
-                    CHECK(slot->full, "a partial result is merged twice");
-                    slot->full = false;
-                    slot->read = m->epoch;
-                }
+                for (uint32_t split = 0; split < count; split++)
+                    merge(m, d->ws_row_base + y * d->ws_rows + first + split * tile + u / step % tile, bh, row);
             }
         }
         finish(m, bh, row);
@@ -191,6 +205,7 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
         CHECK(d->item_count >= 1 && d->item_count <= l->max_workgroups_x, "%u workgroups in x", d->item_count);
         CHECK(d->bh_count >= 1 && d->bh_count <= l->max_workgroups_y, "%u workgroups in y", d->bh_count);
         uint64_t pairs = 0;
+        m.does = 0;
         for (uint32_t y = d->bh_first; y < d->bh_first + d->bh_count; y++) {
             uint32_t bh = word(&m, (uint64_t)d->bh_list + y);
             CHECK(bh < bh_count, "bh %u", bh);
@@ -202,6 +217,8 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
                 else combine_run(&m, group, y, bh, item);
             }
         }
+        CHECK(!(m.does & PM_FLAG_PARTIAL && m.does & PM_FLAG_RESUME), "a dispatch resumes and writes partial results");
+        CHECK(m.does == d->does, "a dispatch whose items do %x says %x", m.does, d->does);
         CHECK(pairs == d->visited, "a dispatch of %llu pairs says %llu", (unsigned long long)pairs, (unsigned long long)d->visited);
         CHECK(pairs <= l->dispatch_pairs || (d->item_count == 1 && d->bh_count == 1), "a dispatch of %llu pairs, %u × %u workgroups",
               (unsigned long long)pairs, d->item_count, d->bh_count);
@@ -225,13 +242,13 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
 
 bool same_schedule(const struct schedule *a, const struct schedule *b) {
     if (a->word_count != b->word_count || memcmp(a->words, b->words, a->word_count * 4)) return false;
-    if (a->dispatch_count != b->dispatch_count || a->segment_count != b->segment_count || a->visited != b->visited || a->items != b->items || a->direct_items != b->direct_items ||
+    if (a->dispatch_count != b->dispatch_count || a->segment_count != b->segment_count || a->visited != b->visited || a->items != b->items ||
         a->workspace_rows != b->workspace_rows || a->workspace_rows_least != b->workspace_rows_least) return false;
     if (memcmp(a->segments, b->segments, a->segment_count * sizeof *a->segments)) return false;
     for (uint32_t i = 0; i < a->dispatch_count; i++) {
         const struct dispatch *x = &a->dispatches[i], *y = &b->dispatches[i];
         if (x->kind != y->kind || x->barrier_before != y->barrier_before || x->segment != y->segment || x->items != y->items ||
-            x->item_count != y->item_count || x->step != y->step || x->q_offset != y->q_offset || x->bh_list != y->bh_list ||
+            x->item_count != y->item_count || x->step != y->step || x->does != y->does || x->q_offset != y->q_offset || x->bh_list != y->bh_list ||
             x->bh_first != y->bh_first || x->bh_count != y->bh_count || x->ws_row_base != y->ws_row_base || x->ws_rows != y->ws_rows ||
             x->parts != y->parts || x->part_count != y->part_count || x->range_first != y->range_first || x->range_rows != y->range_rows ||
             memcmp(x->window, y->window, sizeof x->window) || x->visited != y->visited) return false;

@@ -9,9 +9,9 @@
 #include "schedule_trial.h"
 
 // What it met: runs, those of each kind, those whose keys are a list; partial rows written; items, each once for all (batch,
-// head) that share it, and those that write O; stretches of dispatches without a barrier between them.
+// head) that share it, and those that begin with partial rows; stretches of dispatches without a barrier between them.
 struct machine_counts {
-    uint64_t runs, full, band, bits, lists, partials, items, direct;
+    uint64_t runs, full, band, bits, lists, partials, items, resuming;
     uint32_t epochs;
 };
 

@@ -54,7 +54,7 @@ static void check_pairs(const struct trial *t) {
     }
 }
 
-static struct { uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, dispatches, segments, waves; } tally;
+static struct { uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming, dispatches, segments, waves; } tally;
 
 /// One room for all trials: what a schedule left in it must not show in the next.
 static struct schedule_room *room;
@@ -78,10 +78,9 @@ static void trial_run(uint64_t seed) {
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
     struct machine_counts m = machine_run(&t, &s);
-    CHECK(m.items == s.items && m.direct == s.direct_items, "%llu items run, %llu of them direct; the schedule says %llu and %llu",
-          (unsigned long long)m.items, (unsigned long long)m.direct, (unsigned long long)s.items, (unsigned long long)s.direct_items);
+    CHECK(m.items == s.items, "%llu items run; the schedule says %llu", (unsigned long long)m.items, (unsigned long long)s.items);
     tally.built++;
-    tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits, tally.lists += m.lists, tally.partials += m.partials;
+    tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits, tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
     tally.dispatches += s.dispatch_count, tally.segments += s.segment_count, tally.waves += m.epochs;
 
     // The least workspace: just enough, and no less.
@@ -136,10 +135,10 @@ static void test_random(void **state) {
     for (trial_index = first; trial_index < first + trials; trial_index++) trial_run(rng_hash(run_seed, (uint64_t)trial_index));
     schedule_room_destroy(room);
     print_message("%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
-                  "%llu lists; %llu partial rows, %llu dispatches, %llu segments, %llu epochs\n",
+                  "%llu lists; %llu partial rows, %llu items that resume some, %llu dispatches, %llu segments, %llu epochs\n",
                   (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
                   (unsigned long long)tally.full, (unsigned long long)tally.band, (unsigned long long)tally.bits, (unsigned long long)tally.lists,
-                  (unsigned long long)tally.partials, (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
+                  (unsigned long long)tally.partials, (unsigned long long)tally.resuming, (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
                   (unsigned long long)tally.waves);
 }
 
@@ -173,6 +172,48 @@ static void test_long(void **state) {
             schedule_free(&s);
             trial_free(&t);
         }
+}
+
+/// A union of a part of step 1 and one stepped part, where the kernel can resume: only rows that were split leave anything to combine, and
+/// the workspace holds the stepped part's partial results alone.
+static void test_resumed(void **state) {
+    (void)state;
+    static const struct ref_term terms[] = { { .kind = REF_WINDOW, .left = 20 }, { .kind = REF_STRIDED, .step = 16 }, { .kind = REF_GLOBAL, .count = 5 } };
+    static const struct { size_t terms; int64_t item_chunks; bool resume; const char *what; } cases[] = {
+        { 2, 60000, false, "a kernel that cannot" }, { 2, 60000, true, "nothing split" }, { 2, 3, true, "the stepped part's tiles split" },
+        { 3, 8, true, "the global rows split" } };
+    for (size_t n = 0; n < COUNT(cases); n++) {
+        struct trial t = { .batch = 1, .heads = 2, .kv_heads = 1, .q_len = 301, .kv_len = 301, .causal = n != 3, .q_length = { 301 }, .kv_length = { 301 },
+                           .term_count = { cases[n].terms }, .pattern_count = 1 };
+        trial_begin();
+        trial_say("%s", cases[n].what);
+        memcpy(t.terms[0], terms, sizeof terms);
+        t.patterns[0] = trial_pattern(terms, cases[n].terms, NULL);
+        trial_group(&t);
+        trial_want(&t);
+        t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 8, .direct = true, .resume = cases[n].resume, .segment_texels = 65536,
+                                                   .segment_alignment = 1, .max_workgroups_x = 65535, .max_workgroups_y = 65535,
+                                                   .item_chunks_most = cases[n].item_chunks, .item_chunks_least = cases[n].item_chunks, .items_wanted = 1,
+                                                   .dispatch_pairs = UINT64_C(1) << 40, .workspace_rows = 1 << 20 };
+        t.input.header = t.header;
+        t.input.heads = 2, t.input.kv_heads = 1;
+        struct schedule s = { 0 };
+        tulle_error error = { 0 };
+        CHECK(schedule_build(&t.input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
+        struct machine_counts m = machine_run(&t, &s);
+        uint32_t combines = 0;
+        for (uint32_t i = 0; i < s.dispatch_count; i++) combines += s.dispatches[i].kind == DISPATCH_COMBINE;
+        const uint64_t unit = 8 * 16, stepped_rows = 3 * unit;   // a class has 18 or 19 rows: three tiles, one in each range of 128 rows
+        bool split = cases[n].item_chunks < 60000;
+        CHECK((combines > 0) == (split || !cases[n].resume), "%u dispatches of combine", combines);
+        CHECK((m.resuming > 0) == cases[n].resume, "%llu items resume", (unsigned long long)m.resuming);
+        if (cases[n].resume && !split)
+            CHECK(m.resuming == 38 && m.epochs == 2 && s.workspace_rows == 2 * stepped_rows && s.workspace_rows_least == unit,
+                  "%llu items resume in %u epochs; workspace %llu, least %llu", (unsigned long long)m.resuming, m.epochs,
+                  (unsigned long long)s.workspace_rows, (unsigned long long)s.workspace_rows_least);
+        schedule_free(&s);
+        trial_free(&t);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -423,6 +464,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_long),
+        cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),

@@ -160,6 +160,16 @@ vec4 own_piece(uvec2 at[WORKGROUP], uint lane, uint d) {
     return EXACT != 0u || d <= head_last ? x : none;
 }
 
+// The same for vectors of the workspace.
+vec4 own_vector(uvec2 at[WORKGROUP], uint lane, uint d) {
+    vec4 own = Vectors(at[0]).vector[d];
+    [[unroll]] for (uint w = 1u; w < WORKGROUP; w++) {
+        const vec4 other = Vectors(at[w]).vector[d];
+        own = lane == w ? other : own;
+    }
+    return own;
+}
+
 void write_piece(const bool finished, uvec2 to, uint at, vec4 x) {
     if (finished) store_piece(to, at, x);
     else store_vector(to, at, x);
@@ -181,6 +191,28 @@ void write_row(const bool finished, uvec2 to, uint at, uint r, float factor) {
 
 // Rows past the item's last repeat that one.
 uint item_row(Item item, uint r) { return min(r, item.rows - 1u); }
+
+// Takes up what is there of the item's rows: the workspace rows that the item names, of those from `first` on.
+void resume(Item item, uint lane, uint first, uint row_vectors) {
+    [[unroll]] for (uint r = 0u; r < R; r++) {
+        uvec2 at[WORKGROUP];
+        bool none = false;   // of the lane's row
+        [[unroll]] for (uint w = 0u; w < WORKGROUP; w++) {
+            const uint slot = plan_word(item.slot + item_row(item, w + r * WORKGROUP));
+            at[w] = advance(push.workspace_address, (first + (slot == PM_SLOT_NONE ? 0u : slot)) * row_vectors, 4u);
+            none = lane == w ? slot == PM_SLOT_NONE : none;
+        }
+        vec4 vectors[V_PIECES];
+        [[dont_unroll]] for (uint d = 0u; d < V_PIECES; d++) vectors[d] = own_vector(at, lane, min(d, v_last));
+        const vec4 state = own_vector(at, lane, v_last + 1u), empty = vec4(0.0);
+        [[unroll]] for (uint d = 0u; d < V_PIECES; d++) {
+            const vec4 x = vectors[d];
+            o[r * V_PIECES + d] = none ? empty : x;
+        }
+        m[r] = none ? m[r] : state.x;
+        l[r] = none ? 0.0 : state.y;
+    }
+}
 
 // Where a row of the item begins in Q.
 uvec2 q_row(Item item, uvec2 head, uint stride, uint r) {
@@ -223,7 +255,8 @@ void main() {
     const uvec2 out_head = advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y, OUT_PIECE_SHIFT);
     // Where the item's rows are written to, and how far apart: pieces of O, or vectors of the workspace.
     const uint row_pieces = push.step * o_header.z, row_vectors = v_last + 2u;
-    const uvec2 partials = advance(push.workspace_address, (push.ws_row_base + entry * push.ws_rows + item.slot) * row_vectors, 4u);
+    const uint ws_row = push.ws_row_base + entry * push.ws_rows;
+    const uvec2 partials = advance(push.workspace_address, (ws_row + item.slot) * row_vectors, 4u);
     const uvec2 to = item.direct ? advance(out_head, item.first_row * o_header.z, OUT_PIECE_SHIFT) : partials;
     const uint touched = touch_rows(item, q_head, q_header.z, to, item.direct ? row_pieces * (OUT_PIECE_BYTES / 8u) : row_vectors * 2u);
 
@@ -244,6 +277,7 @@ void main() {
         m[r] = push.zero != 0u ? float(touched) : SOFTMAX_EMPTY;   // never `touched`, but the driver does not know
         l[r] = 0.0;
     }
+    if (item.resumes) resume(item, lane, ws_row, row_vectors);
 
     // Full runs first, as long as they lead; all others, and full ones that come after one of these, in a second loop.
     // Two loops rather than a branch in one keep the hot body, some 20 KB, alone in the instruction cache. Without FULL_LOOP

@@ -12,12 +12,14 @@
 //   - All the fetches of a row of K (or V) are made before the first is used: each is a call, around which every register in
 //     use is saved.
 //   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. So does a branch:
-//     `if` saves nothing here. So a plan whose items are all direct, or none, has a pipeline without the other's stores.
+//     `if` saves nothing here. So each dispatch has a pipeline without the loads and stores that none of its items make.
+//     -DRESUME   items may take up partial results, and all are direct; else none does. A module of its own, so that neither
+//                names the other's access to the workspace: validation layers take what a module names for done
 //   - An invocation stops silently after 65,535 iterations of all its loops; here they are the chunks and the runs.
 //   - Loops over pieces and keys are unrolled, so that every array index is a constant.
 //
 // Bindings: 3 workspace, 4 plan, 5 O, 6 LSE, and the texel buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI
-// for bf16, a piece (4 elements) a texel. Constants as in plan_memory.h, and 7: rows per lane; tile rows = workgroup size · rows
+// for bf16, a piece (4 elements) a texel. With RESUME the workspace is a texel buffer too: 10, RGBA32F. Constants as in plan_memory.h, and 7: rows per lane; tile rows = workgroup size · rows
 // per lane; the workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from workgroup size / 8 up to
 // the workgroup's size, so that T divides the head classes, which are multiples of 8 pieces.
 #version 450
@@ -43,7 +45,11 @@ const uint T = WORKGROUP / C;   // pieces of a key's row that one fetch brings
 const uint BODY = R * C * (HEAD_PIECES > V_PIECES ? HEAD_PIECES : V_PIECES);
 const bool FULL_LOOP = (BODY < 128u ? 1u : PIECE_BYTES == 16 ? R - 1u : 0u) != 0u;   // not with ||: glslang emits a branch for it
 
+#ifdef RESUME
+layout(set = 0, binding = 10) uniform samplerBuffer workspace_texels;
+#else
 layout(std430, set = 0, binding = 3) buffer Workspace { vec4 workspace[]; };
+#endif
 layout(std430, set = 0, binding = 5) buffer Output { OUT_PIECE_T out_pieces[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { uint lse[]; };
 
@@ -165,6 +171,23 @@ void chunk(const bool partial, Run run, uint c, int lo[R], uint span[R]) {
     }
 }
 
+#ifdef RESUME
+// Takes up what is there of the lane's row r: the workspace row that the item names, of those from `first` on.
+void resume(Item item, uint r, uint first) {
+    const uint slot = item.resumes ? plan_word(item.slot + row[r]) : PM_SLOT_NONE;
+    const bool none = slot == PM_SLOT_NONE;
+    const int at = int(push.ws_texels + (first + (none ? 0u : slot)) * (v_last + 2u));
+    [[unroll]] for (uint n = 0u; n < V_PIECES; n++) {
+        const uint d = line_order(n, V_PIECES, 4u);
+        const vec4 x = texelFetch(workspace_texels, at + int(EXACT != 0u ? d : min(d, v_last)));
+        o[r * V_PIECES + d] = none ? vec4(0.0) : x;
+    }
+    const vec4 state = texelFetch(workspace_texels, at + int(v_last) + 1);
+    m[r] = none ? SOFTMAX_EMPTY : state.x;
+    l[r] = none ? 0.0 : state.y;
+}
+#endif
+
 // Row r of the lane, to O from piece `at` on and to LSE.
 void write_finished(Item item, uint sink_at, uint r, uint at, uint lse_at) {
     float inverse = 1.0;
@@ -180,6 +203,7 @@ void write_finished(Item item, uint sink_at, uint r, uint at, uint lse_at) {
     if (HAS_LSE) lse[lse_at] = softmax_lse_bits(m[r], l[r]);
 }
 
+#ifndef RESUME
 // The same to the workspace, from vector `at` on.
 void write_partial(uint r, uint at) {
     float old = 0.0, factor = 1.0;
@@ -189,6 +213,7 @@ void write_partial(uint r, uint at) {
         if (EXACT != 0u || d <= v_last) workspace[at + d] = o[r * V_PIECES + d] * factor;
     workspace[at + v_last + 1u] = vec4(m[r], l[r], 0.0, 0.0);
 }
+#endif
 
 void main() {
     const uint lane = gl_SubgroupInvocationID;
@@ -210,7 +235,7 @@ void main() {
     if (HAS_ALIBI) slope = plan_float(v_header.w + bh.head);
 
     const uint out_head = push.o_base + bh.batch * o_header.x + bh.head * o_header.y, lse_head = push.lse_base + bh.index * shape.z;
-    const uint sink_at = o_header.w + bh.head;
+    const uint sink_at = o_header.w + bh.head, ws_row = push.ws_row_base + entry * push.ws_rows;
 
     const float factor = HAS_SOFTCAP ? scale.y : scale.x;
     [[unroll]] for (uint r = 0u; r < R; r++) {
@@ -227,6 +252,9 @@ void main() {
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++) o[r * V_PIECES + d] = vec4(0.0);
         m[r] = SOFTMAX_EMPTY;
         l[r] = 0.0;
+#ifdef RESUME
+        resume(item, r, ws_row);
+#endif
     }
 
     // Full runs first, as long as they lead (FULL_LOOP); all others, and full ones after one of these, in a second loop. An item
@@ -270,13 +298,18 @@ void main() {
 
     [[unroll]] for (uint r = 0u; r < R; r++) {
         const uint i = item.first_row + row[r] * push.step, out_at = out_head + i * o_header.z;
-        const uint partial_at = (push.ws_row_base + entry * push.ws_rows + item.slot + row[r]) * (v_last + 2u);
+        const bool mine = lane + r * WORKGROUP < item.rows;
+#ifdef RESUME
+        if (mine) write_finished(item, sink_at, r, out_at, lse_head + i);
+#else
+        const uint partial_at = (ws_row + item.slot + row[r]) * (v_last + 2u);
         bool finished = item.direct;
-        if (ALL_DIRECT) finished = true;   // known to the driver, which then has no code for the other
-        if (ALL_PARTIAL) finished = false;
-        if (lane + r * WORKGROUP < item.rows) {
+        if (!DOES_PARTIAL) finished = true;   // known to the driver, which then has no code for the other
+        if (!DOES_DIRECT) finished = false;
+        if (mine) {
             if (finished) write_finished(item, sink_at, r, out_at, lse_head + i);
             else write_partial(r, partial_at);
         }
+#endif
     }
 }

@@ -32,8 +32,8 @@ const bool HAS_SOFTCAP = (FLAGS & PM_FLAG_SOFTCAP) != 0u;
 const bool HAS_ALIBI = (FLAGS & PM_FLAG_ALIBI) != 0u;
 const bool HAS_SINK = (FLAGS & PM_FLAG_SINK) != 0u;
 const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
-const bool ALL_DIRECT = (FLAGS & PM_FLAG_ALL_DIRECT) != 0u;
-const bool ALL_PARTIAL = (FLAGS & PM_FLAG_ALL_PARTIAL) != 0u;
+const bool DOES_DIRECT = (FLAGS & PM_FLAG_DIRECT) != 0u;
+const bool DOES_PARTIAL = (FLAGS & PM_FLAG_PARTIAL) != 0u;
 
 #if defined(TULLE_PUSH_COMBINE)
 layout(push_constant) uniform Push {
@@ -47,9 +47,12 @@ layout(push_constant) uniform Push {
 layout(push_constant) uniform Push {
     uint items, step;
     int q_offset;
-    uint bh_list, bh_first, ws_row_base, ws_rows, q_base, k_base, v_base, o_base, lse_base, zero, segment;
+    uint bh_list, bh_first, ws_row_base, ws_rows, q_base, k_base, v_base, o_base, lse_base, zero;
 #ifdef TULLE_PLAN_ADDRESS
+    uint segment;
     uvec2 q_address, k_address, v_address, o_address, lse_address, workspace_address, plan_address;
+#else
+    uint ws_texels;
 #endif
 } push;
 #endif
@@ -95,7 +98,8 @@ struct Item {
     uint rows;        // 1 … TILE_ROWS
     bool direct;      // writes O and LSE, else partials
     bool dead;        // its rows do not exist: no sink logit
-    uint slot;        // workspace row, where not direct
+    bool resumes;     // begins with partial results
+    uint slot;        // workspace row, where not direct; word offset of the rows' own, where it resumes
 };
 
 Item plan_item(uint index) {   // of the dispatch
@@ -107,6 +111,7 @@ Item plan_item(uint index) {   // of the dispatch
     item.rows = (t.z >> PM_ITEM_ROWS_SHIFT) & PM_ITEM_ROWS_MASK;
     item.direct = (t.z & PM_ITEM_DIRECT) != 0u;
     item.dead = (t.z & PM_ITEM_DEAD) != 0u;
+    item.resumes = (t.z & PM_ITEM_RESUMES) != 0u;
     item.slot = t.w;
     return item;
 }

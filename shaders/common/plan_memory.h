@@ -25,15 +25,18 @@
 // ITEM: 1 texel, one workgroup's (or one invocation group's) work for each entry of the bh list.
 //     x  first query row i of the item; its rows are i, i + step, i + 2·step … (step: push constant)
 //     y  texel offset of its first run
-//     z  run count (bits 0 … 15) | rows (bits 16 … 23, 1 … tile rows) | PM_ITEM_DIRECT (bit 24)
-//     w  slot: row of partial results in the workspace where the item is not direct
+//     z  run count (bits 0 … 15) | rows (bits 16 … 23, 1 … tile rows) | PM_ITEM_DIRECT (bit 24) | PM_ITEM_DEAD | PM_ITEM_RESUMES
+//     w  not direct: slot, the row of the workspace that takes the first row's partial result
+//        resumes: word offset of `rows` words, each the slot of that row's partial result so far, or PM_SLOT_NONE
 #define PM_ITEM_RUNS_MASK 0xffffu
 #define PM_ITEM_ROWS_SHIFT 16
 #define PM_ITEM_ROWS_MASK 0xffu
 #define PM_ITEM_DIRECT 0x1000000u
 #define PM_ITEM_DEAD 0x2000000u   // its rows do not exist (past the batch entry's length): O 0, LSE −inf, no sink logit
+#define PM_ITEM_RESUMES 0x4000000u   // direct, and its rows begin with what an earlier dispatch left of them in the workspace
+#define PM_SLOT_NONE 0xffffffffu
 // A direct item writes finished O and LSE of its rows; another writes partials. An item may have no runs: its rows
-// are then empty (O 0, LSE −inf or the sink logit).
+// are then what they resume, or empty (O 0, LSE −inf or the sink logit). An item that resumes has a slot for some row.
 //
 // RUN: 1 texel. Its keys are c = 0 … count − 1; key c stands at position j = first + c·step (range) or
 // j = words[first + c] (list). Row r is the item's r-th row, at position p = i + r·step + q_offset.
@@ -61,7 +64,7 @@
 // entry y of the bh list: ws_row_base + y · ws_rows + slot + r (modulo 2^32).
 #define PM_EMPTY -1.0e30
 //
-// COMBINE: rows that have several partials, or none direct. A combine item is 1 texel:
+// COMBINE: rows that no direct item writes. A combine item is 1 texel:
 #define PM_COMBINE_ROWS 32u   // of a combine item, at most
 #define PM_PARTS_MOST 8u
 //     x  first row i   y  rows (consecutive)   z  1: dead rows (no part, no sink logit), else 0   w  0
@@ -83,7 +86,8 @@
 //     5 ws_row_base   6 ws_rows
 //     7 q_base  8 k_base  9 v_base  10 o_base  11 lse_base
 //     12 zero      always 0 (a value the compiler does not know)
-//     13 segment   texel offset of the segment in the plan's memory (kernels that read it by address)
+//     13 segment   texel offset of the segment in the plan's memory (kernels that read it by address); for others
+//        ws_texels the workspace's first texel in its view (rows_texel)
 //     14 … 27      addresses (low, high word): Q, K, V, O, LSE, workspace, plan memory — kernels with addresses only;
 //                  a tensor's address already includes its base, and q_base … lse_base are then 0
 // and of combine:
@@ -99,5 +103,10 @@
 #define PM_FLAG_ALIBI 2u
 #define PM_FLAG_SINK 4u
 #define PM_FLAG_LSE 8u
-#define PM_FLAG_ALL_DIRECT 16u    // rows_texel alone: every item of the plan is direct (PM_ITEM_DIRECT)
-#define PM_FLAG_ALL_PARTIAL 32u   // rows_texel alone: none is
+// What some item of the dispatch does; none takes up partial results beside one that writes some. A kernel may leave out the
+// code for what no flag says.
+#define PM_FLAG_DIRECT 16u     // writes O and LSE (PM_ITEM_DIRECT)
+#define PM_FLAG_PARTIAL 32u    // writes partial results
+#define PM_FLAG_RESUME 64u     // takes some up (PM_ITEM_RESUMES)
+#define PM_FLAG_DOES_SHIFT 4   // of the three, as a number below PM_FLAG_DOES_COUNT
+#define PM_FLAG_DOES_COUNT 8
