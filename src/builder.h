@@ -5,6 +5,7 @@
 #ifndef TULLE_SRC_BUILDER_H
 #define TULLE_SRC_BUILDER_H
 
+#include "../shaders/common/plan_memory.h"
 #include "schedule.h"
 
 /// What an item, or several, cost and reach: chunks, key positions, query rows. No keys: key_first > key_last.
@@ -23,6 +24,17 @@ struct tile_table {
     size_t first;                    ///< of its words in builder.tables, two a tile
     int64_t step;
     int32_t tile_rows;
+    int64_t longer, more, less;      ///< residue classes with a row more than the others; tiles of each of these, and of each other
+};
+
+/// A range of rows of the group, while its tiles become items.
+struct range {
+    int64_t first, rows;
+    const struct part *part;         ///< the one at hand
+    const struct tile_table *resumed;   ///< whose partial results that part's items may take up; NULL: none
+    struct tile_table table[PM_PARTS_MOST];
+    size_t table_count, table_waiting;  ///< words in builder.tables; tiles before them that have none
+    uint64_t slots;                  ///< rows of partial results so far
 };
 
 /// An item that waits to be written behind the runs of its segment. Positions are below 2³¹. A million
@@ -55,20 +67,15 @@ struct builder {
     const struct group *group;
     bool group_placed;               ///< its bh list is in the open segment
     uint32_t bh_list;
-    // the range of rows at hand
-    int64_t range_first, range_rows;
-    // the part at hand
-    const struct part *part;
-    const struct tile_table *resumed;   ///< whose partial results its items may take up; NULL: none
-    uint32_t list_at;                ///< word offset of its list in the open segment; 0: not there
+    struct range range;              ///< the one at hand
+    uint32_t list_at;                ///< word offset of its part's list in the open segment; 0: not there
     struct schedule_room *room;
     size_t item_count, items_most;   ///< waiting in room->items, and how many ever did
     struct span *spans;
     size_t span_count, span_capacity;
     uint32_t *tables;                ///< two words a tile, of the parts of a range
-    size_t table_count, table_capacity, table_waiting;
+    size_t table_capacity;
     int64_t item_limit;              ///< chunks
-    uint64_t slots;                  ///< workspace rows of the range at hand
     bool memory_fault;
     bool refused;                    ///< a group needs more workspace than there is: the others are only asked what they need
     // the wave at hand
@@ -100,7 +107,7 @@ uint64_t builder_chunk_pairs(const struct builder *b);   ///< that one chunk of 
 /// One item's share of a tile's runs.
 struct cut { struct run *runs; size_t count, capacity; struct item_info info; };
 
-/// The words of the tile that holds row range_first + `offset`: slot of its first partial result, how many there are. *in_tile: which
+/// The words of the tile that holds row range.first + `offset`: slot of its first partial result, how many there are. *in_tile: which
 /// row of it that is.
 const uint32_t *builder_partials(const struct builder *b, const struct tile_table *table, int64_t offset, int64_t *in_tile);
 /// Have rows [row, row + rows) of the range at most one partial result each there?
@@ -125,7 +132,7 @@ struct emit {
     bool repeatable;
 };
 
-/// The tile's items (a tile_callback; user: struct emit). Rows of partial results are counted from b->slots + e->slots.
+/// The tile's items (a tile_callback; user: struct emit). Rows of partial results are counted from range.slots + e->slots.
 bool builder_tile(void *emit, int64_t row, int32_t rows, int64_t index);
 /// An item of dead rows.
 bool builder_dead(struct builder *b, struct tiler *t, int64_t row, int32_t rows);

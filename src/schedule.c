@@ -106,7 +106,6 @@ struct rows {
     int64_t unit;            ///< ranges are whole units: tiles of a stepped part keep their height in one
     bool direct;             ///< rows that are not split are written at once
     bool resumes;            ///< the same, by the first part's items, which take up what the second's left
-    struct tile_table table[PM_PARTS_MOST];   ///< of the range at hand
 };
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range has no more, or
@@ -140,46 +139,35 @@ static void choose_unit(struct rows *r) {
 }
 
 /// Goes through the tiles of rows [first, end), part after part: into the waiting items, or `dry`; with their tables, and the rows of
-/// partial results in b->slots. False: the builder says why (memory, or a limit).
+/// partial results in range.slots. False: the builder says why (memory, or a limit).
 static bool range_tiles(struct rows *r, int64_t first, int64_t end, bool dry) {
     struct builder *b = r->b;
-    b->range_first = first;
-    b->range_rows = end - first;
-    b->slots = 0;
+    struct range *range = &b->range;
+    range->first = first;
+    range->rows = end - first;
+    range->slots = 0;
     for (uint32_t n = 0; n < r->part_count; n++) {
         uint32_t k = r->resumes ? r->part_count - 1 - n : n;   // the part that resumes comes last
-        int64_t step = r->parts[k].step;
-        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = dry, .tile_rows = rows_within(b, step, end - first) };
-        e.tiles = tiles_count(step, end - first, e.tile_rows);
-        r->t->part = b->part = &r->parts[k];
-        b->resumed = r->resumes && k == 0 ? &r->table[1] : NULL;
+        int64_t step = r->parts[k].step, each = range->rows / step;
+        struct emit e = { .b = b, .t = r->t, .cut = r->cut, .parts = r->part_count, .dry = dry, .tile_rows = rows_within(b, step, range->rows) };
+        e.tiles = tiles_count(step, range->rows, e.tile_rows);
+        r->t->part = range->part = &r->parts[k];
+        range->resumed = r->resumes && k == 0 ? &range->table[1] : NULL;
         b->list_at = 0;
-        r->table[k] = (struct tile_table){ b->table_count, step, e.tile_rows };
-        bool fine = tiles_each(step, first, end, e.tile_rows, builder_tile, &e) && (dry || builder_flush(b));
-        b->resumed = NULL;
-        if (!fine) return false;
-        b->slots += e.slots;
+        range->table[k] = (struct tile_table){ range->table_count, step, e.tile_rows, range->rows % step, ceil_div(each + 1, e.tile_rows), ceil_div(each, e.tile_rows) };
+        if (!tiles_each(step, first, end, e.tile_rows, builder_tile, &e) || !(dry || builder_flush(b))) return false;
+        range->slots += e.slots;
     }
+    range->resumed = NULL;
     return true;
 }
 
 /// Rows of partial results of [first, end). The range at hand stays as it is.
 static bool count_slots(struct rows *r, int64_t first, int64_t end, uint64_t *slots) {
-    struct builder *b = r->b;
-    const struct rows kept = *r;
-    const int64_t range_first = b->range_first, range_rows = b->range_rows;
-    const uint64_t kept_slots = b->slots;
-    const size_t tables = b->table_count, waiting = b->table_waiting;
-    const struct part *part = b->part;
+    const struct range at_hand = r->b->range;
     bool fine = range_tiles(r, first, end, true);
-    *slots = b->slots;
-    *r = kept;
-    b->range_first = range_first;
-    b->range_rows = range_rows;
-    b->slots = kept_slots;
-    b->table_count = tables;
-    b->table_waiting = waiting;
-    b->part = part;
+    *slots = r->b->range.slots;
+    r->b->range = at_hand;
     return fine;
 }
 
@@ -188,18 +176,18 @@ static bool group_least(struct rows *r, bool cut, uint64_t *rows_least) {
     struct builder *b = r->b;
     int64_t end = b->group->site.q_length;
     uint64_t most = 0;
-    if ((b->slots == 0 || r->unit >= end) && !cut) { *rows_least = b->slots; return true; }
+    if ((b->range.slots == 0 || r->unit >= end) && !cut) { *rows_least = b->range.slots; return true; }
     bool same = true;   // are the units' tiles those of b->tables?
-    for (uint32_t k = 0; k < r->part_count; k++) same = same && r->parts[k].step == 1 && r->table[k].tile_rows == r->unit;
+    for (uint32_t k = 0; k < r->part_count; k++) same = same && r->parts[k].step == 1 && r->b->range.table[k].tile_rows == r->unit;
     for (int64_t first = 0; first < end; first += r->unit) {
         int64_t rows = end - first < r->unit ? end - first : r->unit;
         uint64_t slots = 0;
         for (uint32_t k = 0; k < r->part_count && same; k++)
-            slots += (uint64_t)b->tables[r->table[k].first + 2 * (size_t)(first / r->unit) + 1] * (uint64_t)rows_within(b, 1, rows);
+            slots += (uint64_t)b->tables[r->b->range.table[k].first + 2 * (size_t)(first / r->unit) + 1] * (uint64_t)rows_within(b, 1, rows);
         if (!same && !count_slots(r, first, first + rows, &slots)) return false;
         if (slots > most) most = slots;
     }
-    *rows_least = cut ? most : least(most, b->slots);
+    *rows_least = cut ? most : least(most, b->range.slots);
     return true;
 }
 
@@ -207,9 +195,8 @@ static bool group_least(struct rows *r, bool cut, uint64_t *rows_least) {
 static bool range_items(struct rows *r, int64_t first, int64_t end, bool dead) {
     struct builder *b = r->b;
     struct part none = { .step = 1 };
-    b->span_count = b->table_count = b->table_waiting = 0;
-    b->slots = 0;
-    b->part = NULL;
+    b->span_count = 0;
+    b->range = (struct range){ .first = first, .rows = end - first };
     if (dead) {   // rows that do not exist: items without runs, or combine items without parts
         int32_t height = rows_within(b, 1, end - first);
         r->t->part = &none;
@@ -232,17 +219,17 @@ static bool combine_rows_add(struct builder *b, struct dispatch *combine, int64_
 }
 
 /// Rows from `row` on that combine takes together, or none of them does; where a group's rows may be direct.
-static int64_t combine_step(const struct rows *r) { return r->parts[0].step == 1 ? r->table[0].tile_rows : 1; }
+static int64_t combine_step(const struct rows *r) { return r->parts[0].step == 1 ? r->b->range.table[0].tile_rows : 1; }
 
 /// Has no direct item written rows [row, row + rows) of the range at hand?
 static bool combine_takes(const struct rows *r, int64_t row, int64_t rows) {
     int64_t in_tile;
-    return builder_partials(r->b, &r->table[0], row - r->b->range_first, &in_tile)[1] > 0 || (r->resumes && !builder_resumable(r->b, &r->table[1], row, rows));
+    return builder_partials(r->b, &r->b->range.table[0], row - r->b->range.first, &in_tile)[1] > 0 || (r->resumes && !builder_resumable(r->b, &r->b->range.table[1], row, rows));
 }
 
 /// Does the range have rows that combine finishes?
 static bool range_merges(const struct rows *r, int64_t first, int64_t end, bool dead) {
-    if (dead || !r->resumes) return !r->direct || r->b->slots > 0;
+    if (dead || !r->resumes) return !r->direct || r->b->range.slots > 0;
     for (int64_t row = first, each = combine_step(r); row < end; row += each)
         if (combine_takes(r, row, end - row < each ? end - row : each)) return true;
     return false;
@@ -256,13 +243,13 @@ static bool combine_place(struct rows *r, int64_t first, int64_t end, bool dead,
     if (!builder_place_group(b)) return false;
     if (b->segment_used + needed > b->input->limits.segment_texels && (!builder_segment(b) || !builder_place_group(b))) return false;
     uint32_t tables = b->segment_used * 4;
-    if (!builder_words(b, b->tables, b->table_count)) return false;
+    if (!builder_words(b, b->tables, b->range.table_count)) return false;
     *combine = (struct dispatch){ .kind = DISPATCH_COMBINE, .step = 1, .segment = b->out->segment_count - 1, .bh_list = b->bh_list, .parts = b->segment_used,
                                   .part_count = dead ? 0 : r->part_count, .range_first = (uint32_t)first, .range_rows = (uint32_t)rows };
     uint32_t *to = builder_texels(b, combine->part_count);
     if (!to) return false;
     for (uint32_t k = 0; k < combine->part_count; k++, to += 4)
-        to[0] = (uint32_t)r->parts[k].step, to[1] = (uint32_t)r->table[k].tile_rows, to[2] = tables + (uint32_t)r->table[k].first, to[3] = 0;
+        to[0] = (uint32_t)r->parts[k].step, to[1] = (uint32_t)r->b->range.table[k].tile_rows, to[2] = tables + (uint32_t)r->b->range.table[k].first, to[3] = 0;
     combine->items = b->segment_used;
     if (dead || !(r->direct || r->resumes)) return combine_rows_add(b, combine, first, end, dead);
     // rows that were written at once are passed by
@@ -300,20 +287,20 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
     const struct schedule_limits *limits = &b->input->limits;
     for (uint32_t bh = 0; bh < b->group->bh_count;) {
         uint32_t count = b->group->bh_count - bh;
-        if (b->slots) {
-            uint64_t room = (limits->workspace_rows - b->wave_rows) / b->slots;
+        if (b->range.slots) {
+            uint64_t room = (limits->workspace_rows - b->wave_rows) / b->range.slots;
             if (room < count && b->wave_rows) {
                 if (!wave_flush(b)) return false;
-                room = limits->workspace_rows / b->slots;
+                room = limits->workspace_rows / b->range.slots;
             }
             count = (uint32_t)least(count, room);
         }
-        uint32_t base = (uint32_t)b->wave_rows - bh * (uint32_t)b->slots;   // modulo 2³²: entry y adds y · ws_rows
+        uint32_t base = (uint32_t)b->wave_rows - bh * (uint32_t)b->range.slots;   // modulo 2³²: entry y adds y · ws_rows
         for (size_t s = 0; s < b->span_count; s++) {
             const struct span *span = &b->spans[s];
             struct dispatch attention = {
                 .kind = DISPATCH_ATTENTION, .segment = span->segment, .items = span->items, .item_count = span->item_count, .step = span->step,
-                .does = span->does, .q_offset = (int32_t)b->group->site.q_offset, .bh_list = span->bh_list, .ws_row_base = base, .ws_rows = (uint32_t)b->slots,
+                .does = span->does, .q_offset = (int32_t)b->group->site.q_offset, .bh_list = span->bh_list, .ws_row_base = base, .ws_rows = (uint32_t)b->range.slots,
                 .barrier_before = b->wave_begins };   // also where it has no partials: its kernel could write some, for all a layer knows
             enum stage stage = span->does & PM_FLAG_RESUME ? STAGE_RESUME : STAGE_NOW;
             if (stage == STAGE_NOW) b->wave_begins = false;
@@ -322,10 +309,10 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
         if (combine->item_count) {
             struct dispatch merge = *combine;
             merge.ws_row_base = base;
-            merge.ws_rows = (uint32_t)b->slots;
+            merge.ws_rows = (uint32_t)b->range.slots;
             if (!combine_over(b, merge, bh, bh + count)) return false;
         }
-        b->wave_rows += b->slots * count;
+        b->wave_rows += b->range.slots * count;
         if (b->wave_rows > b->out->workspace_rows) b->out->workspace_rows = b->wave_rows;
         bh += count;
     }
@@ -353,7 +340,7 @@ static bool range_build(struct rows *r, int64_t first, int64_t end, bool dead) {
         if (needed > limits->workspace_rows) b->refused = true;
     }
     if (b->refused) { mark_return(b, &mark); return true; }
-    if (cut || b->slots > limits->workspace_rows) {
+    if (cut || b->range.slots > limits->workspace_rows) {
         mark_return(b, &mark);
         int64_t half = first + ceil_div(ceil_div(rows, 2), r->unit) * r->unit;
         return range_build(r, first, half, dead) && range_build(r, half, end, dead);

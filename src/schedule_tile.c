@@ -107,7 +107,7 @@ bool builder_windowed(const struct builder *b) {
 }
 
 static struct item_info item_reach(const struct builder *b, const struct waiting_item *item) {
-    int64_t rows = item->words[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK, step = b->part ? b->part->step : 1;
+    int64_t rows = item->words[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK, step = b->range.part ? b->range.part->step : 1;
     return (struct item_info){ item->chunks, item->key_first, item->key_last, item->words[0], item->words[0] + (rows - 1) * step };
 }
 
@@ -216,7 +216,7 @@ static bool items_by_block(struct builder *b) {
         low = least(low, b->room->items[i].words[0]);
         if (b->room->items[i].words[0] > high) high = b->room->items[i].words[0];
     }
-    struct stepped_order order = { low, b->part->step, b->part->step * b->input->limits.tile_rows,
+    struct stepped_order order = { low, b->range.part->step, b->range.part->step * b->input->limits.tile_rows,
                                    stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
     size_t places = (size_t)((least(order.step - 1, high - low) / order.classes + 1) * order.tiles);   // of the classes that there are
@@ -241,7 +241,7 @@ static bool items_by_target(struct builder *b) {
 /// three quarters of the work; a GPU is kept from beginning the longest items last. Neighbours stay near each other.
 /// Those of a stepped part have their order (items_by_block) and keep it.
 static void items_write(const struct builder *b, size_t first, size_t end, int64_t chunks, uint32_t *to) {
-    bool keep = b->part && b->part->step > 1;
+    bool keep = b->range.part && b->range.part->step > 1;
     int64_t count = (int64_t)(end - first), ahead = 0;   // what was written costs ahead / count chunks above the mean
     for (size_t low = first, high = end; low < high; to += 4) {
         int64_t front = b->room->items[low].chunks, back = b->room->items[high - 1].chunks;
@@ -254,8 +254,8 @@ static void items_write(const struct builder *b, size_t first, size_t end, int64
 
 bool builder_flush(struct builder *b) {
     if (!b->item_count) return true;
-    if (b->part && b->part->step > 1 && !items_by_block(b)) return false;
-    if (b->resumed && !items_by_target(b)) return false;
+    if (b->range.part && b->range.part->step > 1 && !items_by_block(b)) return false;
+    if (b->range.resumed && !items_by_target(b)) return false;
     uint32_t at = b->segment_used;
     uint32_t *to = builder_texels(b, b->item_count);
     if (!to) return false;
@@ -269,14 +269,14 @@ bool builder_flush(struct builder *b) {
         for (; end < b->item_count && end - i < b->input->limits.max_workgroups_x; end++) {
             struct item_info next = item_reach(b, &b->room->items[end]), more = joined(reach, &next);
             uint32_t also = item_does(&b->room->items[end]);
-            if ((uint64_t)more.chunks > chunks_most || (b->resumed && (does ^ also) & PM_FLAG_PARTIAL)) break;
+            if ((uint64_t)more.chunks > chunks_most || (b->range.resumed && (does ^ also) & PM_FLAG_PARTIAL)) break;
             if (more.row_last - more.row_first >= rows_most || more.key_last - more.key_first > keys_most) break;
             reach = more;
             does |= also;
         }
         if (!builder_reserve(b, &b->spans, &b->span_capacity, b->span_count + 1, sizeof *b->spans)) return false;
         b->spans[b->span_count++] = (struct span){ b->out->segment_count - 1, at + (uint32_t)i, (uint32_t)(end - i),
-                                                   (uint32_t)(b->part ? b->part->step : 1), b->bh_list, does, reach.chunks, reach };
+                                                   (uint32_t)(b->range.part ? b->range.part->step : 1), b->bh_list, does, reach.chunks, reach };
         items_write(b, i, end, reach.chunks, to + i * 4);
         i = end;
     }
@@ -369,9 +369,8 @@ static bool item_wait(struct builder *b, const struct item_info *info, uint32_t 
 }
 
 const uint32_t *builder_partials(const struct builder *b, const struct tile_table *table, int64_t offset, int64_t *in_tile) {
-    int64_t residue = offset % table->step, in_class = offset / table->step, each = b->range_rows / table->step, longer = b->range_rows % table->step;
-    int64_t more = ceil_div(each + 1, table->tile_rows), less = ceil_div(each, table->tile_rows);   // tiles of a class, of the `longer` first and of others
-    int64_t before = residue < longer ? residue * more : longer * more + (residue - longer) * less;
+    int64_t in_class = offset / table->step, residue = offset - in_class * table->step, longer = table->longer;   // the `longer` classes come first
+    int64_t before = residue < longer ? residue * table->more : longer * table->more + (residue - longer) * table->less;
     *in_tile = in_class % table->tile_rows;
     return b->tables + table->first + 2 * (size_t)(before + in_class / table->tile_rows);
 }
@@ -379,7 +378,7 @@ const uint32_t *builder_partials(const struct builder *b, const struct tile_tabl
 bool builder_resumable(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows) {
     int64_t in_tile;
     for (int64_t r = 0; r < rows; r++)
-        if (builder_partials(b, table, row + r - b->range_first, &in_tile)[1] > 1) return false;
+        if (builder_partials(b, table, row + r - b->range.first, &in_tile)[1] > 1) return false;
     return true;
 }
 
@@ -388,7 +387,7 @@ static bool resumed_slots(const struct builder *b, const struct tiler *t, uint32
     bool any = false;
     for (int64_t r = 0; r < t->rows; r++) {
         int64_t in_tile;
-        const uint32_t *partials = builder_partials(b, b->resumed, t->row + r - b->range_first, &in_tile);
+        const uint32_t *partials = builder_partials(b, b->range.resumed, t->row + r - b->range.first, &in_tile);
         slots[r] = partials[1] ? partials[0] + (uint32_t)in_tile : PM_SLOT_NONE;
         any = any || partials[1];
     }
@@ -399,7 +398,7 @@ static bool resumed_slots(const struct builder *b, const struct tiler *t, uint32
 static bool item_add(struct builder *b, const struct tiler *t, const struct run *runs, size_t count, struct item_info info, uint32_t flags,
                      uint32_t slot) {
     uint32_t resumed[PM_ITEM_ROWS_MASK];
-    bool resumes = b->resumed && (flags & PM_ITEM_DIRECT) && resumed_slots(b, t, resumed);
+    bool resumes = b->range.resumed && (flags & PM_ITEM_DIRECT) && resumed_slots(b, t, resumed);
     size_t resumed_texels = resumes ? ((size_t)t->rows + 3) / 4 : 0;
     uint64_t needed = runs_texels(b, t, runs, count) + resumed_texels;
     if (!builder_place_group(b)) return false;
@@ -524,13 +523,13 @@ static bool cut_next(struct builder *b, struct tiler *t, size_t *run, int64_t *c
 
 /// Two words of a tile table. As long as no tile of the only part was split there is no table: its tiles are only counted.
 static bool table_add(struct builder *b, bool direct, uint32_t slot, uint32_t splits) {
-    if (direct && !splits && !b->table_count) { b->table_waiting++; return true; }
-    size_t needed = 2 * (b->table_waiting + 1);
-    if (!builder_reserve(b, &b->tables, &b->table_capacity, b->table_count + needed, sizeof *b->tables)) return false;
-    memset(b->tables + b->table_count, 0, b->table_waiting * 2 * sizeof *b->tables);
-    b->table_count += needed;
-    b->table_waiting = 0;
-    b->tables[b->table_count - 2] = slot, b->tables[b->table_count - 1] = splits;
+    if (direct && !splits && !b->range.table_count) { b->range.table_waiting++; return true; }
+    size_t needed = 2 * (b->range.table_waiting + 1);
+    if (!builder_reserve(b, &b->tables, &b->table_capacity, b->range.table_count + needed, sizeof *b->tables)) return false;
+    memset(b->tables + b->range.table_count, 0, b->range.table_waiting * 2 * sizeof *b->tables);
+    b->range.table_count += needed;
+    b->range.table_waiting = 0;
+    b->tables[b->range.table_count - 2] = slot, b->tables[b->range.table_count - 1] = splits;
     return true;
 }
 
@@ -574,7 +573,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct emit *e = user;
     struct builder *b = e->b;
     struct tiler *t = e->t;
-    bool direct = b->input->limits.direct && (e->parts == 1 || (b->resumed && builder_resumable(b, b->resumed, row, rows)));
+    bool direct = b->input->limits.direct && (e->parts == 1 || (b->range.resumed && builder_resumable(b, b->range.resumed, row, rows)));
     if (may_repeat(e, row, rows)) return repeat(e, row);
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
@@ -582,7 +581,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     const int64_t all = b->input->limits.splits_most, most = all ? (all > e->parts ? all / e->parts : 1) : 0;   // combine goes over all parts
     if (most && pieces > most) pieces = most;
     int64_t each = pieces > 1 ? least((chunks + pieces - 1) / pieces, b->input->limits.item_chunks_most) : chunks ? chunks : 1, span = key_span_most(b);
-    uint64_t texels = item_texels_most(b), slot = b->slots + e->slots;
+    uint64_t texels = item_texels_most(b), slot = b->range.slots + e->slots;
     uint32_t made = 0;
     size_t run = 0;
     int64_t c = 0;
@@ -594,7 +593,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
         if (!e->dry && !item_add(b, t, cut->runs, cut->count, cut->info, whole ? PM_ITEM_DIRECT : 0,
                                  whole ? 0 : (uint32_t)slot + (made - 1) * (uint32_t)e->tile_rows)) return false;
         if (!whole) continue;
-        if (t->shiftable && cut->count && !e->dry && !b->resumed) {
+        if (t->shiftable && cut->count && !e->dry && !b->range.resumed) {
             e->repeatable = true;
             e->previous_row = row, e->previous_rows = rows, e->previous_count = cut->count, e->previous_info = cut->info;
             e->previous_runs = b->room->items[b->item_count - 1].words[1];

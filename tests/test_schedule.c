@@ -397,7 +397,7 @@ static double now(void) {
 }
 
 static struct schedule_input plain_input(const uint32_t *header, const struct group *group, int32_t tile_rows, int32_t chunk) {
-    return (struct schedule_input){ .limits = { .tile_rows = tile_rows, .chunk = chunk, .direct = true, .segment_texels = 65536, .segment_alignment = 1,
+    return (struct schedule_input){ .limits = { .tile_rows = tile_rows, .chunk = chunk, .direct = true, .resume = tile_rows == 8, .segment_texels = 65536, .segment_alignment = 1,
                                                 .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16,
                                                 .items_wanted = 512, .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20 },
                                     .header = header, .heads = 8, .kv_heads = 8, .groups = group, .group_count = 1 };
@@ -447,6 +447,8 @@ static void test_speed(void **state) {
     time_one("dense", &dense, 1, 65536, 65536, 32, false);
     const struct ref_term strided[] = { { .kind = REF_WINDOW, .left = 127 }, { .kind = REF_STRIDED, .step = 128 } };
     time_one("window + strided", strided, 2, 65536, 65536, 32, false);
+    time_one("window + strided", strided, 2, 65536, 65536, 8, false);
+    time_one("window + strided", strided, 2, million, million, 8, false);
     time_one("window + strided", strided, 2, 1, 65536, 32, false);
     const struct ref_term fixed = { .kind = REF_FIXED, .step = 128, .count = 8 };
     time_one("fixed:128,8", &fixed, 1, 65536, 65536, 32, false);

@@ -138,7 +138,7 @@ static void close_bench(struct bench *bench)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Problems: two parts, split items and several dispatches, so that there is a workspace and combining
+// Problems: two parts and three, split items and several dispatches, so that there is a workspace and combining
 
 static void state_problem(struct problem *problem, uint64_t which, int kind, VkBufferUsageFlags usage)
 {
@@ -157,6 +157,10 @@ static void state_problem(struct problem *problem, uint64_t which, int kind, VkB
     problem->dispatch_pairs = 6000;
     problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 200, .right = 0});
     problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 7});
+    // three parts: no kernel finishes those without combining
+    problem_term(problem, 1, (struct ref_term){.kind = REF_WINDOW, .left = 200, .right = 0});
+    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 2});
+    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 3});
     problem_fill(problem);
 }
 
