@@ -80,7 +80,7 @@ struct builder {
     bool refused;                    ///< a group needs more workspace than there is: the others are only asked what they need
     // the wave at hand
     uint64_t wave_rows;
-    bool wave_begins;                ///< the next dispatch that writes to the workspace must wait for combine
+    bool wave_begins;                ///< the next dispatch that writes to the workspace must wait for what the wave before left for later
     struct dispatch_list waiting[STAGES];
 };
 
@@ -120,7 +120,7 @@ struct emit {
     struct cut *cut;
     uint32_t parts;          ///< of the group; where it is the only one or resumes the other, rows that are not split may be direct
     bool dry;                ///< only count slots
-    int64_t tiles;           ///< of this range; not where dry
+    int64_t tiles;           ///< of this range
     int32_t tile_rows;       ///< of this range's tiles: a whole tile's, or what the range or a window leaves of it
     uint64_t slots;          ///< rows of partial results so far
     // the tile before, for repeating it

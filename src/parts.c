@@ -118,7 +118,8 @@ bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int
             for (uint32_t k = i; k < end; k++) some[plain_count + k - i] = pattern->canonical[k];
             int64_t with = cost(site, some, plain_count + end - i, 1, tile_rows, chunk, list_most);
             if (apart < 0 || without < 0 || with < 0) goto failed;
-            // a second part also writes and merges partial results: about two chunks a tile
+            // a second part also writes and merges partial results: about two chunks a tile, as combine does it; less where the other
+            // part resumes them
             if (plain_count) apart += 2 * tiles_count(step, site->q_len, tile_rows);
             crowded = with - without <= apart;
         }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../shaders/common/plan_memory.h"
 #include "host.h"
 
 #define LOG2_E 1.44269504088896340736
@@ -30,7 +29,7 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
     bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16, workspace = a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
     if (workspace > caps->max_storage_range) workspace = caps->max_storage_range;
-    if (v->family == FAMILY_ROWS_TEXEL) {   // combine sees it as texels, from the aligned place before it
+    if (v->family == FAMILY_ROWS_TEXEL) {   // combine, and what resumes, see it as texels, from the aligned place before it
         uint64_t texels = caps->max_texel_elements - caps_texel_unit(caps) / 16;
         if (workspace > texels * 16) workspace = texels * 16;
     }
@@ -45,7 +44,7 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
-        // a chunk. The rows family has none there, and a loop of up to 64 for each of its rows of Q and O besides; the
+        // a chunk. The rows family has none there, and a loop of up to 64 for each of its rows of Q, O and the workspace besides; the
         // tile family runs up to 8 + 16 + 16 more in a chunk.
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
         .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
@@ -184,22 +183,31 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     return TULLE_OK;
 }
 
+static bool resumes(const struct dispatch *d) { return d->does & PM_FLAG_RESUME; }
+
 static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+    const struct variant *v = plan->variant;
+    const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
-    struct pipeline_key attention, combine;
-    tulle_result result = TULLE_OK;
-    variant_pipeline_key(plan->variant, &plan->attention, caps, PM_FLAG_DIRECT, &attention);
-    combine_pipeline_key(plan->variant, &plan->attention, caps, &combine);
-    plan->layout = attention.layout;
-    plan->combine_layout = combine.layout;
-    for (uint32_t i = 0; i < schedule->dispatch_count && !result; i++) {
+    struct pipeline_key key, combine;
+    uint32_t plain = 0, resume = 0;   // one pipeline for all that resume nothing: each takes a second or so to compile
+    bool merges = false;
+    for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
         const struct dispatch *d = &schedule->dispatches[i];
-        bool merges = d->kind == DISPATCH_COMBINE;
-        VkPipeline *pipeline = merges ? &plan->combine : &plan->pipelines[d->does >> PM_FLAG_DOES_SHIFT];
-        if (*pipeline) continue;
-        if (!merges) variant_pipeline_key(plan->variant, &plan->attention, caps, d->does, &attention);
-        result = pipeline_get(plan->context, merges ? &combine : &attention, pipeline, &plan->info.compile_ms, error);
+        if (!resumes(d)) plain |= d->does;
+        else resume |= d->does;
+        merges = merges || d->kind == DISPATCH_COMBINE;
     }
+    variant_pipeline_key(v, a, caps, plain, &key);
+    combine_pipeline_key(v, a, caps, &combine);
+    plan->layout = key.layout;
+    plan->combine_layout = combine.layout;
+    tulle_result result = plain ? pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error) : TULLE_OK;
+    if (!result && resume) {
+        variant_pipeline_key(v, a, caps, resume, &key);
+        result = pipeline_get(plan->context, &key, &plan->resume, &plan->info.compile_ms, error);
+    }
+    if (!result && merges) result = pipeline_get(plan->context, &combine, &plan->combine, &plan->info.compile_ms, error);
     return result;
 }
 

@@ -4,7 +4,6 @@
 #ifndef TULLE_SRC_PLAN_H
 #define TULLE_SRC_PLAN_H
 
-#include "../shaders/common/plan_memory.h"
 #include "variant.h"
 
 struct tulle_plan {
@@ -13,8 +12,8 @@ struct tulle_plan {
     const struct variant *variant;
     uint32_t tile_rows;
     enum layout layout, combine_layout;
-    // The context's; VK_NULL_HANDLE: no dispatch needs it. Those of attention by what a dispatch does (PM_FLAG_DOES_SHIFT).
-    VkPipeline pipelines[PM_FLAG_DOES_COUNT], combine;
+    // The context's; VK_NULL_HANDLE: no dispatch needs it. resume: of attention, for dispatches whose items resume.
+    VkPipeline pipeline, resume, combine;
     struct segment *segments;
     uint32_t segment_count;
     VkBufferView *views;                 ///< one a segment; none (all VK_NULL_HANDLE) by address

@@ -77,7 +77,7 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
         push[13] = by_address ? segment : texel ? texel_base(b, BOUND_WORKSPACE, 16) : 0;
         if (by_address) push_addresses(push + 14, addresses, 7);
     }
-    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, combine ? plan->combine : plan->pipelines[d->does >> PM_FLAG_DOES_SHIFT]);
+    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, combine ? plan->combine : d->does & PM_FLAG_RESUME ? plan->resume : plan->pipeline);
     bind_sets(cmd, b, layout, (combine ? plan->segment_count : 0) + d->segment, window);
     vk->vkCmdPushConstants(cmd, pipeline_layout(plan->context, layout), VK_SHADER_STAGE_COMPUTE_BIT, 0, layout_shapes[layout].push_bytes, push);
     vk->vkCmdDispatch(cmd, d->item_count, d->bh_count, 1);

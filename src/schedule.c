@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Groups → ranges of rows → dispatches, in waves: attention, combine, and the workspace is free again.
+// Groups → ranges of rows → dispatches, in waves: attention, what resumes its partial results, combine, and the
+// workspace is free again.
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,7 +201,7 @@ static bool range_items(struct rows *r, int64_t first, int64_t end, bool dead) {
     if (dead) {   // rows that do not exist: items without runs, or combine items without parts
         int32_t height = rows_within(b, 1, end - first);
         r->t->part = &none;
-        for (int64_t row = first; row < end && r->direct; row += height)
+        for (int64_t row = first; row < end && b->input->limits.direct; row += height)
             if (!builder_dead(b, r->t, row, (int32_t)least((uint64_t)height, (uint64_t)(end - row)))) return false;
         return builder_flush(b);
     }
@@ -218,7 +219,7 @@ static bool combine_rows_add(struct builder *b, struct dispatch *combine, int64_
     return true;
 }
 
-/// Rows from `row` on that combine takes together, or none of them does; where a group's rows may be direct.
+/// Rows from `row` on that combine takes together, or leaves together; where a group's rows may be direct, or resume.
 static int64_t combine_step(const struct rows *r) { return r->parts[0].step == 1 ? r->b->range.table[0].tile_rows : 1; }
 
 /// Has no direct item written rows [row, row + rows) of the range at hand?
@@ -229,7 +230,8 @@ static bool combine_takes(const struct rows *r, int64_t row, int64_t rows) {
 
 /// Does the range have rows that combine finishes?
 static bool range_merges(const struct rows *r, int64_t first, int64_t end, bool dead) {
-    if (dead || !r->resumes) return !r->direct || r->b->range.slots > 0;
+    if (dead) return !r->b->input->limits.direct;
+    if (!r->resumes) return !r->direct || r->b->range.slots > 0;
     for (int64_t row = first, each = combine_step(r); row < end; row += each)
         if (combine_takes(r, row, end - row < each ? end - row : each)) return true;
     return false;

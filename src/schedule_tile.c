@@ -225,7 +225,7 @@ static bool items_by_block(struct builder *b) {
 
 static size_t target_place(const void *order, const struct waiting_item *item) {
     (void)order;
-    return (item->words[2] & PM_ITEM_DIRECT) != 0;
+    return (item_does(item) & PM_FLAG_DIRECT) != 0;
 }
 
 /// Items that write partial results come before those that may resume some: no dispatch does both.

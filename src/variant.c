@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../shaders/common/plan_memory.h"
 
 const struct variant variants[] = {
 #define TULLE_MODULE(name, source, environment, defines)

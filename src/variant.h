@@ -5,6 +5,7 @@
 #ifndef TULLE_SRC_VARIANT_H
 #define TULLE_SRC_VARIANT_H
 
+#include "../shaders/common/plan_memory.h"
 #include "attention.h"
 #include "context.h"
 #include "pipeline.h"

@@ -404,6 +404,10 @@ static void state_long_rows(struct problem *problem, const struct setting *setti
     problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 40, .right = 0});
     problem_term(problem, 0, (struct ref_term){.kind = REF_GLOBAL_LIST, .list = far, .list_len = 2});
     problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 9});
+    // the other head's has three parts: no kernel finishes those without combining
+    problem_term(problem, 1, (struct ref_term){.kind = REF_WINDOW, .left = 40, .right = 0});
+    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 9});
+    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 2});
 }
 
 static void check_splits(const struct setting *setting)

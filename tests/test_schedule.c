@@ -201,8 +201,13 @@ static void test_resumed(void **state) {
         tulle_error error = { 0 };
         CHECK(schedule_build(&t.input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
         struct machine_counts m = machine_run(&t, &s);
-        uint32_t combines = 0;
-        for (uint32_t i = 0; i < s.dispatch_count; i++) combines += s.dispatches[i].kind == DISPATCH_COMBINE;
+        uint32_t combines = 0, combined = 0;   // rows, of one head
+        for (uint32_t i = 0; i < s.dispatch_count; i++) {
+            const struct dispatch *d = &s.dispatches[i];
+            combines += d->kind == DISPATCH_COMBINE;
+            for (uint32_t x = 0; x < d->item_count && d->kind == DISPATCH_COMBINE && d->bh_first == 0; x++)
+                combined += s.words[((size_t)s.segments[d->segment].first_texel + d->items + x) * 4 + 1];
+        }
         const uint64_t unit = 8 * 16, stepped_rows = 3 * unit;   // a class has 18 or 19 rows: three tiles, one in each range of 128 rows
         bool split = cases[n].item_chunks < 60000;
         CHECK((combines > 0) == (split || !cases[n].resume), "%u dispatches of combine", combines);
@@ -211,6 +216,7 @@ static void test_resumed(void **state) {
             CHECK(m.resuming == 38 && m.epochs == 2 && s.workspace_rows == 2 * stepped_rows && s.workspace_rows_least == unit,
                   "%llu items resume in %u epochs; workspace %llu, least %llu", (unsigned long long)m.resuming, m.epochs,
                   (unsigned long long)s.workspace_rows, (unsigned long long)s.workspace_rows_least);
+        if (n == 3) CHECK(combined == 8, "%u rows are combined; the global ones share a tile of 8", combined);
         schedule_free(&s);
         trial_free(&t);
     }

@@ -395,8 +395,8 @@ TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attenti
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic, double value);
 
 /// Compiles every variant in every head-size class and dtype that this device could run, and reports; of one that plans take
-/// in several forms (rows_*_texel: by where their items write), the form that serves them all. Where the driver reports
-/// nothing, `each` is called once per pipeline with statistic "compiled" and its milliseconds.
+/// in several forms (rows_*_texel: by what their items do), the largest of those whose items resume partial results, and of
+/// the others. Where the driver reports nothing, `each` is called once per pipeline with statistic "compiled" and its milliseconds.
 /// `include_refused`: also those that selection would refuse on this device, where its features allow compiling them.
 TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error);
 

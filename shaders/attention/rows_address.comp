@@ -209,8 +209,9 @@ void resume(Item item, uint lane, uint first, uint row_vectors) {
             const vec4 x = vectors[d];
             o[r * V_PIECES + d] = none ? empty : x;
         }
-        m[r] = none ? m[r] : state.x;
-        l[r] = none ? 0.0 : state.y;
+        const float empty_m = m[r], state_m = state.x, state_l = state.y;
+        m[r] = none ? empty_m : state_m;
+        l[r] = none ? 0.0 : state_l;
     }
 }
 

@@ -13,15 +13,16 @@
 //     use is saved.
 //   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. So does a branch:
 //     `if` saves nothing here. So each dispatch has a pipeline without the loads and stores that none of its items make.
-//     -DRESUME   items may take up partial results, and all are direct; else none does. A module of its own, so that neither
-//                names the other's access to the workspace: validation layers take what a module names for done
 //   - An invocation stops silently after 65,535 iterations of all its loops; here they are the chunks and the runs.
 //   - Loops over pieces and keys are unrolled, so that every array index is a constant.
 //
-// Bindings: 3 workspace, 4 plan, 5 O, 6 LSE, and the texel buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI
-// for bf16, a piece (4 elements) a texel. With RESUME the workspace is a texel buffer too: 10, RGBA32F. Constants as in plan_memory.h, and 7: rows per lane; tile rows = workgroup size · rows
-// per lane; the workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from workgroup size / 8 up to
-// the workgroup's size, so that T divides the head classes, which are multiples of 8 pieces.
+// -DRESUME: items may take up partial results, and all are direct; else none does. A module of its own, so that neither names the
+// other's access to the workspace: validation layers take what a module names for done.
+//
+// Bindings: 3 workspace (with RESUME 10, a texel buffer, RGBA32F), 4 plan, 5 O, 6 LSE, and the texel buffers 7 Q, 8 K, 9 V: RGBA32F
+// for fp32, RGBA16F for fp16, RG32UI for bf16, a piece (4 elements) a texel. Constants as in plan_memory.h, and 7: rows per lane;
+// tile rows = workgroup size · rows per lane; the workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from
+// workgroup size / 8 up to the workgroup's size, so that T divides the head classes, which are multiples of 8 pieces.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

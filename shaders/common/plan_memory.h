@@ -103,10 +103,8 @@
 #define PM_FLAG_ALIBI 2u
 #define PM_FLAG_SINK 4u
 #define PM_FLAG_LSE 8u
-// What some item of the dispatch does; none takes up partial results beside one that writes some. A kernel may leave out the
-// code for what no flag says.
+// What some item of the dispatches that it serves does; none takes up partial results beside one that writes some. A kernel may
+// leave out the code for what no flag says; for RESUME some are a module of their own (rows_texel).
 #define PM_FLAG_DIRECT 16u     // writes O and LSE (PM_ITEM_DIRECT)
 #define PM_FLAG_PARTIAL 32u    // writes partial results
 #define PM_FLAG_RESUME 64u     // takes some up (PM_ITEM_RESUMES)
-#define PM_FLAG_DOES_SHIFT 4   // of the three, as a number below PM_FLAG_DOES_COUNT
-#define PM_FLAG_DOES_COUNT 8
