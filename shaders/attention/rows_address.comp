@@ -16,8 +16,9 @@
 //     by bit arithmetic (uaddCarry and a comparison become the same instruction).
 //   - Loops over chunks and runs test at their end: one that tests at its start runs its body once more, under an empty mask.
 //     Branches on uniform values are real ones.
-//   - Loops over pieces and keys are unrolled, so that every array index is a constant. Those that read Q and write
-//     O of a large head are not: they go through an array in memory, indexed by the loop, so that the registers' arrays are not.
+//   - Loops over pieces and keys are unrolled, so that every array index is a constant. Those that read Q and write O of a large
+//     head are not, nor those that read partial results: they go through an array in memory, indexed by the loop, so that the
+//     registers' arrays are not.
 //   - Selecting in a partial chunk is free with AVX-512, whose multiplication takes a mask.
 //
 // No descriptors: everything is in the push constants. Constants as in plan_memory.h, and 7: rows per lane; tile rows =
