@@ -110,8 +110,8 @@ struct cut { struct run *runs; size_t count, capacity; struct item_info info; };
 /// The words of the tile that holds row range.first + `offset`: slot of its first partial result, how many there are. *in_tile: which
 /// row of it that is.
 const uint32_t *builder_partials(const struct builder *b, const struct tile_table *table, int64_t offset, int64_t *in_tile);
-/// Have rows [row, row + rows) of the range at most one partial result each there?
-bool builder_resumable(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows);
+/// How many of rows [row, row + rows) of the range have a partial result there; slots: each row's, or PM_SLOT_NONE. −1: one has several.
+int builder_resumed(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows, uint32_t *slots);
 
 /// Making items of tiles of one part, in a range of rows.
 struct emit {

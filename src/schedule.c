@@ -74,7 +74,8 @@ static bool wave_flush(struct builder *b) {
 struct mark { size_t words, spans, items; uint32_t segments, used; bool open, placed; uint32_t bh_list, list_at; uint64_t count; };
 
 static struct mark mark_set(const struct builder *b) {
-    return (struct mark){ b->out->word_count, b->span_count, b->item_count, b->out->segment_count, b->segment_used, b->segment_open, b->group_placed, b->bh_list, b->list_at, b->out->items };
+    return (struct mark){ b->out->word_count, b->span_count, b->item_count, b->out->segment_count, b->segment_used, b->segment_open,
+                          b->group_placed, b->bh_list, b->list_at, b->out->items };
 }
 
 /// Takes back what was placed since the mark (no dispatch was added in between).
@@ -105,8 +106,8 @@ struct rows {
     struct part *parts;
     uint32_t part_count;
     int64_t unit;            ///< ranges are whole units: tiles of a stepped part keep their height in one
-    bool direct;             ///< rows that are not split are written at once
-    bool resumes;            ///< the same, by the first part's items, which take up what the second's left
+    bool direct;             ///< rows that are not split are written at once: by the only part's items,
+    bool resumes;            ///< or by the first's of two, which take up what the second's left
 };
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range has no more, or
@@ -125,7 +126,7 @@ static uint64_t combine_texels(const struct rows *r, int64_t rows, bool dead) {
     for (uint32_t k = 0; k < r->part_count && !dead; k++) {
         int32_t height = rows_within(r->b, r->parts[k].step, rows);
         tiles += (uint64_t)tiles_count(r->parts[k].step, rows, height);
-        if (k == 0 && (r->direct || r->resumes)) items = r->parts[k].step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
+        if (k == 0 && r->direct) items = r->parts[k].step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
     }
     return builder_preamble(r->b) + tiles / 2 + 1 + r->part_count + items + 2;
 }
@@ -219,19 +220,23 @@ static bool combine_rows_add(struct builder *b, struct dispatch *combine, int64_
     return true;
 }
 
-/// Rows from `row` on that combine takes together, or leaves together; where a group's rows may be direct, or resume.
+/// Rows from `row` on that combine takes together, or leaves together; where a group's rows may be direct.
 static int64_t combine_step(const struct rows *r) { return r->parts[0].step == 1 ? r->b->range.table[0].tile_rows : 1; }
 
 /// Has no direct item written rows [row, row + rows) of the range at hand?
 static bool combine_takes(const struct rows *r, int64_t row, int64_t rows) {
+    const struct range *range = &r->b->range;
+    uint32_t slots[PM_ITEM_ROWS_MASK];
     int64_t in_tile;
-    return builder_partials(r->b, &r->b->range.table[0], row - r->b->range.first, &in_tile)[1] > 0 || (r->resumes && !builder_resumable(r->b, &r->b->range.table[1], row, rows));
+    if (builder_partials(r->b, &range->table[0], row - range->first, &in_tile)[1] > 0) return true;
+    return r->resumes && builder_resumed(r->b, &range->table[1], row, rows, slots) < 0;
 }
 
 /// Does the range have rows that combine finishes?
 static bool range_merges(const struct rows *r, int64_t first, int64_t end, bool dead) {
     if (dead) return !r->b->input->limits.direct;
-    if (!r->resumes) return !r->direct || r->b->range.slots > 0;
+    if (!r->direct) return true;
+    if (!r->b->range.slots) return false;   // and there may be no tables
     for (int64_t row = first, each = combine_step(r); row < end; row += each)
         if (combine_takes(r, row, end - row < each ? end - row : each)) return true;
     return false;
@@ -253,7 +258,7 @@ static bool combine_place(struct rows *r, int64_t first, int64_t end, bool dead,
     for (uint32_t k = 0; k < combine->part_count; k++, to += 4)
         to[0] = (uint32_t)r->parts[k].step, to[1] = (uint32_t)r->b->range.table[k].tile_rows, to[2] = tables + (uint32_t)r->b->range.table[k].first, to[3] = 0;
     combine->items = b->segment_used;
-    if (dead || !(r->direct || r->resumes)) return combine_rows_add(b, combine, first, end, dead);
+    if (dead || !r->direct) return combine_rows_add(b, combine, first, end, dead);
     // rows that were written at once are passed by
     for (int64_t row = first, each = combine_step(r); row < end; row += each) {
         int64_t taken = end - row < each ? end - row : each;
@@ -357,8 +362,9 @@ static bool group_build(struct builder *b, const struct group *group, struct par
     const struct schedule_limits *limits = &b->input->limits;
     const struct site *site = &group->site;
     struct tiler tiler = { .site = site, .tile_rows = limits->tile_rows, .chunk = limits->chunk };
-    struct rows rows = { .b = b, .t = &tiler, .cut = cut, .parts = parts, .part_count = part_count, .direct = limits->direct && part_count == 1,
-                         .resumes = limits->direct && limits->resume && part_count == 2 && parts[0].step == 1 };
+    bool resumes = limits->resume && part_count == 2 && parts[0].step == 1;
+    struct rows rows = { .b = b, .t = &tiler, .cut = cut, .parts = parts, .part_count = part_count,
+                         .direct = limits->direct && (part_count == 1 || resumes), .resumes = resumes };
     b->group = group;
     b->group_placed = false;
     if (b->segment_open && b->segment_used + (group->bh_count + 3) / 4 + 64 > limits->segment_texels) b->segment_open = false;

@@ -375,31 +375,23 @@ const uint32_t *builder_partials(const struct builder *b, const struct tile_tabl
     return b->tables + table->first + 2 * (size_t)(before + in_class / table->tile_rows);
 }
 
-bool builder_resumable(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows) {
-    int64_t in_tile;
-    for (int64_t r = 0; r < rows; r++)
-        if (builder_partials(b, table, row + r - b->range.first, &in_tile)[1] > 1) return false;
-    return true;
-}
-
-/// Slots of what the tile's rows have so far, as an item that resumes names them. False: none has anything.
-static bool resumed_slots(const struct builder *b, const struct tiler *t, uint32_t *slots) {
-    bool any = false;
-    for (int64_t r = 0; r < t->rows; r++) {
+int builder_resumed(const struct builder *b, const struct tile_table *table, int64_t row, int64_t rows, uint32_t *slots) {
+    int found = 0;
+    for (int64_t r = 0; r < rows; r++) {
         int64_t in_tile;
-        const uint32_t *partials = builder_partials(b, b->range.resumed, t->row + r - b->range.first, &in_tile);
+        const uint32_t *partials = builder_partials(b, table, row + r - b->range.first, &in_tile);
+        if (partials[1] > 1) return -1;
         slots[r] = partials[1] ? partials[0] + (uint32_t)in_tile : PM_SLOT_NONE;
-        any = any || partials[1];
+        found += partials[1] == 1;
     }
-    return any;
+    return found;
 }
 
-/// One item: its runs go to the open segment (a new one where they do not fit), itself to the waiting items.
+/// One item: its runs go to the open segment (a new one where they do not fit), itself to the waiting items. resumed: the slots
+/// that its rows resume; NULL: none.
 static bool item_add(struct builder *b, const struct tiler *t, const struct run *runs, size_t count, struct item_info info, uint32_t flags,
-                     uint32_t slot) {
-    uint32_t resumed[PM_ITEM_ROWS_MASK];
-    bool resumes = b->range.resumed && (flags & PM_ITEM_DIRECT) && resumed_slots(b, t, resumed);
-    size_t resumed_texels = resumes ? ((size_t)t->rows + 3) / 4 : 0;
+                     uint32_t slot, const uint32_t *resumed) {
+    size_t resumed_texels = resumed ? ((size_t)t->rows + 3) / 4 : 0;
     uint64_t needed = runs_texels(b, t, runs, count) + resumed_texels;
     if (!builder_place_group(b)) return false;
     if (b->segment_used + b->item_count + 1 + needed > b->input->limits.segment_texels) {
@@ -427,7 +419,7 @@ static bool item_add(struct builder *b, const struct tiler *t, const struct run 
             if (!bits_base) bits_base = b->segment_used;
             if (!builder_words(b, t->bits + runs[i].bits, words)) return false;
         }
-    if (resumes) {
+    if (resumed) {
         slot = b->segment_used * 4;
         flags |= PM_ITEM_RESUMES;
         if (!builder_words(b, resumed, (size_t)t->rows)) return false;
@@ -573,8 +565,11 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct emit *e = user;
     struct builder *b = e->b;
     struct tiler *t = e->t;
-    bool direct = b->input->limits.direct && (e->parts == 1 || (b->range.resumed && builder_resumable(b, b->range.resumed, row, rows)));
+    uint32_t resumed[PM_ITEM_ROWS_MASK];   // slots
+    int found = 0;                         // of them
     if (may_repeat(e, row, rows)) return repeat(e, row);
+    if (b->range.resumed) found = builder_resumed(b, b->range.resumed, row, rows, resumed);
+    bool direct = b->input->limits.direct && (e->parts == 1 || (b->range.resumed && found >= 0));
     e->repeatable = false;
     if (!tile_runs(t, row, rows)) { b->memory_fault = true; return false; }
     int64_t chunks = tile_chunks(t), pieces = (chunks + b->item_limit - 1) / b->item_limit;
@@ -591,7 +586,7 @@ bool builder_tile(void *user, int64_t row, int32_t rows, int64_t index) {
         bool whole = direct && made == 0 && run >= t->run_count;   // it all fits one item
         if (!whole) made++;
         if (!e->dry && !item_add(b, t, cut->runs, cut->count, cut->info, whole ? PM_ITEM_DIRECT : 0,
-                                 whole ? 0 : (uint32_t)slot + (made - 1) * (uint32_t)e->tile_rows)) return false;
+                                 whole ? 0 : (uint32_t)slot + (made - 1) * (uint32_t)e->tile_rows, whole && found > 0 ? resumed : NULL)) return false;
         if (!whole) continue;
         if (t->shiftable && cut->count && !e->dry && !b->range.resumed) {
             e->repeatable = true;
@@ -615,5 +610,5 @@ bool builder_dead(struct builder *b, struct tiler *t, int64_t row, int32_t rows)
     struct item_info info = { 0, INT64_MAX, -1, row, row + rows - 1 };
     t->row = row;
     t->rows = rows;
-    return item_add(b, t, NULL, 0, info, PM_ITEM_DIRECT | PM_ITEM_DEAD, 0);
+    return item_add(b, t, NULL, 0, info, PM_ITEM_DIRECT | PM_ITEM_DEAD, 0, NULL);
 }

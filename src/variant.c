@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 const struct variant variants[] = {
 #define TULLE_MODULE(name, source, environment, defines)
 #define TULLE_VARIANT(name, family, dtype, a, b, c, keys, module) { #name, FAMILY_##family, TULLE_##dtype, a, b, c, keys, #module },

@@ -12,7 +12,7 @@
 //   - All the fetches of a row of K (or V) are made before the first is used: each is a call, around which every register in
 //     use is saved.
 //   - Loops test at their end: one that tests at its start runs its body once more, under an empty mask. So does a branch:
-//     `if` saves nothing here. So each dispatch has a pipeline without the loads and stores that none of its items make.
+//     `if` saves nothing here. So a plan's pipelines lack the loads and stores that no item of their dispatches makes.
 //   - An invocation stops silently after 65,535 iterations of all its loops; here they are the chunks and the runs.
 //   - Loops over pieces and keys are unrolled, so that every array index is a constant.
 //
