@@ -560,6 +560,40 @@ static void test_workspace_place(void **state)
     for_each_setting(check_workspace_place, 1100);
 }
 
+// Rows of which one part of a union selects something and the other nothing. With tiles of the size that is tried, a residue class's
+// third tile has rows that the dilated part serves in some classes only, so that some rows of an item have a partial result to begin
+// with or to be combined, and their neighbours have none; row 0 has keys in both parts, so that its partial result is no empty one. The
+// workspace is NaN before.
+static void check_absent_part(const struct setting *setting)
+{
+    static const int64_t tiles[] = {4, 8, 16, 32};
+    enum { STEP = 5, CLASSES = 3 }; // of the STEP classes, those that have such a tile
+    uint64_t workspace = 0;
+    for (size_t n = 0; n < sizeof tiles / sizeof tiles[0]; n++) {
+        const int64_t served = 2 * STEP * tiles[n] + CLASSES; // rows
+        const int64_t left = 8 * tiles[n] / STEP + 1;         // far enough for a part of its own
+        struct problem problem;
+        state_problem(&problem, setting, 1, 2, 1, served + 9, served - STEP * left, 24);
+        problem.align = TULLE_ALIGN_FIRST_KEY;
+        problem.workspace_at = 4096;
+        problem.lse = true;
+        problem_term(&problem, 0, (struct ref_term){.kind = REF_SINK, .count = 3});
+        problem_term(&problem, 0, (struct ref_term){.kind = REF_DILATED, .left = left, .right = 1, .step = STEP});
+        fill_run_check(&problem, setting, "a part that selects nothing in some rows");
+        workspace += problem.info.workspace_bytes;
+        problem_free(&problem);
+    }
+    if (workspace == 0) {
+        harness_fail("each union was one part: nothing was tried");
+    }
+}
+
+static void test_absent_part(void **state)
+{
+    (void)state;
+    for_each_setting(check_absent_part, 1200);
+}
+
 // Host arrays may lie in memory in any order: rows from last to first, by a negative stride, give the same bits.
 static void test_backward_rows(void **state)
 {
@@ -646,7 +680,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_equal_to_dense), cmocka_unit_test(test_union_order), cmocka_unit_test(test_key_permutation),
         cmocka_unit_test(test_gqa),            cmocka_unit_test(test_chunks),      cmocka_unit_test(test_row_by_row),
         cmocka_unit_test(test_splits),         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_shared_workspace),
-        cmocka_unit_test(test_workspace_place), cmocka_unit_test(test_backward_rows), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_workspace_place), cmocka_unit_test(test_absent_part), cmocka_unit_test(test_backward_rows),
+        cmocka_unit_test(test_progress),
     };
     return HARNESS_RUN(argv, "metamorphic", tests);
 }
