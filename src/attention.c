@@ -240,6 +240,9 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
     if (!result) result = copy_floats(d->sink_logits, a->heads, "sink_logits", &a->sinks, error);
     if (!result && d->pattern_count && !d->patterns) result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "patterns is NULL and pattern_count is %u", d->pattern_count);
     if (!result && (unsigned)d->q_align > TULLE_ALIGN_GIVEN) result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "q_align is %d; it must be one of TULLE_ALIGN_*", (int)d->q_align);
+    if (!result && d->q_align != TULLE_ALIGN_GIVEN && d->q_offsets)
+        result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "q_offsets are given and q_align is %d; it must then be TULLE_ALIGN_GIVEN (%d)", (int)d->q_align,
+                            (int)TULLE_ALIGN_GIVEN);
     if (!result && d->q_align == TULLE_ALIGN_GIVEN && (!d->q_offsets || (d->q_offset_count != 1 && d->q_offset_count != a->batch)))
         result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "q_offset_count is %u%s; q_offsets must have 1 entry or one per batch entry (%u)", d->q_offset_count,
                             d->q_offsets ? "" : " and q_offsets is NULL", a->batch);

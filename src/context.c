@@ -25,7 +25,7 @@ const char *tulle_version(void) {
 void context_log(const tulle_context *context, tulle_log_level level, const char *format, ...) {
     char message[2000];   // the validation layer is wordier than a tulle_error may be
     va_list arguments;
-    if (!context->log)
+    if (!context || !context->log)
         return;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
@@ -516,7 +516,8 @@ void tulle_context_destroy(tulle_context *context) {
 }
 
 void tulle_context_info(const tulle_context *context, tulle_device_info *info) {
-    caps_info(&context->caps, context->index, info);
+    if (context && info)
+        caps_info(&context->caps, context->index, info);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ struct tulle_context {
     struct mutex host_mutex;                 ///< taken for the whole of a tulle_attention
 };
 
-/// tulle_fail, and the message to the log callback.
+/// tulle_fail, and the message to the log callback. context may be NULL: no log.
 tulle_result context_fail(const tulle_context *context, tulle_error *error, tulle_result result, const char *format, ...) TULLE_PRINTF(4, 5);
 tulle_result context_fail_vk(const tulle_context *context, tulle_error *error, VkResult result, const char *call);
 void context_log(const tulle_context *context, tulle_log_level level, const char *format, ...) TULLE_PRINTF(3, 4);

@@ -7,9 +7,16 @@
 
 #include "plan.h"
 
-static void explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each, void *user) {
+/// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
+static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc, struct attention *a, tulle_error *error) {
+    tulle_error local;
+    tulle_result result = attention_resolve(desc, a, &local);
+    return !result ? TULLE_OK : context_fail(context, error, result, "%s", local.message);
+}
+
+static bool explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each, void *user) {
     uint32_t *order = malloc(variant_count * sizeof *order);
-    if (!order) return;
+    if (!order) return false;
     uint32_t count = variant_order(a, caps, order);
     for (uint32_t i = 0; i < count; i++) {
         char reason[160];
@@ -18,6 +25,7 @@ static void explain(const struct attention *a, const struct caps *caps, tulle_va
         each(user, v->name, serves, reason);
     }
     free(order);
+    return true;
 }
 
 void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user) {
@@ -32,17 +40,17 @@ static const tulle_attention_desc plain = {
 
 tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user, tulle_error *error) {
     struct attention a;
-    if (!context || !each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
-    tulle_result result = attention_resolve(desc ? desc : &plain, &a, error);
+    if (!context || !each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    tulle_result result = resolve(context, desc ? desc : &plain, &a, error);
     if (result) return result;
-    explain(&a, &context->caps, each, user);
+    if (!explain(&a, &context->caps, each, user)) result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to order the variants");
     attention_free(&a);
-    return TULLE_OK;
+    return result;
 }
 
 tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error) {
     static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
-    if (!context || !each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    if (!context || !each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
     for (uint32_t i = 0; i < variant_count; i++)
         for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
             struct attention a;
@@ -53,7 +61,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             desc.dtype = variants[i].dtype;
             desc.lse = true;
             desc.kernel = variants[i].name;
-            tulle_result result = attention_resolve(&desc, &a, error);
+            tulle_result result = resolve(context, &desc, &a, error);
             if (result) return result;
             if (!variant_serves(&variants[i], &a, &context->caps, include_refused, reason, sizeof reason)) { attention_free(&a); continue; }
             variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &key);
@@ -104,18 +112,22 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
     struct attention a;
     struct part *parts = NULL;
     uint32_t count = 0;
-    if (!each) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "each is NULL");
-    tulle_result result = attention_resolve(desc, &a, error);
+    if (!each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "each is NULL");
+    tulle_result result = resolve(context, desc, &a, error);
     if (result) return result;
     int32_t rows = 32, chunk = 32;   // base's default tile
     if (context) {
-        const struct variant *v = variant_choose(&a, &context->caps, error);
-        if (!v) { attention_free(&a); return TULLE_ERROR_UNSUPPORTED; }
+        tulle_error local;
+        const struct variant *v = variant_choose(&a, &context->caps, &local);
+        if (!v) {
+            attention_free(&a);
+            return context_fail(context, error, local.result, "%s", local.message);
+        }
         rows = (int32_t)variant_tile_rows(v, &context->caps);
         chunk = (int32_t)v->keys;
     }
     if (batch >= a.batch || head >= a.heads) {
-        result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "batch entry %u, head %u: there are %u and %u", batch, head, a.batch, a.heads);
+        result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "batch entry %u, head %u: there are %u and %u", batch, head, a.batch, a.heads);
     } else {
         const struct group *group = attention_group(&a, batch, head);
         bool fine = parts_create(&group->site, rows, chunk, INT32_MAX, &parts, &count);
@@ -126,7 +138,7 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
             tiler_free(&tiler);
         }
         if (parts) parts_free(parts, count);
-        if (!fine) result = tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the schedule");
+        if (!fine) result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the schedule");
     }
     attention_free(&a);
     return result;

@@ -33,6 +33,7 @@ static const struct preference *preferences_of(const tulle_context *context, enu
     switch (use) {
     case MEMORY_PLAN: return plan_preferences;
     case MEMORY_DEVICE: return context->caps.unified_memory ? unified_preferences : device_preferences;
+    case MEMORY_PLAN_STAGING:
     case MEMORY_UPLOAD: return upload_preferences;
     case MEMORY_DOWNLOAD: return download_preferences;
     }
@@ -421,7 +422,7 @@ tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size, VkB
         if (type_count == 0) {
             code = context_fail(context, error, TULLE_ERROR_UNSUPPORTED, "the device has no memory type of use %d among 0x%x", (int)use,
                                 (unsigned)needs.memoryTypeBits);
-        } else if (use == MEMORY_PLAN) {
+        } else if (use == MEMORY_PLAN || use == MEMORY_PLAN_STAGING) {
             result = pool_take(context, context->pool, &needs, types, type_count, out);
             if (result != VK_SUCCESS)
                 code = fail_allocate(context, error, result, needs.size);

@@ -10,10 +10,11 @@
 struct memory_pool;
 
 enum memory_use {
-    MEMORY_PLAN,        ///< from the pool or the caller's callbacks; device-local, host-visible where there is such a type
-    MEMORY_DEVICE,      ///< dedicated allocation; device-local (workspace, host path), host-visible only on unified memory
-    MEMORY_UPLOAD,      ///< dedicated; host-visible and coherent, for staging
-    MEMORY_DOWNLOAD,    ///< dedicated; host-visible and coherent, cached where there is such a type
+    MEMORY_PLAN,           ///< from the pool or the caller's callbacks; device-local, host-visible where there is such a type
+    MEMORY_PLAN_STAGING,   ///< from the pool, whatever callbacks there are; host-visible and coherent: a plan's copy until it is prepared
+    MEMORY_DEVICE,         ///< dedicated allocation; device-local (workspace, host path), host-visible only on unified memory
+    MEMORY_UPLOAD,         ///< dedicated; host-visible and coherent, for staging
+    MEMORY_DOWNLOAD,       ///< dedicated; host-visible and coherent, cached where there is such a type
 };
 
 /// A buffer of its own with memory bound.

@@ -106,7 +106,7 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     static const char *const modules[] = { "merge_f32", "merge_f16", "merge_bf16" };
     static const char *const names[] = { "into_o", "into_lse", "from_o", "from_lse" };
     const tulle_buffer *buffers[] = { into_o, into_lse, from_o, from_lse };
-    if (!out) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
     if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
     tulle_error local = { 0 };
@@ -181,7 +181,7 @@ void tulle_merger_destroy(tulle_merger *merger) {
 }
 
 tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger, tulle_error *error) {
-    if (!cmd || !merger) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "merger" : "cmd");
+    if (!cmd || !merger) return context_fail(merger ? merger->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "merger" : "cmd");
     const struct VolkDeviceTable *vk = &merger->context->vk.device;
     VkPipelineLayout layout = pipeline_layout(merger->context, LAYOUT_MERGE);
     const uint32_t push[] = { merger->rows, merger->v_pieces, merger->base[0], merger->base[1], merger->base[2], merger->base[3] };

@@ -25,14 +25,22 @@ static uint32_t combine_rounds(const struct attention *a, const struct variant *
     return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
 }
 
+static uint64_t asked_workspace(const struct attention *a) { return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE; }
+
+/// In bytes: what was asked for, as far as the device can bind it.
+static uint64_t workspace_limit(const struct attention *a, const struct variant *v, const struct caps *caps) {
+    uint64_t most = asked_workspace(a);
+    if (most > caps->max_storage_range) most = caps->max_storage_range;
+    if (v->family == FAMILY_ROWS_TEXEL) {   // combine, and what resumes, see it as texels, from the aligned place before it
+        uint64_t bytes = (uint64_t)(caps->max_texel_elements - caps_texel_unit(caps) / 16) * 16;
+        if (most > bytes) most = bytes;
+    }
+    return most;
+}
+
 void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
     bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16, workspace = a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
-    if (workspace > caps->max_storage_range) workspace = caps->max_storage_range;
-    if (v->family == FAMILY_ROWS_TEXEL) {   // combine, and what resumes, see it as texels, from the aligned place before it
-        uint64_t texels = caps->max_texel_elements - caps_texel_unit(caps) / 16;
-        if (workspace > texels * 16) workspace = texels * 16;
-    }
+    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16;
     uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements : SEGMENT_TEXELS_MOST;
     *limits = (struct schedule_limits){
         .tile_rows = (int32_t)variant_tile_rows(v, caps),
@@ -53,7 +61,7 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no
         // watchdog: about a second, so that progress can be told.
         .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 28 : discrete ? 1500000000 : 230000000,
-        .workspace_rows = workspace / row_bytes,
+        .workspace_rows = workspace_limit(a, v, caps) / row_bytes,
         .window_bytes = window_bytes(caps),
     };
 }
@@ -143,8 +151,9 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
     free(scaled);
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
     if (result == TULLE_ERROR_WORKSPACE_LIMIT)
-        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes; this plan needs at least %llu",
-                            (unsigned long long)(input.limits.workspace_rows * plan->workspace_row_bytes), (unsigned long long)plan->info.workspace_minimum);
+        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu",
+                            (unsigned long long)workspace_limit(a, plan->variant, caps), workspace_limit(a, plan->variant, caps) < asked_workspace(a) ? ", the device's own" : "",
+                            (unsigned long long)plan->info.workspace_minimum);
     return result ? context_fail(plan->context, error, result, "%s", local.message) : TULLE_OK;
 }
 
@@ -159,7 +168,7 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     if (plan->memory.mapped) {
         memcpy(plan->memory.mapped, schedule->words, size);
     } else {
-        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, MEMORY_UPLOAD, &plan->staging, error);
+        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, MEMORY_PLAN_STAGING, &plan->staging, error);
         if (result) return result;
         memcpy(plan->staging.mapped, schedule->words, size);
         plan->info.prepare = true;
@@ -215,7 +224,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     struct schedule schedule = { 0 };
     struct schedule_room *room = NULL;
     double start = clock_ms();
-    if (!out) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
     if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
     tulle_plan *plan = calloc(1, sizeof *plan);
@@ -308,7 +317,8 @@ static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
 }
 
 tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
-    if (!plan || !pairs) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "pairs" : "plan");
+    if (!plan || !pairs)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "pairs" : "plan");
     uint64_t total = 0;
     const struct attention *a = &plan->attention;
     for (uint32_t g = 0; g < a->group_count; g++) {
@@ -316,7 +326,7 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
         uint32_t count;
         int32_t rows = (int32_t)plan->tile_rows, chunk = (int32_t)plan->variant->keys;
         bool fine = parts_create(&a->groups[g].site, rows, chunk, INT32_MAX, &parts, &count);
-        if (!fine) return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
         for (uint32_t k = 0; k < count && fine; k++) {
             struct tiler tiler = { .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
             struct { struct tiler *tiler; uint64_t pairs; } sum = { &tiler, 0 };
@@ -325,7 +335,7 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
             tiler_free(&tiler);
         }
         parts_free(parts, count);
-        if (!fine) return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
     }
     *pairs = total;
     return TULLE_OK;

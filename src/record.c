@@ -6,7 +6,7 @@
 #include "binding.h"
 
 tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
-    if (!cmd || !plan) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "plan" : "cmd");
+    if (!cmd || !plan) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "plan" : "cmd");
     if (!plan->staging.buffer) return TULLE_OK;   // mapped, or prepared already
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     VkBufferCopy copy = { 0, 0, plan->memory.size };
@@ -84,7 +84,8 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
 }
 
 tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan, const tulle_binding *binding, uint32_t first, uint32_t count, tulle_error *error) {
-    if (!cmd || !plan || !binding) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !cmd ? "cmd" : !plan ? "plan" : "binding");
+    if (!cmd || !plan || !binding)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !cmd ? "cmd" : !plan ? "plan" : "binding");
     if (binding->plan != plan) return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "binding was made for another plan");
     if (first > plan->dispatch_count || count > plan->dispatch_count - first)
         return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "first is %u and count %u: the plan has %u dispatches", first, count, plan->dispatch_count);

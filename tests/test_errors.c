@@ -63,6 +63,7 @@ static void patterns_entry_null(tulle_attention_desc *d) { patterns[0] = window_
 static void head_pattern_7(tulle_attention_desc *d) { patterns[0] = window_pattern; d->patterns = patterns; d->pattern_count = 1; d->head_pattern = head_pattern_high; }
 static void align_9(tulle_attention_desc *d) { d->q_align = (tulle_q_align)9; }
 static void offsets_missing(tulle_attention_desc *d) { d->q_align = TULLE_ALIGN_GIVEN; d->q_offset_count = 1; }
+static void offsets_unused(tulle_attention_desc *d) { d->q_offsets = offsets; d->q_offset_count = 1; }
 static void offsets_3(tulle_attention_desc *d) { d->q_align = TULLE_ALIGN_GIVEN; d->q_offsets = offsets; d->q_offset_count = 3; }
 static void offset_huge(tulle_attention_desc *d) { d->q_align = TULLE_ALIGN_GIVEN; d->q_offsets = huge; d->q_offset_count = 1; }
 static void q_length_11(tulle_attention_desc *d) { d->q_lengths = lengths_high; }
@@ -108,6 +109,7 @@ static const struct mistake {
     {"head_pattern out of range", head_pattern_7, {"head_pattern[3]", "7"}},
     {"an unknown q_align", align_9, {"q_align", "9"}},
     {"q_offsets missing", offsets_missing, {"q_offsets", "NULL"}},
+    {"q_offsets that would not be used", offsets_unused, {"q_offsets", "q_align"}},
     {"q_offsets for neither one nor all", offsets_3, {"q_offset_count", "3"}},
     {"a position past 2^31", offset_huge, {"q_offset", "2147483647"}},
     {"a q_length over q_len", q_length_11, {"q_lengths[1]", "11"}},
@@ -204,6 +206,79 @@ static void test_descriptors(void **state)
     tulle_plan_destroy(plan);
     drop_patterns();
     harness_silent();
+}
+
+// What fails where a context is at hand is also told to its log, once and in the same words.
+
+struct told {
+    int errors;
+    char last[sizeof((tulle_error *)0)->message];
+};
+
+static void listen(void *user, tulle_log_level level, const char *message)
+{
+    struct told *told = user;
+    if (level == TULLE_LOG_ERROR) {
+        told->errors++;
+        snprintf(told->last, sizeof told->last, "%s", message);
+    }
+}
+
+static void test_log(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    const tulle_context_params params = {.log = listen, .log_user = &told};
+    tulle_context *context = NULL;
+    tulle_plan *plan = NULL, *none = NULL;
+    tulle_binding *binding = NULL;
+    tulle_merger *merger = NULL;
+    tulle_error error = {0};
+    harness_ok(tulle_context_create(&params, &context, &error), &error, "tulle_context_create");
+    tulle_attention_desc good = good_desc(), bad = good, limited = good;
+    harness_ok(tulle_plan_create(context, &good, &plan, &error), &error, "tulle_plan_create");
+    bad.scale = NAN;
+    limited.kv_len = 4000;
+    limited.dispatch_pairs = 1000;
+    limited.workspace_limit = 1;
+    assert_int_equal(told.errors, 0);
+    enum { CALLS = 10 };
+    for (int n = 0; n < CALLS; n++) {
+        static const char *const words[CALLS] = {"scale", "scale", "scale", "head 99", "cmd", "cmd", "buffers", "pairs", "arrays", "v_head_dim"};
+        uint64_t *nowhere = NULL;
+        tulle_result result = TULLE_OK;
+        memset(&error, 0, sizeof error);
+        switch (n) {
+        case 0: result = tulle_plan_create(context, &bad, &none, &error); break;
+        case 1: result = tulle_explain(context, &bad, ignore_variant, NULL, &error); break;
+        case 2: result = tulle_schedule_walk(context, &bad, 0, 0, ignore_run, NULL, &error); break;
+        case 3: result = tulle_schedule_walk(context, &good, 0, 99, ignore_run, NULL, &error); break;
+        case 4: result = tulle_cmd_prepare(VK_NULL_HANDLE, plan, &error); break;
+        case 5: result = tulle_cmd_attention(VK_NULL_HANDLE, plan, NULL, 0, 0, &error); break;
+        case 6: result = tulle_binding_create(plan, NULL, &binding, &error); break;
+        case 7: result = tulle_plan_count_pairs(plan, nowhere, &error); break;
+        case 8: result = tulle_attention(plan, NULL, &error); break;
+        case 9: result = tulle_merger_create(context, 1, 5, TULLE_F32, NULL, NULL, NULL, NULL, &merger, &error); break;
+        }
+        const char *const pair[2] = {words[n], NULL};
+        expect(result, &error, TULLE_ERROR_INVALID_ARGUMENT, pair, "a mistake that is logged");
+        if (told.errors != n + 1 || strcmp(told.last, error.message) != 0) {
+            harness_fail("%d errors were logged, should be %d; the last: \"%s\", should be \"%s\"", told.errors, n + 1, told.last, error.message);
+        }
+    }
+    // A limit is told as it was given, not as rows of it that fit.
+    const char *const limit_words[2] = {"workspace_limit is 1 bytes;", NULL};
+    memset(&error, 0, sizeof error);
+    expect(tulle_plan_create(context, &limited, &none, &error), &error, TULLE_ERROR_WORKSPACE_LIMIT, limit_words, "a workspace of one byte");
+    assert_int_equal(told.errors, CALLS + 1);
+    tulle_device_info info;
+    memset(&info, 0x5a, sizeof info);
+    const tulle_device_info before = info;
+    tulle_context_info(NULL, &info); // does nothing
+    assert_memory_equal(&info, &before, sizeof info);
+    tulle_context_info(context, NULL);
+    tulle_plan_destroy(plan);
+    tulle_context_destroy(context);
 }
 
 // A variant that cannot serve is refused with its reason; a workspace limit below the least with the least.
@@ -508,7 +583,8 @@ int main(int argc, char **argv)
 {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_refused_variants), cmocka_unit_test(test_bindings), cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_log),             cmocka_unit_test(test_refused_variants),
+        cmocka_unit_test(test_bindings),    cmocka_unit_test(test_recording),
         cmocka_unit_test(test_host_arrays), cmocka_unit_test(test_nulls),            cmocka_unit_test(test_merging),  cmocka_unit_test(test_still_right),
     };
     return HARNESS_RUN(argv, "errors", tests);

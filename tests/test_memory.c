@@ -175,8 +175,8 @@ static void test_uses(void **state) {
         struct device_buffer buffer = take(context, 12345, (enum memory_use)use);
         assert_int_equal(buffer.size, 12345);
         assert_int_equal(buffer.address, 0);
-        assert_true((buffer.block != NULL) == (use == MEMORY_PLAN));
-        if (use == MEMORY_UPLOAD || use == MEMORY_DOWNLOAD)
+        assert_true((buffer.block != NULL) == (use == MEMORY_PLAN || use == MEMORY_PLAN_STAGING));
+        if (use == MEMORY_PLAN_STAGING || use == MEMORY_UPLOAD || use == MEMORY_DOWNLOAD)
             assert_non_null(buffer.mapped);
         if (use == MEMORY_DEVICE)
             assert_true((buffer.mapped != NULL) == context->caps.unified_memory);
@@ -585,6 +585,18 @@ static void test_callbacks(void **state) {
     other = take(context, KIB, MEMORY_DEVICE);   // only plans ask the caller
     assert_int_equal(host.given, 2);
     device_buffer_destroy(context, &other);
+    device_buffer_destroy(context, &b);
+    device_buffer_destroy(context, &a);
+    assert_int_equal(host.taken, 2);
+
+    // Nor does the copy of a plan whose memory they did not map; it comes from the pool.
+    before = spy.allocations;
+    a = take(context, 100, MEMORY_PLAN_STAGING);
+    b = take(context, 200 * KIB, MEMORY_PLAN_STAGING);
+    assert_int_equal(host.given, 2);
+    assert_int_equal(spy.allocations, before + 1);
+    assert_non_null(a.mapped);
+    assert_ptr_equal(a.block, b.block);
     device_buffer_destroy(context, &b);
     device_buffer_destroy(context, &a);
     assert_int_equal(host.taken, 2);

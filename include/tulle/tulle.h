@@ -15,10 +15,14 @@
 // Every fallible function returns a tulle_result and takes, last, an optional tulle_error that receives a
 // message naming the argument, its value and what is allowed. On failure out-parameters are set to NULL (or left
 // untouched where the comment says so) and nothing has changed. Nothing is printed, nothing aborts, and there is
-// no global state apart from the Vulkan loader that the library opens once.
+// no global state apart from the Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one
+// bare VkInstance that stays (tulle_context_create).
 //
 // Threads. Contexts, patterns and plans are immutable once made and may be used by any number of threads at once.
 // A binding may be recorded by several threads at once. Destroying an object needs that no other call uses it.
+//
+// Lifetimes. A binding is destroyed before its plan; plans, bindings and mergers before their context. Patterns may go as soon as a plan
+// is made. What a pending command buffer uses (plan, binding, merger, buffers) must stay until it has completed.
 #ifndef TULLE_TULLE_H
 #define TULLE_TULLE_H
 
@@ -121,7 +125,9 @@ typedef struct tulle_memory_callbacks {
     /// Gives memory of a type in `requirements`; sets *memory and *offset (aligned as required). *mapped: host
     /// address of it, coherent, or NULL where it is not mapped (Tulle then copies in tulle_cmd_prepare). Where
     /// bufferDeviceAddress is enabled the memory needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Returns an id, passed
-    /// to free; *memory = VK_NULL_HANDLE means failure.
+    /// to free; *memory = VK_NULL_HANDLE means failure. What the callbacks do not cover comes from Tulle itself: a plan's copy
+    /// until it is prepared, where *mapped is NULL (from the context's pool; on an imported device as long as the plan),
+    /// workspaces that bindings make, and tulle_attention's buffers.
     void *(*allocate)(void *user, const VkMemoryRequirements *requirements, VkDeviceMemory *memory, VkDeviceSize *offset, void **mapped);
     void (*free)(void *user, void *id);
     void *user;
@@ -154,7 +160,7 @@ typedef struct tulle_context_params {
 /// `allocator`, which stays: that driver cannot be loaded any number of times.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error);
 
-/// Destroys it; every plan and binding made from it must be gone. NULL is accepted.
+/// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
 /// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features` sets should be
@@ -194,7 +200,7 @@ typedef struct tulle_device_info {
 /// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an instance: tulle_context_create.
 TULLE_API tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_error *error);
 
-/// What this context runs on (index is UINT32_MAX where imported). Any thread.
+/// What this context runs on (index is UINT32_MAX where imported). Any thread. A NULL argument: nothing is written.
 TULLE_API void tulle_context_info(const tulle_context *context, tulle_device_info *info);
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -272,6 +278,7 @@ typedef struct tulle_array_loader {
 TULLE_API tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader, tulle_pattern ***out, uint32_t *count,
                                            tulle_error *error);
 
+/// Destroys the patterns and frees the array. patterns may be NULL.
 TULLE_API void tulle_patterns_free(tulle_pattern **patterns, uint32_t count);
 
 /// Prints the pattern as a spec that reads back to the same pattern (arrays by the name they were loaded under, or
@@ -281,8 +288,9 @@ TULLE_API size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, s
 
 /// Where a pattern is evaluated.
 typedef struct tulle_pattern_site {
-    int64_t head, heads, kv_heads;
-    int64_t kv_len;
+    int64_t head;                 ///< 0 … heads − 1; another selects nothing
+    int64_t heads, kv_heads;      ///< 0: 1, and heads
+    int64_t kv_len;               ///< keys there are, from position 0 on
     bool causal;
 } tulle_pattern_site;
 
@@ -332,7 +340,7 @@ typedef struct tulle_attention_desc {
     uint32_t pattern_count;      ///< 0: dense
     const uint32_t *head_pattern;   ///< heads indices into patterns; NULL: head h uses h mod pattern_count
     tulle_q_align q_align;
-    const int32_t *q_offsets;    ///< for ALIGN_GIVEN; may be negative
+    const int32_t *q_offsets;    ///< for ALIGN_GIVEN, else NULL; may be negative
     uint32_t q_offset_count;     ///< 1 (for all) or batch
     const int32_t *q_lengths;    ///< batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
     const int32_t *kv_lengths;   ///< batch entries in 0 … kv_len; NULL: kv_len
@@ -342,9 +350,9 @@ typedef struct tulle_attention_desc {
     VkBufferUsageFlags buffer_usage;   ///< of all the caller's buffers, its workspace included; 0:
                                        ///< VK_BUFFER_USAGE_STORAGE_BUFFER_BIT alone. Plans that only tulle_attention runs: TULLE_USAGE_HOST
     const char *kernel;          ///< a variant's name, or a prefix of names such as "base"; NULL: the best
-    uint64_t workspace_limit;    ///< bytes; 0: 256 MiB
-    uint64_t dispatch_pairs;     ///< no dispatch visits more (rows × keys, over its heads); 0: by device type; it is
-                                 ///< kept to what one work item needs
+    uint64_t workspace_limit;    ///< bytes; 0: 256 MiB. Never more than the device binds
+    uint64_t dispatch_pairs;     ///< no dispatch visits more (rows × keys, over its heads); 0: 1.5e9 on discrete GPUs, 2^28 on CPUs,
+                                 ///< 2.3e8 elsewhere; it is kept to what one work item needs
 } tulle_attention_desc;
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -362,7 +370,8 @@ TULLE_API void tulle_plan_destroy(tulle_plan *plan);
 
 typedef struct tulle_plan_info {
     char kernel[64];               ///< the variant's name
-    uint32_t tile_rows, chunk_keys;
+    uint32_t tile_rows;            ///< query rows of a work item, at most
+    uint32_t chunk_keys;           ///< keys that its loop takes at a time
     uint64_t workspace_bytes;      ///< what a binding needs; 0: none
     uint64_t workspace_minimum;    ///< the smallest workspace_limit that will do
     uint64_t visited;              ///< rows × keys that the loops run over, dead rows and padding keys included
@@ -382,12 +391,13 @@ TULLE_API void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info
 /// Selected pairs summed over batch and heads, exactly, counted now. Any thread.
 TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error);
 
-/// What the variants are and whether each would serve: one call of `each` per variant, in order of preference.
-/// reason is "" where it would serve. Any thread.
+/// What the variants are and whether each would serve: one call of `each` for each variant of the plan's dtypes (and, where the
+/// descriptor names a kernel, whose name begins so), in order of preference. reason is "" where it would serve. Any thread.
 typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves, const char *reason);
 TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user);
 
 /// The same for a descriptor without making a plan; desc may be NULL (a plain dense fp32 head of 64). Any thread.
+/// Errors: INVALID_ARGUMENT, memory.
 TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user,
                                      tulle_error *error);
 
@@ -410,7 +420,7 @@ typedef enum tulle_run_kind { TULLE_RUN_FULL = 0, TULLE_RUN_BAND, TULLE_RUN_BITS
 typedef struct tulle_run {
     tulle_run_kind kind;
     int64_t row, rows, key, keys, step;
-    uint32_t part;
+    uint32_t part;                 ///< of the union's parts, from 0: terms that are tiled together
 } tulle_run;
 
 typedef void (*tulle_run_callback)(void *user, const tulle_run *run);
@@ -437,10 +447,11 @@ typedef struct tulle_buffers {
 
 typedef struct tulle_binding tulle_binding;
 
-/// Descriptor sets and views for one set of buffers, made once; the buffers must outlive it. Any thread.
+/// Descriptor sets and views for one set of buffers, made once; plan and buffers must outlive it. Any thread.
+/// Errors: INVALID_ARGUMENT, memory, VULKAN.
 TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out, tulle_error *error);
 
-/// NULL is accepted.
+/// NULL is accepted. No command buffer that uses it may be pending.
 TULLE_API void tulle_binding_destroy(tulle_binding *binding);
 
 /// Records what the device does once for a plan (copying it to device memory). Where plan info says `prepare` and
@@ -482,6 +493,8 @@ typedef struct tulle_host_arrays {
 
 /// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any thread; calls on
 /// one context take turns. On an imported device it submits under the queue's lock. O and LSE are written only on success.
+/// The context keeps the device and staging buffers of the largest call until it is destroyed.
+/// Errors: INVALID_ARGUMENT, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays, tulle_error *error);
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -490,16 +503,19 @@ TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays
 /// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty row (whose O does not
 /// count and comes out as 0).
 /// into_o and into_lse are overwritten with the merge of themselves and from_o, from_lse. In host memory, computed
-/// in fp32, no device needed. dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
+/// in fp32, no device needed. rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype, void *into_o, float *into_lse, const void *from_o,
                                    const float *from_lse, tulle_error *error);
 
 typedef struct tulle_merger tulle_merger;
 
-/// The same on the device: a pipeline for one dtype and size. Any thread.
+/// The same on the device: a pipeline for one dtype and size, and the four buffers, which have VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and
+/// must outlive it; offsets as for tulle_buffer, O's and LSE's. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the
+/// device binds), memory, VULKAN.
 TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                                            const tulle_buffer *into_o, const tulle_buffer *into_lse, const tulle_buffer *from_o,
                                            const tulle_buffer *from_lse, tulle_merger **out, tulle_error *error);
+/// NULL is accepted. Before its context; no command buffer that uses it may be pending.
 TULLE_API void tulle_merger_destroy(tulle_merger *merger);
 
 /// Records the merge; barriers as for tulle_cmd_attention.
