@@ -140,18 +140,18 @@ static tulle_result read_entry(const tulle_attention_desc *d, const struct atten
 
 static tulle_result check_pattern(const struct attention *a, const tulle_pattern *pattern, uint32_t index, int64_t position_last, int64_t kv_most,
                                   tulle_error *error) {
-    for (uint32_t i = 0; i < pattern->term_count; i++) {
+    for (uint32_t i = 0; i < pattern->term_count; i++) {   // both are told from 1 on, as by who reads specs
         const struct term *term = &pattern->terms[i];
         if (term->kind != TULLE_BLOCKS) continue;
         if (term->layouts != 1 && term->layouts != a->kv_heads && term->layouts != a->heads)
-            INVALID("pattern %u, term %u (blocks): its mask has %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)", index, i,
+            INVALID("pattern %u, term %u (blocks): its mask has %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)", index + 1, i + 1,
                     (long long)term->layouts, a->kv_heads, a->heads);
         int64_t rows = position_last / term->block + 1, cols = (kv_most + term->block - 1) / term->block;
         if (position_last >= 0 && term->block_rows < rows)
             INVALID("pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
-                    index, i, (long long)term->block_rows, (long long)term->block, (long long)position_last, (long long)rows);
+                    index + 1, i + 1, (long long)term->block_rows, (long long)term->block, (long long)position_last, (long long)rows);
         if (term->block_cols < cols)
-            INVALID("pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld", index, i,
+            INVALID("pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld", index + 1, i + 1,
                     (long long)term->block_cols, (long long)term->block, (long long)kv_most, (long long)cols);
     }
     return TULLE_OK;

@@ -236,8 +236,8 @@ static tulle_result use_array(const struct reader *reader, const tulle_array *ar
     tulle_term_kind kind = term->kind;
     bool mask = kind == TULLE_BLOCKS;
     if (mask ? !array->is_bool && !array->is_integer : !array->is_index)
-        return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, kind, shown, "holds another type; it must hold %s",
-                         mask ? "bool or integers" : "int32 or int64");
+        return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, kind, shown, "holds %s; it must hold %s",
+                         array->type ? array->type : "another type", mask ? "bool or integers" : "int32 or int64");
     if (mask ? array->dimensions != 2 && array->dimensions != 3 : array->dimensions != 1)
         return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, kind, shown, "has %" PRIu32 " dimensions; it must have %s",
                          array->dimensions, mask ? "2, of query blocks and key blocks, or 3, with layouts before them" : "1");

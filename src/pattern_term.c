@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One term: checked against docs/semantics.md ("Valid:") and copied.
+// One term: checked against docs/semantics.md ("Valid") and copied.
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

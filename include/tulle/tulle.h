@@ -257,6 +257,7 @@ typedef struct tulle_array {
     bool is_integer;              ///< false: the file holds another type, and the term refuses it
     bool is_bool;                 ///< bool or an integer type may be a mask, only int32/int64 a position list
     bool is_index;                ///< int32 or int64
+    const char *type;             ///< of its elements, for messages ("float32"), static; may be NULL
     void *owner;                  ///< for release
 } tulle_array;
 
