@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -52,26 +53,134 @@ static void test_capabilities(void **state) {
     check_module("tile_bf16_direct_o32", true);
 }
 
+/// What a module takes of what Vulkan limits.
+struct use { uint32_t shared, invocations, storage; };
+
+/// What an id of a module stands for, of what is needed here: a constant's value, or a type's size and alignment.
+struct id { uint32_t value, bytes, align, spec, parts[3]; };
+
+static uint32_t up(uint32_t bytes, uint32_t align) { return align ? (bytes + align - 1) / align * align : 0; }
+
+static uint32_t fold(const char *name, uint32_t op, uint32_t a, uint32_t b, uint32_t c) {
+    if ((op == 134 || op == 137) && !b) fail_msg("%s divides by zero", name);
+    switch (op) {
+    case 128: return a + b;
+    case 130: return a - b;
+    case 132: return a * b;
+    case 134: return a / b;   // of unsigned ints, and so are those below
+    case 137: return a % b;
+    case 169: return a ? b : c;
+    case 170: return a == b;
+    case 171: return a != b;
+    case 172: return a > b;
+    case 176: return a < b;
+    case 199: return a & b;
+    default: fail_msg("%s computes a constant by operation %u, which this test does not know", name, op); return 0;
+    }
+}
+
+/// Reads it off the module's own declarations, with the constants that the pipeline sets.
+static struct use use_of(const struct pipeline_key *key) {
+    enum { MODE = 16, BOOL = 20, INT = 21, FLOAT = 22, VECTOR = 23, ARRAY = 28, POINTER = 32, CONSTANT_TRUE = 41, CONSTANT = 43, COMPOSITE = 44,
+           SPEC_TRUE = 48, SPEC = 50, SPEC_COMPOSITE = 51, SPEC_OP = 52, FUNCTION = 54, VARIABLE = 59, DECORATE = 71 };
+    enum { MODE_LOCAL_SIZE = 17, DECORATION_SPEC_ID = 1, DECORATION_BUILT_IN = 11, BUILT_IN_WORKGROUP_SIZE = 25, CLASS_WORKGROUP = 4, CLASS_STORAGE = 12 };
+    const struct module *module = module_find(key->module);
+    if (!module) fail_msg("%s is not built in", key->module);
+    const uint32_t *w = module->words + 5, *end = module->words + module->size / 4;
+    uint32_t workgroup = 0;   // the id of the built-in, which counts before LocalSize
+    struct use use = { 0 };
+    struct id *ids = calloc(module->words[3], sizeof *ids);
+    assert_non_null(ids);
+    for (; w < end && (w[0] & 0xffff) != FUNCTION; w += w[0] >> 16) {
+        uint32_t op = w[0] & 0xffff, count = w[0] >> 16;
+        assert_true(count && w + count <= end);
+        // the type and the result, of most; the result and what it is made of, of a type; of others not looked at
+        struct id *type = &ids[count > 1 && w[1] < module->words[3] ? w[1] : 0], *id = &ids[count > 2 && w[2] < module->words[3] ? w[2] : 0];
+        switch (op) {
+        case MODE: if (w[2] == MODE_LOCAL_SIZE) use.invocations = w[3] * w[4] * w[5]; break;
+        case DECORATE:
+            if (w[2] == DECORATION_SPEC_ID) type->spec = w[3] + 1;
+            if (w[2] == DECORATION_BUILT_IN && w[3] == BUILT_IN_WORKGROUP_SIZE) workgroup = w[1];
+            break;
+        case BOOL: type->bytes = type->align = 4; break;
+        case INT: case FLOAT: type->bytes = type->align = w[2] / 8; break;
+        case VECTOR: type->bytes = id->bytes * w[3], type->align = id->align * (w[3] > 2 ? 4 : 2); break;
+        case ARRAY: type->bytes = up(id->bytes, id->align) * ids[w[3]].value, type->align = id->align; break;
+        case POINTER: type->bytes = ids[w[3]].bytes; break;
+        case CONSTANT_TRUE: case SPEC_TRUE: id->value = 1; break;
+        case CONSTANT: id->value = w[3]; break;
+        case SPEC: id->value = id->spec && id->spec <= CONSTANTS_MOST ? key->constants[id->spec - 1] : w[3]; break;
+        case COMPOSITE: case SPEC_COMPOSITE: memcpy(id->parts, w + 3, sizeof id->parts[0] * (count < 6 ? count - 3 : 3)); break;
+        case SPEC_OP:
+            id->value = fold(key->module, w[3], ids[w[4]].value, count > 5 ? ids[w[5]].value : 0, count > 6 ? ids[w[6]].value : 0);
+            break;
+        case VARIABLE:
+            if (w[3] == CLASS_STORAGE) use.storage++;
+            if (w[3] != CLASS_WORKGROUP) break;
+            if (!type->bytes) fail_msg("%s shares a variable of a type that this test does not know", key->module);
+            use.shared += up(type->bytes, 16);   // the most that Vulkan lets it take, in whatever order they lie
+            break;
+        }
+    }
+    if (workgroup) use.invocations = ids[ids[workgroup].parts[0]].value * ids[ids[workgroup].parts[1]].value * ids[ids[workgroup].parts[2]].value;
+    free(ids);
+    return use;
+}
+
+/// Within what every device has; buffers: how many of these the pipeline's layout may hold.
+static struct use check_use(const struct pipeline_key *key, uint32_t buffers) {
+    struct use use = use_of(key);
+    if (use.shared > 16384) fail_msg("%s takes %u bytes of shared memory at head classes %u and %u", key->module, use.shared, key->constants[1], key->constants[2]);
+    if (!use.invocations || use.invocations > 128) fail_msg("%s has %u invocations in a workgroup", key->module, use.invocations);
+    assert_int_equal(use.invocations, key->constants[0]);
+    if (use.storage > buffers) fail_msg("%s has %u storage buffers", key->module, use.storage);
+    assert_int_equal(use.storage, layout_shapes[key->layout].storage_count);
+    return use;
+}
+
+/// A variant at two head sizes, with four storage buffers (the floor) or six, and its combine. Returns how many were looked at.
+static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32_t v_head_dim) {
+    size_t seen = 0;
+    for (uint32_t buffers = 4; buffers <= 6; buffers += 2)
+        for (int wide = 0; wide < (v->dtype == TULLE_F32 ? 1 : 2); wide++) {
+            const struct caps caps = { .subgroup_size = 1, .max_workgroup_invocations = 128, .max_shared_memory = 16384, .max_storage_buffers = buffers };
+            const struct attention a = { .head_dim = head_dim, .v_head_dim = v_head_dim, .dtype = v->dtype, .o_dtype = wide ? TULLE_F32 : v->dtype };
+            struct pipeline_key key;
+            char reason[200];
+            if (!variant_serves(v, &a, &caps, false, reason, sizeof reason)) fail_msg("%s does not serve head sizes %u and %u: %s", v->name, head_dim, v_head_dim, reason);
+            variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &key);
+            struct use use = check_use(&key, buffers);
+            uint32_t said = variant_shared_memory(v, key.constants[1], key.constants[2]);
+            if (use.shared != said) fail_msg("%s takes %u bytes of shared memory and variant_shared_memory says %u", key.module, use.shared, said);
+            combine_pipeline_key(v, &a, &caps, &key);
+            check_use(&key, 4);
+            seen++;
+        }
+    return seen;
+}
+
 static void test_limits(void **state) {
     (void)state;
-    static const uint32_t dims[] = { 4, 32, 64, 96, 128, 192, 256 };
+    static const uint32_t dims[] = { 4, 32, 36, 64, 68, 96, 100, 128, 132, 192, 196, 256 };   // each class's least and most
     const struct caps least = { .subgroup_size = 1, .max_workgroup_invocations = 128, .max_shared_memory = 16384, .max_storage_buffers = 4 };
     size_t seen = 0;
     for (uint32_t i = 0; i < variant_count; i++) {
         const struct variant *v = &variants[i];
         if (v->family != FAMILY_TILE) continue;
-        assert_true(variant_workgroup(v, &least) <= 128);
+        assert_int_equal(variant_workgroup(v, &least), 128);
         assert_true(variant_tile_rows(v, &least) <= TILE_ROWS_MOST);
         assert_int_equal(v->keys, v->b * v->c);
         assert_false(variant_direct(v, &least));
-        for (size_t a = 0; a < 7; a++)
-            for (size_t b = 0; b < 7; b++) {
-                uint32_t bytes = variant_shared_memory(v, head_class(dims[a]), head_class(dims[b]));
-                if (bytes > 16384) fail_msg("%s takes %u bytes of shared memory at head sizes %u and %u", v->name, bytes, dims[a], dims[b]);
-                seen++;
-            }
+        for (size_t a = 0; a < 12; a++)
+            for (size_t b = 0; b < 12; b++) seen += check_pipelines(v, dims[a], dims[b]);
     }
-    assert_int_equal(seen, 12 * 49);
+    assert_int_equal(seen, 4 * (2 + 4 + 4) * 144);
+    static const char *const merges[] = { "merge_f32", "merge_f16", "merge_bf16" };
+    for (int i = 0; i < 3; i++) {
+        struct pipeline_key key = { .layout = LAYOUT_MERGE, .constants = { 128 } };   // as tulle_merger_create makes it
+        snprintf(key.module, sizeof key.module, "%s", merges[i]);
+        check_use(&key, 4);
+    }
     static const enum layout floor_layouts[] = { LAYOUT_TILE, LAYOUT_COMBINE, LAYOUT_MERGE };
     for (int i = 0; i < 3; i++) {
         assert_true(layout_shapes[floor_layouts[i]].storage_count <= 4);
