@@ -10,6 +10,8 @@ program=$1
 case $program in /*) ;; *) program=$PWD/$program ;; esac
 data=$PWD/tests/data
 compare=$PWD/tools/compare_npy.py
+reference=$PWD/tests/cli_reference.py
+variants=$PWD/shaders/variants.def
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
@@ -209,6 +211,62 @@ printf '\000\000\000\000\003\000\000\000\010\000\000\000' | npy ends.npy '<i4' '
 wants "a pattern with files" 0 "^pairs *34 selected" run --q q2.npy --k q2.npy --v q2.npy -o o-files.npy --pattern 'documents:ends.npy'
 wants "a union with a file in quotes" 0 "^pairs *46 selected" run --q q2.npy --k q2.npy --v q2.npy -o o-files.npy \
   --pattern 'documents:"ends.npy"+blocks:4,"mask.npy"'
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: what each option does to random values, beside attention in fp64
+
+# right TYPE LAYOUT OPTION ...: as `tulle run` is given them; O and LSE must be the reference's.
+right() {
+  title="$*" type=$1 layout=$2
+  shift 2
+  case $type in
+    bf16) set -- --q r.safetensors:q --k r.safetensors:k --v r.safetensors:v "$@" ;;
+    *) set -- --q "r-q-$type-$layout.npy" --k "r-k-$type-$layout.npy" --v "r-v-$type-$layout.npy" --layout "$layout" "$@" ;;
+  esac
+  set -- "$@" -o right.npy --lse right-lse.npy
+  tulle run "$@"
+  if [ "$status" != 0 ]; then
+    not_ok "$title" "status $status: tulle run $*"
+  else
+    check "$title" python3 "$reference" check "$@"
+  fi
+}
+
+if command -v python3 >python.path; then
+  check "random inputs" python3 "$reference" make
+  lengths="--q-lengths r-q-lengths.npy --kv-lengths r-kv-lengths.npy --kv-starts r-kv-starts.npy"
+  every="--causal --scale 0.7 --softcap 1.5 --alibi r-slopes-f32.npy --sink-logits r-sinks-f32.npy"
+  by_head='dense;window:6,2;sink:3+window:2,0;window:4,4'
+  while read -r options; do
+    # shellcheck disable=SC2086  # one word an argument
+    right $options
+  done <<EOF
+f32 bhsd --pattern dense
+f32 bshd --pattern dense --scale 0.7
+f16 bhsd --pattern dense --scale -0.4
+f32 bhsd --pattern dense --softcap 1.5
+f16 bshd --pattern dense --softcap 0.5
+f32 bhsd --pattern dense --alibi r-slopes-f32.npy
+f16 bshd --pattern dense --alibi r-slopes-f16.npy
+f32 bhsd --pattern dense --sink-logits r-sinks-f32.npy
+f16 bshd --pattern dense --sink-logits r-sinks-f16.npy
+f32 bhsd --pattern $by_head --causal
+f32 bhsd --pattern $by_head --q-offset 2
+f16 bshd --pattern $by_head --causal --q-offset -3
+f32 bhsd --pattern $by_head --q-lengths r-q-lengths.npy
+f32 bshd --pattern $by_head --kv-lengths r-kv-lengths.npy
+f16 bhsd --pattern $by_head --kv-starts r-kv-starts.npy
+f32 bhsd --pattern $by_head $every $lengths
+f32 bshd --pattern $by_head $every $lengths
+f16 bhsd --pattern $by_head $every $lengths
+f16 bshd --pattern $by_head $every $lengths
+bf16 bhsd --pattern dense
+bf16 bhsd --pattern $by_head $every $lengths
+f32 bshd --pattern $by_head $every $lengths --q-offset 1 --kernel base
+EOF
+else
+  echo "# skip: no python3 to compute attention with"
+fi
 
 # An output may be an input; a link's file is replaced, not the link; what may be read and written stays so.
 cp q2.npy same.npy

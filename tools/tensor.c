@@ -101,11 +101,13 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
 
 float *read_reals(const char *option, const char *path, uint32_t count, const char *what, struct message *message) {
     struct array array;
+    float *numbers = NULL;
     if (!read_list(option, path, count, what, &array, message)) return NULL;
-    if (array.element != ELEMENT_F32) {
-        refuse(message, "%s: '%s' holds %s; float32 is wanted", option, path, element_name(array.element));
-        array_free(&array);
-        return NULL;
-    }
-    return array.data;
+    if (array.element != ELEMENT_F32 && array.element != ELEMENT_F16)
+        refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, path, element_name(array.element));
+    else if (!(numbers = malloc(count * sizeof *numbers)))
+        refuse(message, "out of memory");
+    for (uint32_t i = 0; numbers && i < count; i++) numbers[i] = array_real(&array, i);
+    array_free(&array);
+    return numbers;
 }

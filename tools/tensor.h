@@ -27,7 +27,7 @@ uint32_t tensor_shape(const struct tensor *like, uint32_t dim, bool bshd, int64_
 
 void tensor_free(struct tensor *tensor);
 
-/// Reads a .npy file of exactly `count` int32 numbers (any integer type) or fp32 numbers. Freed by the caller; NULL on failure.
+/// Reads a .npy file of exactly `count` numbers: of any integer type, or fp32 or fp16. Freed by the caller; NULL on failure.
 int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what, struct message *message);
 float *read_reals(const char *option, const char *path, uint32_t count, const char *what, struct message *message);
 
