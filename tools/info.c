@@ -11,13 +11,15 @@
 #include "progress.h"
 #include "report.h"
 #include "table.h"
+#include "workload.h"
 
 static const char help[] =
     "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"
     "\n"
-    "Lists every Vulkan device: what it offers, which kernels it runs, and why not the others.\n"
+    "Lists every Vulkan device: what it offers, and for fp32, fp16 and bf16 which kernels it runs, best first, and\n"
+    "why not the others.\n"
     "\n"
-    "  --json       as a JSON object on standard output\n"
+    "  --json       as a JSON object on standard output: devices, each with its variants (name, dtype, serves, reason)\n"
     "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
@@ -106,12 +108,39 @@ static void print_variant(void *user, const char *name, bool serves, const char 
     else printf("   %-40s no: %s\n", name, reason);
 }
 
+struct variant_list {
+    cJSON *json;
+    const char *dtype;
+};
+
 static void add_variant(void *user, const char *name, bool serves, const char *reason) {
+    const struct variant_list *list = user;
     cJSON *entry = cJSON_CreateObject();
     cJSON_AddStringToObject(entry, "name", name);
+    cJSON_AddStringToObject(entry, "dtype", list->dtype);
     cJSON_AddBoolToObject(entry, "serves", serves);
     cJSON_AddStringToObject(entry, "reason", reason);
-    cJSON_AddItemToArray(user, entry);
+    cJSON_AddItemToArray(list->json, entry);
+}
+
+static tulle_result report_variants(tulle_context *context, const struct request *r, cJSON *variants, tulle_error *error) {
+    tulle_result result = TULLE_OK;
+    for (int dtype = TULLE_F32; dtype <= TULLE_BF16 && !result; dtype++) {
+        // What tulle_explain takes by itself for fp32 alone: one dense head of 64, buffers that any variant can read.
+        const tulle_attention_desc desc = {
+            .heads = 1,
+            .q_len = 1024,
+            .kv_len = 1024,
+            .head_dim = 64,
+            .dtype = (tulle_dtype)dtype,
+            .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                            VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+        };
+        struct variant_list list = {.json = variants, .dtype = dtype_name(desc.dtype)};
+        if (!r->json) printf("   kernels for %s\n", list.dtype);
+        result = tulle_explain(context, &desc, r->json ? add_variant : print_variant, &list, error);
+    }
+    return result;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -177,8 +206,7 @@ static int report_device(const tulle_device_info *info, const struct request *r,
         if (!r->json) printf("   cannot be used: %s\n", error.message);
         return r->device ? fail_tulle("info", &error) : STATUS_OK;
     }
-    if (tulle_explain(context, NULL, r->json ? add_variant : print_variant, r->json ? (void *)variants : NULL, &error))
-        status = fail_tulle("info", &error);
+    if (report_variants(context, r, variants, &error)) status = fail_tulle("info", &error);
     if (!status && r->kernels) status = report_kernels(context, r, device);
     if (!r->json) putchar('\n');
     tulle_context_destroy(context);
