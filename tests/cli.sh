@@ -425,6 +425,12 @@ line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
 check "each row has its line" test -n "$line"
 eval "set -- ${line#tulle }"
 wants "that line runs" 0 "" "$@"
+printf '\001\001\001\001' | npy "it's.npy" '|b1' '2, 2'
+tulle bench --pattern "blocks:128,it's.npy" --q-len 256 --head-dim 32 --repeat 1 --command
+check "the table tells batch and heads" grep -q '^batch 1, heads 1, kv heads 1$' out
+line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
+eval "set -- $line"
+check "a line with a quote is of the same words" test "${4-} ${5-}" = "blocks:128,it's.npy --q-len"
 wants "bench with a bad pattern" 2 "wibble" bench --pattern wibble --q-len 64
 wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 6
 wants "bench --plan" 0 "" bench --plan

@@ -171,14 +171,19 @@ static int run_workloads(const struct request *r, struct bench *bench, const str
 static void report_workloads(const struct request *r, const char *device, const struct outcome *outcomes, size_t count,
                              struct results *results) {
     struct table table;
-    char command[600];
+    char command[WORKLOAD_COMMAND];
     outcome_table_start(&table);
     for (size_t i = 0; i < count; i++) {
         workload_command(&outcomes[i].workload, device, command, sizeof command);
         outcome_table_add(&table, &outcomes[i], command);
         cJSON_AddItemToArray(results->list, outcome_json(&outcomes[i], command));
     }
-    if (!r->json && count) outcome_table_print(&table, r->command);
+    if (!r->json && count) {
+        // An own workload is the only row, and the seeds all have the same.
+        const struct workload *first = &outcomes[0].workload;
+        printf("batch %u, heads %u, kv heads %u\n", first->batch, first->heads, first->kv_heads);
+        outcome_table_print(&table, r->command);
+    }
     table_free(&table);
 }
 

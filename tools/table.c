@@ -39,16 +39,21 @@ void table_start(struct table *table, size_t most_cols, size_t cols, const char 
 }
 
 void table_set(struct table *table, size_t col, const char *format, ...) {
-    char text[400];
     va_list arguments;
     if (!table->rows || col >= table->cols) return;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    const int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     char **cell = &table->cells[(table->rows - 1) * table->most_cols + col];
     free(*cell);
-    *cell = strdup(text);
-    if (!*cell) table->out_of_memory = true;
+    *cell = malloc((size_t)length + 1);
+    if (!*cell) {
+        table->out_of_memory = true;
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(*cell, (size_t)length + 1, format, arguments);
+    va_end(arguments);
 }
 
 // The line-th word of a heading, its length through *length; NULL past the last.

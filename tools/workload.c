@@ -65,15 +65,40 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
     return count;
 }
 
+// Appends to text, as far as it fits.
+static void append(char *text, size_t size, const char *more) {
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s", more);
+}
+
+// As one word of a POSIX shell: single quotes end where one is meant, as in 'it'\''s'.
+static void append_quoted(char *text, size_t size, const char *word) {
+    append(text, size, "'");
+    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (const char[]){*word, 0});
+    append(text, size, "'");
+}
+
 void workload_command(const struct workload *w, const char *device, char *text, size_t size) {
-    // Specs hold no single quote unless a file's name does; then the user quotes it.
-    int at = snprintf(text, size, "tulle bench --pattern '%s'%s --q-len %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u",
-                      w->spec, w->causal ? " --causal" : "", w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads, w->head_dim);
-    if (w->v_head_dim != w->head_dim && at > 0 && (size_t)at < size)
-        at += snprintf(text + at, size - (size_t)at, " --v-head-dim %u", w->v_head_dim);
-    if (at > 0 && (size_t)at < size) at += snprintf(text + at, size - (size_t)at, " --dtype %s", dtype_name(w->dtype));
-    if (w->kernel && at > 0 && (size_t)at < size) at += snprintf(text + at, size - (size_t)at, " --kernel %s", w->kernel);
-    if (device && at > 0 && (size_t)at < size) snprintf(text + at, size - (size_t)at, " --device '%s'", device);
+    char shape[200];
+    snprintf(text, size, "tulle bench --pattern ");
+    append_quoted(text, size, w->spec);
+    snprintf(shape, sizeof shape, "%s --q-len %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u", w->causal ? " --causal" : "",
+             w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads, w->head_dim);
+    append(text, size, shape);
+    if (w->v_head_dim != w->head_dim) {
+        snprintf(shape, sizeof shape, " --v-head-dim %u", w->v_head_dim);
+        append(text, size, shape);
+    }
+    append(text, size, " --dtype ");
+    append(text, size, dtype_name(w->dtype));
+    if (w->kernel) {
+        append(text, size, " --kernel ");
+        append_quoted(text, size, w->kernel);
+    }
+    if (device) {
+        append(text, size, " --device ");
+        append_quoted(text, size, device);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------

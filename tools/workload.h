@@ -47,7 +47,10 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
 const char *dtype_name(tulle_dtype dtype);
 bool dtype_named(const char *name, tulle_dtype *dtype);
 
-/// The `tulle bench` line that has this workload again. device: as given to --device, or NULL.
+/// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes alone, four bytes each.
+#define WORKLOAD_COMMAND 2200
+
+/// The `tulle bench` line that has this workload again, for a POSIX shell. device: as given to --device, or NULL.
 void workload_command(const struct workload *workload, const char *device, char *text, size_t size);
 
 /// Runs it on made-up data, and the dense yardstick where it is not known yet.
