@@ -155,12 +155,17 @@ static void test_bad_starts(void **state) {
     refused(file, size, ":q", "not a .safetensors file");
 }
 
-// Every shorter file is refused when what it lacks is asked for.
+// Every shorter file is refused, also when what is asked for is whole.
 static void test_truncations(void **state) {
     unsigned char file[1024];
     const size_t size = build(file, good, 36);
     (void)state;
-    for (size_t length = 0; length < size; length++) refused(file, length, ":v", "'");
+    for (size_t length = 0; length < size; length++) {
+        refused(file, length, ":v", "'");
+        refused(file, length, ":q", "'");
+    }
+    refused(file, size - 1, ":q", "tensor 'v' ends at byte 36 of 35");
+    refused(file, size - 5, ":q", "tensor 'k' ends at byte 32 of 31");
 }
 
 // Any one byte changed: read or refused, never more.
