@@ -152,8 +152,16 @@ const struct variant *variant_choose(const struct attention *a, const struct cap
         size_t used = strlen(reasons);
         snprintf(reasons + used, sizeof reasons - used, "%s%s: %s", used ? "; " : "", v->name, reason);
     }
-    if (!count) tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "kernel is \"%s\"; no variant for this dtype begins so (tulle_explain lists them)", a->kernel);
-    else tulle_fail(error, TULLE_ERROR_UNSUPPORTED, "no kernel serves: %s", reasons);
+    if (!count) {
+        static const char *const dtypes[] = { "fp32", "fp16", "bf16" };
+        char names[400] = "";   // 11 names of at most 24 bytes
+        for (uint32_t i = 0; i < variant_count; i++) {
+            size_t used = strlen(names);
+            if (variants[i].dtype == a->dtype) snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", variants[i].name);
+        }
+        tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "kernel is \"%s\"; for %s it is one of these names, or how some begin, such as base: %s",
+                   a->kernel, dtypes[a->dtype], names);
+    } else tulle_fail(error, TULLE_ERROR_UNSUPPORTED, "no kernel serves: %s", reasons);
     return NULL;
 }
 

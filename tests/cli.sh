@@ -130,13 +130,25 @@ wants "a missing input" 2 "--q is missing" run
   for number in '' x inf nan 1e999 1e-60 ' 1' 1,5; do
     wants "--scale '$number'" 2 "--scale is '$number'" run $qkv -o o.npy --pattern dense --scale "$number"
   done
+  for number in 1e-50 -1e-50 1e-400 1e-40; do
+    wants "--scale $number" 2 "--scale is '$number': too small for fp32; a number of a size from 1.17" run $qkv -o o.npy --pattern dense --scale $number
+  done
+  wants "--softcap 1e39" 2 "'1e39': too large for fp32; .* not negative, .* to 3.40" run $qkv -o o.npy --pattern dense --softcap 1e39
   wants "--softcap -1" 2 "--softcap is '-1'" run $qkv -o o.npy --pattern dense --softcap -1
   wants "--layout hbsd" 2 "--layout is 'hbsd'" run $qkv -o o.npy --pattern dense --layout hbsd
 }
 wants "show without SPEC" 2 "SPEC is missing" show --q-len 4
 wants "show without lengths" 2 "--q-len and --kv-len are missing" show dense
 wants "show with --q alone" 2 "--q is given without --k" show dense --q q.npy
+for option in '--scale 2' '--softcap 3' '--layout bshd'; do
+  # shellcheck disable=SC2086
+  wants "show with ${option% *} but no weights" 2 "${option% *} is given without --q and --k" show dense --q-len 4 $option
+done
+for name in a.jpg png '' a.png.gz; do
+  wants "show -o '$name'" 2 "-o is '$name'; a name that ends in .png" show dense --q-len 4 -o "$name"
+done
 wants "bench with a shape but no pattern" 2 "no --pattern" bench --q-len 64
+wants "bench with more specs than heads" 2 "holds 3 specs .* there are 2 heads" bench --pattern 'dense;window:1,0;sink:2' --q-len 64 --heads 2
 wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
 wants "info --all alone" 2 "--all goes with --kernels" info --all
 
@@ -304,7 +316,15 @@ zeros 96 | npy three.npy '<f4' '3, 1, 8'
 zeros 64 | npy two.npy '<f4' '2, 1, 8'
 zeros 0 | npy empty.npy '<f4' '0, 8'
 zeros 32 | npy flat.npy '<f4' '8,'
+printf '\001\000\000\000' | npy whole.npy '<i4' '1,'
 head -c 100 q2.npy >cut.npy
+{
+  header='{"q": {"dtype": "F16", "shape": [4, 4], "data_offsets": [0, 32]}, "v": {"dtype": "F16", "shape": [4, 4], "data_offsets": [32, 64]}}'
+  # shellcheck disable=SC2059
+  printf "\\$(printf %o "${#header}")\\0\\0\\0\\0\\0\\0\\0"
+  printf %s "$header"
+  zeros 32
+} >y.safetensors
 # shellcheck disable=SC2086  # one word an argument
 {
   leaves "a pattern that is none" 2 "column 1" run $qkv -o old.npy --lse new.npy --pattern wibble
@@ -325,10 +345,16 @@ head -c 100 q2.npy >cut.npy
   leaves "batches that differ" 2 "batch entries" run --q q4.npy --k q2.npy --v q2.npy --pattern dense -o old.npy
   leaves "lengths of the wrong shape" 2 "--kv-lengths: 'ends.npy' has shape" run $good -o old.npy --kv-lengths ends.npy
   leaves "lengths that are not whole" 2 "whole numbers" run $good -o old.npy --kv-lengths slope.npy
-  leaves "slopes that are no float32" 2 "--alibi" run $good -o old.npy --alibi ends.npy
+  leaves "slopes that are whole numbers" 2 "--alibi: 'whole.npy' holds int32; float32 or float16" run $good -o old.npy --alibi whole.npy
   leaves "a tensor without a name" 2 "it holds q, v" run --q x.safetensors --k q2.npy --v q2.npy --pattern dense -o old.npy
   leaves "a tensor that is not there" 2 "no tensor 'z'" run --q x.safetensors:z --k q2.npy --v q2.npy --pattern dense -o old.npy
-  leaves "a kernel that does not exist" 2 "nosuch" run $good -o old.npy --lse new.npy --kernel nosuch
+  leaves "a tensor beside one that is cut off" 2 "tensor 'v' ends at byte 64 of 32" run --q y.safetensors:q --k y.safetensors:q --v y.safetensors:q \
+    --pattern dense -o old.npy
+  leaves "a kernel that does not exist" 2 'kernel is "nosuch"; for fp32 .* base_f32_q32k32, .* rows_f32_texel_r1k2' run $good -o old.npy --lse new.npy --kernel nosuch
+  leaves "a kernel of another type" 2 'for fp16 .* base_f16_q32k32' run --q q16.npy --k q16.npy --v q16.npy --pattern dense -o old.npy --kernel base_f32
+  leaves "more specs than heads" 2 "--pattern holds 2 specs .* there is 1 head;" run --q q2.npy --k q2.npy --v q2.npy --pattern 'dense;sink:2' -o old.npy
+  leaves "an O without a name" 2 "-o: ''" run $good -o '' --lse new.npy
+  leaves "an LSE without a name" 2 "--lse: ''" run $good -o old.npy --lse ''
   leaves "a device that does not exist" 1 "99" run $good -o old.npy --lse new.npy --device 99
   leaves "a device of no such name" 1 "nosuch" run $good -o old.npy --lse new.npy --device nosuch
   leaves "an LSE folder that does not exist" 2 "--lse: cannot write" run $good -o old.npy --lse no/new.npy
@@ -377,6 +403,10 @@ wants "show of one row" 0 "" show dense --q-len 1 --kv-len 4096
 wants "show of one key" 0 "" show dense --q-len 4096 --kv-len 1
 wants "show a pattern by head" 0 "" show 'dense;window:1,1' --q-len 8 --head 1
 check "show the head's own" grep -q '^window:1,1$' out
+wants "show has a head for each spec" 0 "" show 'dense;window:1,1' --q-len 8
+wants "show has as many for each kv head" 0 "" show 'dense;window:1,1;sink:2' --q-len 8 --kv-heads 2 --head 3
+wants "show with more specs than heads" 2 "SPEC holds 3 specs .* there are 2 heads" show 'dense;window:1,0;sink:2' --q-len 8 --heads 2
+wants "show with more specs than Q's heads" 2 "SPEC holds 2 specs .* there is 1 head;" show 'dense;sink:2' --q q2.npy --k q2.npy
 wants "show with a head too many" 2 "--head is 2" show dense --q-len 8 --heads 2 --head 2
 wants "show with kv heads that do not divide" 2 "do not divide" show dense --q-len 8 --heads 3 --kv-heads 2
 wants "show a mask too small" 2 "block rows" show blocks:4,mask.npy --q-len 16
@@ -390,6 +420,7 @@ if "$program" show dense --q-len 8 -o p.png 2>err >out; then
   printf 'a \377\376 b\001c \303\251t\303\251 <s> \340\244\271 x y\n' >odd.txt
   wants "a PNG with odd tokens" 0 "" show dense --q q2.npy --k q2.npy --tokens odd.txt -o p2.png
   wants "a PNG in no folder" 2 "-o: cannot write" show dense --q-len 8 -o no/p.png
+  wants "a PNG with a loud name" 0 "" show dense --q-len 8 -o P4.PNG
   wants "a large PNG" 0 "" show 'window:100,0+strided:64' --q-len 9000 -o p3.png
 else
   check "no PNG, and why" grep -q cairo err

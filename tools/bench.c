@@ -142,6 +142,17 @@ static struct workload own_workload(const struct request *r) {
     return w;
 }
 
+// A spec that no plan takes is refused before its dense yardstick is timed.
+static int check_workload(const struct workload *w) {
+    tulle_pattern **patterns = NULL;
+    uint32_t count = 0;
+    tulle_error error;
+    struct message m;
+    if (tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, &error)) return fail_tulle("bench", &error);
+    tulle_patterns_free(patterns, count);
+    return check_specs("--pattern", count, w->heads, &m) ? STATUS_OK : fail("bench", STATUS_BAD_INPUT, "%s", m.text);
+}
+
 static void verify_peak(double peak) {
     fprintf(stderr, "peak: %.1f GFLOP/s by a shader; native on all cores", peak);
     for (int bits = 128; bits <= 512; bits *= 2) {
@@ -252,6 +263,10 @@ int bench_main(int argc, char **argv) {
     int status = read_options(argc, argv, &request);
     if (status >= 0) return status;
     status = STATUS_OK;
+    if (request.spec) {
+        const struct workload own = own_workload(&request);
+        if ((status = check_workload(&own))) return status;
+    }
     results.object = cJSON_CreateObject();
     cJSON_AddStringToObject(results.object, "version", tulle_version());
     results.devices = cJSON_AddArrayToObject(results.object, "devices");

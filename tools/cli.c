@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <float.h>
 #include <langinfo.h>
 #include <limits.h>
 #include <math.h>
@@ -65,13 +66,25 @@ bool parse_integer(const char *option, const char *text, int64_t low, int64_t hi
 
 bool parse_real(const char *option, const char *text, bool not_negative, float *out, struct message *message) {
     char *end;
+    errno = 0;
     const double value = strtod(text, &end);
     const float rounded = (float)value;
-    if (end == text || *end || !isfinite(rounded) || (rounded == 0 && value != 0) || (not_negative && value < 0) ||
-        strchr(" \t\n\v\f\r", *text))
-        return refuse(message, "%s is '%s'; a finite number%s is wanted", option, text, not_negative ? ", not negative," : "");
+    const char *sign = not_negative ? ", not negative," : "";
+    if (end == text || *end || (!isfinite(value) && errno != ERANGE) || (not_negative && value < 0) || strchr(" \t\n\v\f\r", *text))
+        return refuse(message, "%s is '%s'; a finite number%s is wanted", option, text, sign);
+    // Devices may take a subnormal number for 0, which would mean the default; and strtod gives 0 with ERANGE for 1e-400.
+    const bool small = fabsf(rounded) < FLT_MIN && (value != 0 || errno == ERANGE);
+    if (small || !isfinite(rounded))
+        return refuse(message, "%s is '%s': too %s for fp32; a number%s of a size from %.8g to %.8g is wanted, or 0", option, text,
+                      small ? "small" : "large", sign, (double)FLT_MIN, (double)FLT_MAX);
     *out = rounded;
     return true;
+}
+
+bool check_specs(const char *option, uint32_t specs, int64_t heads, struct message *message) {
+    if (specs <= heads) return true;
+    return refuse(message, "%s holds %u specs joined by ';', one a head, but there %s %lld head%s; at most one spec a head is wanted", option,
+                  specs, heads == 1 ? "is" : "are", (long long)heads, heads == 1 ? "" : "s");
 }
 
 tulle_result open_device(const char *device, tulle_context **out, tulle_error *error) {

@@ -39,8 +39,11 @@ int print_out(const char *command, const char *text);
 /// A whole number in low … high and nothing else; refuses with a message that names `option`.
 bool parse_integer(const char *option, const char *text, int64_t low, int64_t high, int64_t *out, struct message *message);
 
-/// A finite number and nothing else; one that fp32 would make 0 or infinite is refused.
+/// A finite number and nothing else; one that fp32 would make 0, subnormal or infinite is refused.
 bool parse_real(const char *option, const char *text, bool not_negative, float *out, struct message *message);
+
+/// Refuses more specs than heads: those past the last head would be used by none.
+bool check_specs(const char *option, uint32_t specs, int64_t heads, struct message *message);
 
 /// Makes a context on a device named by its index or a part of its name; NULL: the best.
 tulle_result open_device(const char *device, tulle_context **out, tulle_error *error);

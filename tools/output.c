@@ -77,6 +77,11 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
         refuse(message, "more than %d outputs", OUTPUT_MOST);
         return NULL;
     }
+    // A temporary file could be made for it, and only its last step would fail.
+    if (!*path) {
+        refuse(message, "'' is no name; a file's name is wanted");
+        return NULL;
+    }
     const bool exists = stat(path, &status) == 0;
     if (exists && !S_ISREG(status.st_mode)) {
         refuse(message, "'%s' is there and is not a regular file", path);

@@ -232,6 +232,7 @@ static int run(const struct request *r, struct work *w) {
     struct figures figures;
     if (!read_inputs(r, w, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
     if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error)) return fail_tulle("run", &error);
+    if (!check_specs("--pattern", w->pattern_count, w->q.heads, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
     describe(r, w);
 
     // Outputs are opened before the work: a folder that cannot be written should not cost an hour of computing.

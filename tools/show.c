@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -27,15 +28,15 @@ static const char help[] =
     "  --q-len N, --kv-len N   lengths; one alone stands for both\n"
     "  --causal                only keys at or before the query\n"
     "  --q-offset N            position of the first query; default: the last query stands at the last key\n"
-    "  --heads H               default 1, or Q's\n"
-    "  --kv-heads G            default H, or K's\n"
+    "  --heads H               default: Q's, or else the least multiple of G that --head and the specs of SPEC need\n"
+    "  --kv-heads G            default: K's, or else H\n"
     "  --head I                which head is drawn; default 0\n"
     "  --q, --k FILE           .npy or FILE.safetensors:TENSOR, as for 'tulle run'; batch entry 0 is drawn\n"
     "  --tokens FILE           labels: words separated by white space, one a key position\n"
-    "  --scale X, --softcap X, --layout bhsd|bshd   as for 'tulle run'\n"
+    "  --scale X, --softcap X, --layout bhsd|bshd   as for 'tulle run'; only with --q and --k\n"
     "  --kernel NAME           draw the runs as this kernel would take them; default: the best one's\n"
     "  --device N              index or part of a name; without any device: base's default tile\n"
-    "  -o, --output FILE.png   also as PNG\n"
+    "  -o, --output FILE.png   also as PNG; its name ends in .png\n"
     "\n"
     "In the terminal darker is more of a cell's pairs; a dot is computed without being selected; with colours blue\n"
     "is in full runs, yellow in bands, green in runs with a bit a pair.\n"
@@ -89,6 +90,7 @@ static int read_options(int argc, char **argv, struct request *r) {
     struct message m;
     bool good = true;
     int option;
+    const char *of_weights = NULL;   // an option that changes nothing without --q and --k
     *r = (struct request){0};
     while (good && (option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
         switch (option) {
@@ -105,9 +107,16 @@ static int read_options(int argc, char **argv, struct request *r) {
         case Q: r->q = optarg; break;
         case K: r->k = optarg; break;
         case TOKENS: r->tokens = optarg; break;
-        case SCALE: good = parse_real("--scale", optarg, false, &r->scale, &m); break;
-        case SOFTCAP: good = parse_real("--softcap", optarg, true, &r->softcap, &m); break;
+        case SCALE:
+            of_weights = "--scale";
+            good = parse_real("--scale", optarg, false, &r->scale, &m);
+            break;
+        case SOFTCAP:
+            of_weights = "--softcap";
+            good = parse_real("--softcap", optarg, true, &r->softcap, &m);
+            break;
         case LAYOUT:
+            of_weights = "--layout";
             r->bshd = !strcmp(optarg, "bshd");
             if (!r->bshd && strcmp(optarg, "bhsd")) good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
             break;
@@ -124,6 +133,10 @@ static int read_options(int argc, char **argv, struct request *r) {
     r->spec = argv[optind];
     if (!r->q != !r->k) return fail_usage("show", "%s is given without %s", r->q ? "--q" : "--k", r->q ? "--k" : "--q");
     if (!r->q && !r->q_len && !r->kv_len) return fail_usage("show", "--q-len and --kv-len are missing (or --q and --k)");
+    if (of_weights && !r->q) return fail_usage("show", "%s is given without --q and --k; it changes only the weights drawn from them", of_weights);
+    const size_t name = r->output ? strlen(r->output) : 0;
+    if (r->output && (name < 4 || strcasecmp(r->output + name - 4, ".png")))
+        return fail_usage("show", "-o is '%s'; a name that ends in .png is wanted", r->output);
     if (r->output && !picture_available()) return fail_usage("show", "-o: this tulle was built without cairo and draws no PNG");
     return -1;
 }
@@ -145,11 +158,15 @@ static bool read_inputs(struct request *r, struct work *w, struct message *m) {
     }
     if (!r->q_len) r->q_len = r->kv_len;
     if (!r->kv_len) r->kv_len = r->q_len;
-    if (!r->heads) r->heads = r->head + 1 > r->kv_heads ? r->head + 1 : r->kv_heads;
+    if (!r->heads) {
+        const int64_t least = r->head + 1 > w->pattern_count ? r->head + 1 : w->pattern_count, group = r->kv_heads ? r->kv_heads : 1;
+        r->heads = (least + group - 1) / group * group;
+    }
     if (!r->kv_heads) r->kv_heads = r->heads;
     if (r->heads % r->kv_heads)
         return refuse(m, "there are %lld heads and %lld kv heads, which do not divide them", (long long)r->heads, (long long)r->kv_heads);
     if (r->head >= r->heads) return refuse(m, "--head is %lld; there are %lld heads, from 0 on", (long long)r->head, (long long)r->heads);
+    if (!check_specs("SPEC", w->pattern_count, r->heads, m)) return false;
     if (r->tokens) {
         struct message reason;
         if (!labels_read(&w->labels, r->tokens, &reason)) return refuse(m, "--tokens: %s", reason.text);
@@ -247,8 +264,8 @@ static int show(struct request *r, struct work *w) {
     struct message m;
     tulle_error error;
     char spec[4000];
-    if (!read_inputs(r, w, &m)) return fail("show", STATUS_BAD_INPUT, "%s", m.text);
     if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error)) return fail_tulle("show", &error);
+    if (!read_inputs(r, w, &m)) return fail("show", STATUS_BAD_INPUT, "%s", m.text);
     describe(r, w);
     // A device only tells which kernel would be chosen; a device that was named must be there.
     if (open_device(r->device, &w->context, &error)) {
