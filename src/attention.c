@@ -28,6 +28,9 @@ void attention_free(struct attention *a) {
 
 #define INVALID(...) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
 
+/// Finite in fp32 in the kernels' units too.
+static bool scales_finitely(float x) { return isfinite((float)(x * LOG2_E)); }
+
 static tulle_result check_sizes(const tulle_attention_desc *d, struct attention *a, tulle_error *error) {
     a->batch = d->batch ? d->batch : 1;
     a->heads = d->heads;
@@ -51,10 +54,13 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
     if ((unsigned)d->o_dtype > TULLE_O_F32) INVALID("o_dtype is %d; it must be TULLE_O_AS_INPUT or TULLE_O_F32", (int)d->o_dtype);
     a->dtype = d->dtype;
     a->o_dtype = d->o_dtype == TULLE_O_F32 ? TULLE_F32 : d->dtype;
-    if (!isfinite(d->scale)) INVALID("scale is %g; it must be finite (0: 1/sqrt(head_dim))", (double)d->scale);
-    if (!isfinite(d->softcap) || d->softcap < 0) INVALID("softcap is %g; it must be finite and at least 0 (0: none)", (double)d->softcap);
+    if (!scales_finitely(d->scale)) INVALID("scale is %g; it must be finite and below 2.35e38 (0: 1/sqrt(head_dim))", (double)d->scale);
+    if (!scales_finitely(d->softcap) || d->softcap < 0)
+        INVALID("softcap is %g; it must be finite, below 2.35e38 and at least 0 (0: none)", (double)d->softcap);
     a->scale = d->scale != 0 ? d->scale : 1 / sqrtf((float)a->head_dim);
     a->softcap = d->softcap;
+    if (a->softcap > 0 && !isfinite(a->scale / a->softcap))
+        INVALID("scale is %g and softcap %g; scale / softcap must be finite in fp32", (double)a->scale, (double)a->softcap);
     a->causal = d->causal;
     a->lse = d->lse;
     a->workspace_limit = d->workspace_limit;
@@ -111,7 +117,7 @@ static tulle_result check_strides(const tulle_attention_desc *d, struct attentio
 static tulle_result copy_floats(const float *from, uint32_t count, const char *name, float **to, tulle_error *error) {
     if (!from) return TULLE_OK;
     for (uint32_t i = 0; i < count; i++)
-        if (!isfinite(from[i])) INVALID("%s[%u] is %g; it must be finite", name, i, (double)from[i]);
+        if (!scales_finitely(from[i])) INVALID("%s[%u] is %g; it must be finite and below 2.35e38", name, i, (double)from[i]);
     *to = malloc(count * sizeof **to);
     if (!*to) return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %s", name);
     memcpy(*to, from, count * sizeof **to);
@@ -140,7 +146,7 @@ static tulle_result read_entry(const tulle_attention_desc *d, const struct atten
 
 static tulle_result check_pattern(const struct attention *a, const tulle_pattern *pattern, uint32_t index, int64_t position_last, int64_t kv_most,
                                   tulle_error *error) {
-    for (uint32_t i = 0; i < pattern->term_count; i++) {   // both are told from 1 on, as by who reads specs
+    for (uint32_t i = 0; i < pattern->term_count; i++) {   // messages count both from 1, as those of specs do
         const struct term *term = &pattern->terms[i];
         if (term->kind != TULLE_BLOCKS) continue;
         if (term->layouts != 1 && term->layouts != a->kv_heads && term->layouts != a->heads)

@@ -7,6 +7,8 @@
 #include "error.h"
 #include "schedule.h"
 
+#define LOG2_E 1.44269504088896340736   // kernels keep scores in log2 units (plan_memory.h)
+
 struct attention {
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
     tulle_dtype dtype, o_dtype;             ///< o_dtype: F32, or dtype

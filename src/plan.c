@@ -7,7 +7,6 @@
 
 #include "host.h"
 
-#define LOG2_E 1.44269504088896340736
 #define DEFAULT_WORKSPACE (256ull << 20)
 #define SEGMENT_TEXELS_MOST (1u << 24)   // 256 MiB: no segment needs more, and offsets stay far from 32 bits
 

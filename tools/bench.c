@@ -142,7 +142,7 @@ static struct workload own_workload(const struct request *r) {
     return w;
 }
 
-// A spec that no plan takes is refused before its dense yardstick is timed.
+// A spec that cannot be read, or that has more patterns than there are heads, is refused before its dense yardstick is timed.
 static int check_workload(const struct workload *w) {
     tulle_pattern **patterns = NULL;
     uint32_t count = 0;

@@ -12,7 +12,8 @@ extern const tulle_array_loader spec_files;
 
 /// For --help texts.
 #define HELP_SPEC \
-    "SPEC: terms joined by '+' are a union, specs joined by ';' are dealt to heads in turn.\n" \
+    "SPEC: terms joined by '+' are a union, specs joined by ';' are dealt to heads in turn,\n" \
+    "at most one a head.\n" \
     "  dense              every pair                     strided:S           every S-th key before and after\n" \
     "  window:L,R         L keys left, R right, own key  fixed:S,C           own block of S, last C of each block\n" \
     "  dilated:L,R,S      the same, S apart              blocks:B,FILE.npy   0/1 mask of blocks of B x B\n" \

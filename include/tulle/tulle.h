@@ -62,7 +62,7 @@ typedef enum tulle_result {
     TULLE_OK = 0,
     TULLE_ERROR_INVALID_ARGUMENT,     ///< an argument is out of its range; the message names it
     TULLE_ERROR_SYNTAX,               ///< a pattern spec could not be read
-    TULLE_ERROR_UNSUPPORTED,          ///< no kernel variant serves this; the message gives each one's reason
+    TULLE_ERROR_UNSUPPORTED,          ///< this device cannot; of a plan: no kernel variant serves it, with each one's reason
     TULLE_ERROR_WORKSPACE_LIMIT,      ///< workspace_limit is below the least that will do; the message names it
     TULLE_ERROR_NO_VULKAN,            ///< no Vulkan loader, or it offers less than Vulkan 1.1
     TULLE_ERROR_NO_DEVICE,            ///< no such device
@@ -269,7 +269,7 @@ typedef struct tulle_array_loader {
     void *user;
 } tulle_array_loader;
 
-/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn.
+/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn (as a plan does, head_pattern NULL).
 ///
 ///     dense  window:L,R  dilated:L,R,S  global:G  global:FILE  sink:S  strided:S  fixed:S,C
 ///     blocks:B,FILE  random:B,R,SEED  documents:FILE          (L and R may be inf; FILE may stand in double quotes)
@@ -334,8 +334,8 @@ typedef struct tulle_attention_desc {
     tulle_strides q, k, v, o;
     bool q_broadcast, k_broadcast, v_broadcast;   ///< take all-zero strides literally
     bool lse;                    ///< write LSE [batch, heads, q_len] fp32, contiguous
-    float scale;                 ///< 0: 1/√head_dim
-    float softcap;               ///< 0: none
+    float scale;                 ///< finite, below 2.35e38; 0: 1/√head_dim
+    float softcap;               ///< the same, at least 0; 0: none
     bool causal;                 ///< j ≤ p
     const tulle_pattern *const *patterns;   ///< pattern_count of them; copied by reference count, may be destroyed afterwards
     uint32_t pattern_count;      ///< 0: dense
@@ -363,7 +363,7 @@ typedef struct tulle_plan tulle_plan;
 
 /// Checks the descriptor, chooses a variant, schedules, and compiles what the context has not compiled yet. On an
 /// own device it also runs tulle_cmd_prepare. Everything the descriptor points to is copied. Any thread.
-/// Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, memory, DEVICE_LOST, VULKAN.
+/// Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, CALLBACK, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error);
 
 /// NULL is accepted. No command buffer that uses it may be pending.
@@ -392,7 +392,7 @@ TULLE_API void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info
 /// Selected pairs summed over batch and heads, exactly, counted now. Any thread.
 TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error);
 
-/// What the variants are and whether each would serve: one call of `each` for each variant of the plan's dtypes (and, where the
+/// What the variants are and whether each would serve: one call of `each` for each variant of Q's dtype (and, where the
 /// descriptor names a kernel, whose name begins so), in order of preference. reason is "" where it would serve. Any thread.
 typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves, const char *reason);
 TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user);
@@ -407,7 +407,7 @@ typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const
 
 /// Compiles every variant in every head-size class and dtype that this device could run, and reports; of one that plans take
 /// in several forms (rows_*_texel: by what their items do), the largest of those whose items resume partial results, and of
-/// the others. Where the driver reports nothing, `each` is called once per pipeline with statistic "compiled" and its milliseconds.
+/// the others. `each` is called first with statistic "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
 /// `include_refused`: also those that selection would refuse on this device, where its features allow compiling them.
 TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error);
 
@@ -449,7 +449,7 @@ typedef struct tulle_buffers {
 typedef struct tulle_binding tulle_binding;
 
 /// Descriptor sets and views for one set of buffers, made once; plan and buffers must outlive it. Any thread.
-/// Errors: INVALID_ARGUMENT, memory, VULKAN.
+/// Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
 TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out, tulle_error *error);
 
 /// NULL is accepted. No command buffer that uses it may be pending.
@@ -494,8 +494,8 @@ typedef struct tulle_host_arrays {
 
 /// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any thread; calls on
 /// one context take turns. On an imported device it submits under the queue's lock. O and LSE are written only on success.
-/// The context keeps the device and staging buffers of the largest call until it is destroyed.
-/// Errors: INVALID_ARGUMENT, memory, DEVICE_LOST, VULKAN.
+/// The context keeps its device and staging buffers, each as large as any call needed, until it is destroyed.
+/// Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays, tulle_error *error);
 
 // ---------------------------------------------------------------------------------------------------------------
