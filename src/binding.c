@@ -132,10 +132,10 @@ static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
 }
 
 tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out, tulle_error *error) {
-    if (!out) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    tulle_context *context = plan ? plan->context : NULL;
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!plan || !buffers) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "buffers" : "plan");
-    tulle_context *context = plan->context;
+    if (!plan || !buffers) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "buffers" : "plan");
     struct tulle_binding *b = calloc(1, sizeof *b);
     if (!b) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the binding");
     b->plan = plan;

@@ -35,7 +35,7 @@ void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, voi
 /// Where nothing else is asked: one dense fp32 head of 64, buffers with every usage that a variant may need.
 static const tulle_attention_desc plain = {
     .heads = 1, .q_len = 1024, .kv_len = 1024, .head_dim = 64,
-    .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+    .buffer_usage = TULLE_USAGE_HOST,
 };
 
 tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user, tulle_error *error) {

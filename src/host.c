@@ -235,8 +235,8 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays, st
 }
 
 tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays, tulle_error *error) {
-    if (!plan || !arrays) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "arrays" : "plan");
-    tulle_context *context = plan->context;
+    tulle_context *context = plan ? plan->context : NULL;
+    if (!plan || !arrays) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "arrays" : "plan");
     const char *missing = !arrays->q ? "q" : !arrays->k ? "k" : !arrays->v ? "v" : !arrays->o ? "o" : plan->attention.lse && !arrays->lse ? "lse" : NULL;
     if (missing) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL", missing);
     struct host_path *path = NULL;

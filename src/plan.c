@@ -149,10 +149,11 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
     tulle_result result = schedule_build(&input, room, schedule, &local);
     free(scaled);
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
-    if (result == TULLE_ERROR_WORKSPACE_LIMIT)
-        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu",
-                            (unsigned long long)workspace_limit(a, plan->variant, caps), workspace_limit(a, plan->variant, caps) < asked_workspace(a) ? ", the device's own" : "",
-                            (unsigned long long)plan->info.workspace_minimum);
+    if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
+        uint64_t most = workspace_limit(a, plan->variant, caps);
+        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu", (unsigned long long)most,
+                            most < asked_workspace(a) ? ", the device's own" : "", (unsigned long long)plan->info.workspace_minimum);
+    }
     return result ? context_fail(plan->context, error, result, "%s", local.message) : TULLE_OK;
 }
 
@@ -191,8 +192,6 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     return TULLE_OK;
 }
 
-static bool resumes(const struct dispatch *d) { return d->does & PM_FLAG_RESUME; }
-
 static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
     const struct variant *v = plan->variant;
     const struct attention *a = &plan->attention;
@@ -202,8 +201,8 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     bool merges = false;
     for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
         const struct dispatch *d = &schedule->dispatches[i];
-        if (!resumes(d)) plain |= d->does;
-        else resume |= d->does;
+        if (d->does & PM_FLAG_RESUME) resume |= d->does;
+        else plain |= d->does;
         merges = merges || d->kind == DISPATCH_COMBINE;
     }
     variant_pipeline_key(v, a, caps, plain, &key);

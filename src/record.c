@@ -84,12 +84,13 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
 }
 
 tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan, const tulle_binding *binding, uint32_t first, uint32_t count, tulle_error *error) {
+    const tulle_context *context = plan ? plan->context : NULL;
     if (!cmd || !plan || !binding)
-        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !cmd ? "cmd" : !plan ? "plan" : "binding");
-    if (binding->plan != plan) return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "binding was made for another plan");
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", !cmd ? "cmd" : !plan ? "plan" : "binding");
+    if (binding->plan != plan) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "binding was made for another plan");
     if (first > plan->dispatch_count || count > plan->dispatch_count - first)
-        return context_fail(plan->context, error, TULLE_ERROR_INVALID_ARGUMENT, "first is %u and count %u: the plan has %u dispatches", first, count, plan->dispatch_count);
-    const struct VolkDeviceTable *vk = &plan->context->vk.device;
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "first is %u and count %u: the plan has %u dispatches", first, count, plan->dispatch_count);
+    const struct VolkDeviceTable *vk = &context->vk.device;
     uint32_t end = count ? first + count : plan->dispatch_count;
     for (uint32_t i = first; i < end; i++) {
         const struct dispatch *d = &plan->dispatches[i];

@@ -102,10 +102,8 @@ class Tensor:
         return self.values[at * self.dim:(at + 1) * self.dim]
 
 
-def attend(options, q, k, v, b, h, i):
-    """O, its LSE, and how far fp32 may be off each (apart from rounding O to its type)."""
-    number = {name: read(path)[1] if (path := getattr(options, name)) else None
-              for name in ("q_lengths", "kv_lengths", "kv_starts", "alibi", "sink_logits")}
+def attend(options, number, q, k, v, b, h, i):
+    """O, its LSE, and how far fp32 may be off each (apart from rounding O to its type). number: what the lists hold."""
     q_length = number["q_lengths"][b] if number["q_lengths"] else q.length
     kv_length = number["kv_lengths"][b] if number["kv_lengths"] else k.length
     start = number["kv_starts"][b] if number["kv_starts"] else 0
@@ -159,6 +157,8 @@ def check(arguments):
     parser.add_argument("--kernel")
     options = parser.parse_args(arguments)
 
+    number = {name: read(path)[1] if (path := getattr(options, name)) else None
+              for name in ("q_lengths", "kv_lengths", "kv_starts", "alibi", "sink_logits")}
     q, k, v = (Tensor(name, options.layout) for name in (options.q, options.k, options.v))
     shape, o = read(options.o)
     wanted = (q.batch, q.heads, q.length, v.dim) if options.layout == "bhsd" else (q.batch, q.length, q.heads, v.dim)
@@ -175,7 +175,7 @@ def check(arguments):
     for b in range(q.batch):
         for h in range(q.heads):
             for i in range(q.length):
-                out, out_lse, off, off_lse = attend(options, q, k, v, b, h, i)
+                out, out_lse, off, off_lse = attend(options, number, q, k, v, b, h, i)
                 for d, (x, y) in enumerate(zip(out, got.row(b, h, i))):
                     limit = off + (abs(x) if abs(x) - off < least else ulp * abs(x))
                     if not abs(x - y) <= limit:

@@ -133,8 +133,7 @@ static tulle_result report_variants(tulle_context *context, const struct request
             .kv_len = 1024,
             .head_dim = 64,
             .dtype = (tulle_dtype)dtype,
-            .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
-                            VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+            .buffer_usage = TULLE_USAGE_HOST,
         };
         struct variant_list list = {.json = variants, .dtype = dtype_name(desc.dtype)};
         if (!r->json) printf("   kernels for %s\n", list.dtype);

@@ -67,14 +67,24 @@ static bool find_tensor(const struct input_file *file, const cJSON *header, cons
     return true;
 }
 
-static bool refuse_end(const struct input_file *file, const char *tensor, int64_t to, uint64_t data_size, struct message *message) {
-    return refuse(message, "'%s': tensor '%s' ends at byte %lld of %llu: the file is cut off or its header is wrong", file->path, tensor,
-                  (long long)to, (unsigned long long)data_size);
+// Are all the tensors of the header in the file? A copy that was cut off is no longer what its header says, even where
+// the tensor that is asked for is whole. Entries without positions are left alone: parse_entry refuses the one that is asked for.
+static bool check_end(const struct input_file *file, const cJSON *header, uint64_t data_size, struct message *message) {
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, header) {
+        const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
+        int64_t to;
+        if (!strcmp(entry->string, "__metadata__") || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 1), &to)) continue;
+        if ((uint64_t)to > data_size)
+            return refuse(message, "'%s': tensor '%s' ends at byte %lld of %llu: the file is cut off or its header is wrong", file->path,
+                          entry->string, (long long)to, (unsigned long long)data_size);
+    }
+    return true;
 }
 
-// Reads dtype, shape and data_offsets of one entry; *begin is relative to the end of the header.
-static bool parse_entry(const struct input_file *file, const char *tensor, const cJSON *entry, uint64_t data_size, struct array *array,
-                        uint64_t *begin, size_t *bytes, struct message *message) {
+// Reads dtype, shape and data_offsets of one entry that check_end has seen; *begin is relative to the end of the header.
+static bool parse_entry(const struct input_file *file, const char *tensor, const cJSON *entry, struct array *array, uint64_t *begin, size_t *bytes,
+                        struct message *message) {
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"), *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets"), *item;
     const char *type = cJSON_IsString(dtype) ? dtype->valuestring : NULL;
@@ -96,24 +106,10 @@ static bool parse_entry(const struct input_file *file, const char *tensor, const
         return refuse(message, "'%s': tensor '%s' has data_offsets that are not a pair of rising positions", file->path, tensor);
     if (!array_size(array->element, array->shape, array->dimensions, &array->count, bytes))
         return refuse(message, "'%s': tensor '%s' has a shape that memory cannot hold", file->path, tensor);
-    if ((uint64_t)to > data_size) return refuse_end(file, tensor, to, data_size, message);
     if ((uint64_t)(to - from) != *bytes)
         return refuse(message, "'%s': tensor '%s' has %lld bytes of data; its shape needs %zu", file->path, tensor,
                       (long long)(to - from), *bytes);
     *begin = (uint64_t)from;
-    return true;
-}
-
-// Are all the tensors of the header in the file? A copy that was cut off is no longer what its header says, even where
-// the tensor that is asked for is whole. Entries that cannot be understood are left alone: nobody asked for them.
-static bool check_end(const struct input_file *file, const cJSON *header, uint64_t data_size, struct message *message) {
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, header) {
-        const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
-        int64_t to;
-        if (!strcmp(entry->string, "__metadata__") || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 1), &to)) continue;
-        if ((uint64_t)to > data_size) return refuse_end(file, entry->string, to, data_size, message);
-    }
     return true;
 }
 
@@ -138,8 +134,8 @@ static bool read_open_file(const struct input_file *file, const char *tensor, st
     cJSON *header = good ? cJSON_ParseWithLength(text, (size_t)header_size) : NULL;
     if (good && !header) good = refuse(message, "'%s': its header is not JSON", file->path);
     good = good && find_tensor(file, header, tensor, &entry, message) &&
-           parse_entry(file, tensor, entry, file->size - 8 - header_size, &array, &begin, &bytes, message) &&
-           check_end(file, header, file->size - 8 - header_size, message);
+           check_end(file, header, file->size - 8 - header_size, message) &&
+           parse_entry(file, tensor, entry, &array, &begin, &bytes, message);
     cJSON_Delete(header);
     free(text);
     if (!good) return false;

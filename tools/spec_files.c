@@ -65,7 +65,8 @@ static bool load(void *user, const char *name, tulle_array *out, char *message, 
                          .dimensions = array.dimensions,
                          .is_integer = array_is_integer(&array),
                          .is_bool = array.element == ELEMENT_BOOL,
-                         .is_index = array.element == ELEMENT_I32 || array.element == ELEMENT_I64, .type = element_name(array.element),
+                         .is_index = array.element == ELEMENT_I32 || array.element == ELEMENT_I64,
+                         .type = element_name(array.element),
                          .owner = values};
     for (uint32_t axis = 0; axis < array.dimensions; axis++) out->shape[axis] = array.shape[axis];
     array_free(&array);
