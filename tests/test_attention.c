@@ -134,6 +134,25 @@ static void run_case(const void *user)
     harness_case(NULL);
 }
 
+// TULLE_TEST_SHARE=i/n: of the cases only every n-th, from the i-th on (0 … n − 1). With one seed, n processes do all of them.
+struct share {
+    size_t first, step;
+};
+
+static struct share share_of_cases(void)
+{
+    const char *given = getenv("TULLE_TEST_SHARE");
+    if (given == NULL) {
+        return (struct share){0, 1};
+    }
+    struct share share;
+    char rest;
+    if (sscanf(given, "%zu/%zu%c", &share.first, &share.step, &rest) != 2 || share.first >= share.step) {
+        fail_msg("TULLE_TEST_SHARE=%s: i/n with i < n is wanted", given);
+    }
+    return share;
+}
+
 static void test_pairwise(void **state)
 {
     (void)state;
@@ -148,6 +167,7 @@ static void test_pairwise(void **state)
         run_case(&alone);
         return;
     }
+    const struct share share = share_of_cases();
     cases_find_kernels();
     printf("# kernels:");
     for (size_t n = 0; n < cases_kernel_count(); n++) {
@@ -163,7 +183,7 @@ static void test_pairwise(void **state)
     size_t of_kernel[CASES_KERNELS_MOST] = {0}, failed = 0;
     double spent[CASES_KERNELS_MOST] = {0};
     const size_t most = getenv("TULLE_TEST_GIVE_UP") != NULL ? 1 : FAILURES_MOST; // planted faults need one failure, no more
-    for (size_t n = 0; n < rows.count && failed < most; n++) {
+    for (size_t n = share.first; n < rows.count && failed < most; n += share.step) {
         struct attention_case next = {.seed = rng_hash(harness_seed(), 1000 + n) % 1000000007};
         memcpy(next.levels, rows.levels[n], sizeof next.levels);
         const double begin = seconds();
@@ -178,7 +198,7 @@ static void test_pairwise(void **state)
            problem_worst_share(TULLE_F32), problem_worst_share(TULLE_F16), problem_worst_share(TULLE_BF16));
     free(rows.levels);
     if (failed > 0) {
-        fail_msg("%zu of %zu cases failed", failed, rows.count);
+        fail_msg("%zu cases failed, of %zu in %zu shares", failed, rows.count, share.step);
     }
 }
 
