@@ -56,7 +56,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             struct attention a;
             tulle_attention_desc desc = plain;
             char reason[160], name[96];
-            struct pipeline_key key;
+            struct pipeline_key key, resume;
             desc.head_dim = dims[k];
             desc.dtype = variants[i].dtype;
             desc.lse = true;
@@ -70,10 +70,10 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             const struct variant *chosen = variant_choose(&a, &context->caps, NULL);
             snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
             result = pipeline_report(context, &key, name, each, user, error);
-            if (!result && variants[i].family == FAMILY_ROWS_TEXEL) {
-                variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_RESUME, &key);
+            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_RESUME, &resume);
+            if (!result && strcmp(key.module, resume.module)) {
                 snprintf(name, sizeof name, "%s d%u, resuming%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
-                result = pipeline_report(context, &key, name, each, user, error);
+                result = pipeline_report(context, &resume, name, each, user, error);
             }
             // its combine too, once a family and dtype
             if (!result && (i == 0 || variants[i - 1].family != variants[i].family || variants[i - 1].dtype != variants[i].dtype)) {

@@ -148,10 +148,12 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
             struct pipeline_key key;
             char reason[200];
             if (!variant_serves(v, &a, &caps, false, reason, sizeof reason)) fail_msg("%s does not serve head sizes %u and %u: %s", v->name, head_dim, v_head_dim, reason);
-            variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &key);
-            struct use use = check_use(&key, buffers);
-            uint32_t said = variant_shared_memory(v, key.constants[1], key.constants[2]);
-            if (use.shared != said) fail_msg("%s takes %u bytes of shared memory and variant_shared_memory says %u", key.module, use.shared, said);
+            for (int resume = 0; resume < (variant_direct(v, &caps) ? 2 : 1); resume++) {
+                variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT | (resume ? PM_FLAG_RESUME : PM_FLAG_PARTIAL), &key);
+                struct use use = check_use(&key, buffers);
+                uint32_t said = variant_shared_memory(v, key.constants[1], key.constants[2]);
+                if (use.shared != said) fail_msg("%s takes %u bytes of shared memory and variant_shared_memory says %u", key.module, use.shared, said);
+            }
             combine_pipeline_key(v, &a, &caps, &key);
             check_use(&key, 4);
             seen++;

@@ -31,7 +31,8 @@
 //   – one of them (v3dv's) keeps arrays of more than two elements in memory, whatever they hold: hence even and odd rows
 //
 // -DDTYPE_F32 / _F16 / _BF16: of Q, K, V. -DDIRECT: bindings 5 (O) and 6 (LSE), and items may be direct; -DOUT_F32
-// then makes O fp32. Dispatch: (items, entries of the bh list).
+// then makes O fp32. -DRESUME besides: all items are direct, and may begin with partial results. Dispatch: (items, entries of
+// the bh list).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -84,7 +85,7 @@ shared uint keep[24];
 const uint KEEP_FIRST_ROW = 0u;   // item
 const uint KEEP_LAST = 1u;        //   rows − 1
 const uint KEEP_DIRECT = 2u;
-const uint KEEP_SLOT = 3u;
+const uint KEEP_SLOT = 3u;        //   where it resumes: word offset of its rows' slots
 const uint KEEP_BH = 4u;          // batch · heads + head
 const uint KEEP_Q_BASE = 5u;      // addresses in pieces: of the item's first row,
 const uint KEEP_Q_STEP = 6u;      //   from one row of the item to the next
@@ -122,7 +123,11 @@ Run current_run() { return plan_run_unpack(uvec4(keep[KEEP_RUN], keep[KEEP_RUN +
 layout(std430, set = 0, binding = 0) readonly restrict buffer QueryBuffer { PIECE_T query[]; };
 layout(std430, set = 0, binding = 1) readonly restrict buffer KeyBuffer { PIECE_T key[]; };
 layout(std430, set = 0, binding = 2) readonly restrict buffer ValueBuffer { PIECE_T value[]; };
+#ifdef RESUME
+layout(std430, set = 0, binding = 3) readonly restrict buffer Workspace { vec4 workspace[]; };
+#else
 layout(std430, set = 0, binding = 3) writeonly restrict buffer Workspace { vec4 workspace[]; };
+#endif
 #ifdef DIRECT
 layout(std430, set = 0, binding = 5) writeonly restrict buffer OutputBuffer { OUT_PIECE_T output_o[]; };
 layout(std430, set = 0, binding = 6) writeonly restrict buffer LseBuffer { uint output_lse[]; };
@@ -164,6 +169,30 @@ void main() {
     float l[TM];
     [[unroll]] for (uint n = 0u; n < TM2 * V_LANE; ++n) o_even[n] = o_odd[n] = vec4(0.0);
     [[unroll]] for (uint i = 0u; i < TM; ++i) l[i] = 0.0;
+
+#ifdef RESUME
+    barrier();   // keep and row_max are written
+    if ((plan_texel(item_texel).z & PM_ITEM_RESUMES) != 0u) {
+        const uint place = this_lane(), column = place % CG, lane_row = place / CG * TM, row_vectors = keep[KEEP_V_PIECES] + 1u;
+        const uint ws_row = push.ws_row_base + (push.bh_first + gl_WorkGroupID.y) * push.ws_rows;
+        [[unroll]] for (uint i = 0u; i < TM; ++i) {
+            const uint slot = plan_word(keep[KEEP_SLOT] + min(lane_row + i, keep[KEEP_LAST]));
+            if (slot != PM_SLOT_NONE) {
+                const uint address = (ws_row + slot) * row_vectors;
+                [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                    const vec4 o = workspace[address + min(b * CG + column, row_vectors - 2u)];
+                    if (i % 2u == 0u) o_even[i / 2u * V_LANE + b] = o;
+                    else o_odd[i / 2u * V_LANE + b] = o;
+                }
+                if (column == 0u) {   // l is a sum over the columns
+                    const vec4 state = workspace[address + row_vectors - 1u];
+                    row_max[lane_row + i] = state.x;
+                    l[i] = state.y;
+                }
+            }
+        }
+    }
+#endif
 
     uint run_index = 0u, chunk_key = 0u, run_keys = 0u;
     while (true) {
@@ -363,7 +392,10 @@ void main() {
 
     const uint bh_index = keep[KEEP_BH], first_row = keep[KEEP_FIRST_ROW], last = keep[KEEP_LAST], v_pieces = keep[KEEP_V_PIECES];
 #ifdef DIRECT
-    if (keep[KEEP_DIRECT] != 0u) {
+#ifndef RESUME
+    if (keep[KEEP_DIRECT] != 0u)
+#endif
+    {
         const uvec4 shape = plan_texel(PM_HEADER_SHAPE), o_header = plan_texel(PM_HEADER_O);
         const uint batch = bh_index / shape.x, head = bh_index - batch * shape.x;
         const float sink = HAS_SINK ? plan_float(o_header.w + head) : 0.0;
@@ -384,6 +416,7 @@ void main() {
         return;
     }
 #endif
+#ifndef RESUME
     const uint first_slot = push.ws_row_base + (push.bh_first + gl_WorkGroupID.y) * push.ws_rows + keep[KEEP_SLOT];
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         if (lane_row + i <= last) {
@@ -395,4 +428,5 @@ void main() {
             if (column == 0u) workspace[address + v_pieces] = vec4(row_max[lane_row + i], l[i], 0.0, 0.0);
         }
     }
+#endif
 }
