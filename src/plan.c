@@ -45,7 +45,6 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .tile_rows = (int32_t)variant_tile_rows(v, caps),
         .chunk = (int32_t)v->keys,
         .direct = variant_direct(v, caps),
-        .resume = variant_direct(v, caps),
         .segment_texels = segment,
         .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,

@@ -362,7 +362,7 @@ static bool group_build(struct builder *b, const struct group *group, struct par
     const struct schedule_limits *limits = &b->input->limits;
     const struct site *site = &group->site;
     struct tiler tiler = { .site = site, .tile_rows = limits->tile_rows, .chunk = limits->chunk };
-    bool resumes = limits->resume && part_count == 2 && parts[0].step == 1;
+    bool resumes = limits->direct && part_count == 2 && parts[0].step == 1;
     struct rows rows = { .b = b, .t = &tiler, .cut = cut, .parts = parts, .part_count = part_count,
                          .direct = limits->direct && (part_count == 1 || resumes), .resumes = resumes };
     b->group = group;

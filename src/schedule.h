@@ -12,8 +12,7 @@
 /// What the variant and the device ask of a schedule.
 struct schedule_limits {
     int32_t tile_rows, chunk;        ///< rows of a full item; keys per chunk, a power of 2 up to 64
-    bool direct;                     ///< the kernel can write O and LSE of rows that were not split
-    bool resume;                     ///< and begin such rows with a partial result; only where direct
+    bool direct;                     ///< the kernel can write O and LSE of rows that were not split, and begin them with a partial result
     uint32_t segment_texels;         ///< of plan memory that one dispatch can see
     uint32_t segment_alignment;      ///< texels
     uint32_t max_workgroups_x, max_workgroups_y;

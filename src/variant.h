@@ -31,7 +31,7 @@ uint32_t variant_workgroup(const struct variant *v, const struct caps *caps);
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps);
 /// Bytes of shared memory of its pipeline at these classes (pieces).
 uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces);
-/// May its items write O and LSE directly on this device?
+/// May its items write O and LSE directly on this device, and resume partial results?
 bool variant_direct(const struct variant *v, const struct caps *caps);
 /// Does it read memory through addresses (no binding windows)?
 bool variant_by_address(const struct variant *v);

@@ -89,7 +89,7 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT | PM_ITEM_DIRECT | PM_ITEM_DEAD | PM_ITEM_RESUMES)), "item flags %x", item[2]);
     CHECK(!direct || l->direct, "a direct item where the kernel has none");
     CHECK(!dead || (direct && run_count == 0 && !resumes), "a dead item with runs or partials");
-    CHECK(!resumes || (direct && l->resume), "an item that resumes %s", direct ? "where the kernel has none" : "and is not direct");
+    CHECK(!resumes || direct, "an item that resumes and is not direct");
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = item[0] + r * d->step;
         CHECK(row < m->t->q_len, "item row %lld of %lld", (long long)row, (long long)m->t->q_len);

@@ -253,7 +253,6 @@ void trial_make(struct trial *t, struct rng *rng) {
     l->tile_rows = rows[rng_between(rng, 0, 3)];
     l->chunk = chunks[rng_between(rng, 0, 5)];
     l->direct = rng_chance(rng, 65);
-    l->resume = l->direct && rng_chance(rng, 65);
     l->segment_texels = rng_chance(rng, 25) ? 4096 : rng_chance(rng, 50) ? (uint32_t)rng_between(rng, 300, 900) : rng_chance(rng, 50) ? 65536 : 1 << 26;
     l->segment_alignment = rng_chance(rng, 50) ? 1 : 1u << rng_between(rng, 0, 4);
     l->max_workgroups_x = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 5) : 65535;
@@ -279,8 +278,8 @@ void trial_make(struct trial *t, struct rng *rng) {
     if (rng_chance(rng, 30)) t->input.sinks = t->sinks;
     t->input.heads = (uint32_t)t->heads;
     t->input.kv_heads = (uint32_t)t->kv_heads;
-    trial_say("\n  tile %d x %d direct %d resume %d segment %u/%u workgroups %u %u item chunks %lld…%lld wanted %lld pairs %llu workspace %llu window %llu", l->tile_rows,
-              l->chunk, l->direct, l->resume, l->segment_texels, l->segment_alignment, l->max_workgroups_x, l->max_workgroups_y, (long long)l->item_chunks_least,
+    trial_say("\n  tile %d x %d direct %d segment %u/%u workgroups %u %u item chunks %lld…%lld wanted %lld pairs %llu workspace %llu window %llu", l->tile_rows,
+              l->chunk, l->direct, l->segment_texels, l->segment_alignment, l->max_workgroups_x, l->max_workgroups_y, (long long)l->item_chunks_least,
               (long long)l->item_chunks_most, (long long)l->items_wanted, (unsigned long long)l->dispatch_pairs, (unsigned long long)l->workspace_rows,
               (unsigned long long)l->window_bytes);
     for (int i = 0; i < TENSOR_COUNT && windows; i++)

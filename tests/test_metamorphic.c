@@ -566,7 +566,7 @@ static void test_workspace_place(void **state)
 // workspace is NaN before.
 static void check_absent_part(const struct setting *setting)
 {
-    static const int64_t tiles[] = {4, 8, 16, 32};
+    static const int64_t tiles[] = {4, 8, 16, 32, 64};
     enum { STEP = 5, CLASSES = 3 }; // of the STEP classes, those that have such a tile
     bool tried = false;
     for (size_t n = 0; n < sizeof tiles / sizeof tiles[0]; n++) {

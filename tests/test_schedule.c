@@ -174,12 +174,12 @@ static void test_long(void **state) {
         }
 }
 
-/// A union of a part of step 1 and one stepped part, where the kernel can resume: only rows that were split leave anything to combine, and
+/// A union of a part of step 1 and one stepped part, where the kernel writes rows directly: only rows that were split leave anything to combine, and
 /// the workspace holds the stepped part's partial results alone.
 static void test_resumed(void **state) {
     (void)state;
     static const struct ref_term terms[] = { { .kind = REF_WINDOW, .left = 20 }, { .kind = REF_STRIDED, .step = 16 }, { .kind = REF_GLOBAL, .count = 5 } };
-    static const struct { size_t terms; int64_t item_chunks; bool resume; const char *what; } cases[] = {
+    static const struct { size_t terms; int64_t item_chunks; bool direct; const char *what; } cases[] = {
         { 2, 60000, false, "a kernel that cannot" }, { 2, 60000, true, "nothing split" }, { 2, 3, true, "the stepped part's tiles split" },
         { 3, 8, true, "the global rows split" } };
     for (size_t n = 0; n < COUNT(cases); n++) {
@@ -191,7 +191,7 @@ static void test_resumed(void **state) {
         t.patterns[0] = trial_pattern(terms, cases[n].terms, NULL);
         trial_group(&t);
         trial_want(&t);
-        t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 8, .direct = true, .resume = cases[n].resume, .segment_texels = 65536,
+        t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 8, .direct = cases[n].direct, .segment_texels = 65536,
                                                    .segment_alignment = 1, .max_workgroups_x = 65535, .max_workgroups_y = 65535,
                                                    .item_chunks_most = cases[n].item_chunks, .item_chunks_least = cases[n].item_chunks, .items_wanted = 1,
                                                    .dispatch_pairs = UINT64_C(1) << 40, .workspace_rows = 1 << 20 };
@@ -210,9 +210,9 @@ static void test_resumed(void **state) {
         }
         const uint64_t unit = 8 * 16, stepped_rows = 3 * unit;   // a class has 18 or 19 rows: three tiles, one in each range of 128 rows
         bool split = cases[n].item_chunks < 60000;
-        CHECK((combines > 0) == (split || !cases[n].resume), "%u dispatches of combine", combines);
-        CHECK((m.resuming > 0) == cases[n].resume, "%llu items resume", (unsigned long long)m.resuming);
-        if (cases[n].resume && !split)
+        CHECK((combines > 0) == (split || !cases[n].direct), "%u dispatches of combine", combines);
+        CHECK((m.resuming > 0) == cases[n].direct, "%llu items resume", (unsigned long long)m.resuming);
+        if (cases[n].direct && !split)
             CHECK(m.resuming == 38 && m.epochs == 2 && s.workspace_rows == 2 * stepped_rows && s.workspace_rows_least == unit,
                   "%llu items resume in %u epochs; workspace %llu, least %llu", (unsigned long long)m.resuming, m.epochs,
                   (unsigned long long)s.workspace_rows, (unsigned long long)s.workspace_rows_least);
@@ -403,7 +403,7 @@ static double now(void) {
 }
 
 static struct schedule_input plain_input(const uint32_t *header, const struct group *group, int32_t tile_rows, int32_t chunk) {
-    return (struct schedule_input){ .limits = { .tile_rows = tile_rows, .chunk = chunk, .direct = true, .resume = tile_rows == 8, .segment_texels = 65536, .segment_alignment = 1,
+    return (struct schedule_input){ .limits = { .tile_rows = tile_rows, .chunk = chunk, .direct = true, .segment_texels = 65536, .segment_alignment = 1,
                                                 .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16,
                                                 .items_wanted = 512, .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20 },
                                     .header = header, .heads = 8, .kv_heads = 8, .groups = group, .group_count = 1 };
