@@ -245,6 +245,9 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
     if (!result) result = copy_floats(d->alibi_slopes, a->heads, "alibi_slopes", &a->slopes, error);
     if (!result) result = copy_floats(d->sink_logits, a->heads, "sink_logits", &a->sinks, error);
     if (!result && d->pattern_count && !d->patterns) result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "patterns is NULL and pattern_count is %u", d->pattern_count);
+    if (!result && !d->head_pattern && d->pattern_count > a->heads)
+        result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "pattern_count is %u; without head_pattern at most one pattern a head is used (heads: %u)",
+                            d->pattern_count, a->heads);
     if (!result && (unsigned)d->q_align > TULLE_ALIGN_GIVEN) result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "q_align is %d; it must be one of TULLE_ALIGN_*", (int)d->q_align);
     if (!result && d->q_align != TULLE_ALIGN_GIVEN && d->q_offsets)
         result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "q_offsets are given and q_align is %d; it must then be TULLE_ALIGN_GIVEN (%d)", (int)d->q_align,

@@ -231,7 +231,7 @@ void case_pattern(size_t level, struct problem *problem, struct rng *rng)
         break;
     case P_DEALT:
     case P_GIVEN:
-        for (size_t n = 0; n < 3; n++) {
+        for (size_t n = 0; n < 3 && (level == P_GIVEN || (int64_t)n < problem->heads); n++) { // dealt: at most one a head
             add(problem, n, any(problem, rng));
             if (rng_chance(rng, 60)) {
                 add(problem, n, any(problem, rng));

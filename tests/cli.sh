@@ -355,8 +355,8 @@ head -c 100 q2.npy >cut.npy
   leaves "more specs than heads" 2 "--pattern holds 2 specs .* there is 1 head;" run --q q2.npy --k q2.npy --v q2.npy --pattern 'dense;sink:2' -o old.npy
   leaves "an O without a name" 2 "-o: ''" run $good -o '' --lse new.npy
   leaves "an LSE without a name" 2 "--lse: ''" run $good -o old.npy --lse ''
-  leaves "a device that does not exist" 1 "99" run $good -o old.npy --lse new.npy --device 99
-  leaves "a device of no such name" 1 "nosuch" run $good -o old.npy --lse new.npy --device nosuch
+  leaves "a device that does not exist" 1 "device is .99.: .* index" run $good -o old.npy --lse new.npy --device 99
+  leaves "a device of no such name" 1 "device is .nosuch.: .* name" run $good -o old.npy --lse new.npy --device nosuch
   leaves "an LSE folder that does not exist" 2 "--lse: cannot write" run $good -o old.npy --lse no/new.npy
   leaves "an LSE that is a folder" 2 "not a regular file" run $good -o old.npy --lse .
   leaves "an O that is a device" 2 "not a regular file" run $good -o /dev/null --lse new.npy
@@ -444,7 +444,7 @@ check "of every type" test "$(grep -o '"dtype":[[:space:]]*"[a-z0-9]*"' out | so
 VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" info >out 2>err
 check "info without a device" test $? = 1
 check "it says so" grep -q 'no Vulkan device\|no Vulkan' err
-wants "info of a device that is not there" 1 "99" info --device 99
+wants "info of a device that is not there" 1 "device is .99.: .* index" info --device 99
 
 tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --kv-heads 1 --head-dim 32 --dtype fp16 --json
 check "bench of one workload" test "$status" = 0

@@ -62,6 +62,7 @@ static void scale_over_softcap(tulle_attention_desc *d) { d->scale = 1e20f; d->s
 static void softcap_infinite(tulle_attention_desc *d) { d->softcap = INFINITY; }
 static void patterns_null(tulle_attention_desc *d) { d->pattern_count = 3; }
 static void patterns_entry_null(tulle_attention_desc *d) { patterns[0] = window_pattern; d->patterns = patterns; d->pattern_count = 2; }
+static void patterns_too_many(tulle_attention_desc *d) { d->heads = d->kv_heads = 1; patterns[0] = window_pattern; d->patterns = patterns; d->pattern_count = 2; }
 static void head_pattern_7(tulle_attention_desc *d) { patterns[0] = window_pattern; d->patterns = patterns; d->pattern_count = 1; d->head_pattern = head_pattern_high; }
 static void align_9(tulle_attention_desc *d) { d->q_align = (tulle_q_align)9; }
 static void offsets_missing(tulle_attention_desc *d) { d->q_align = TULLE_ALIGN_GIVEN; d->q_offset_count = 1; }
@@ -110,6 +111,7 @@ static const struct mistake {
     {"softcap infinite", softcap_infinite, {"softcap", "inf"}},
     {"patterns NULL", patterns_null, {"patterns", "3"}},
     {"a pattern NULL", patterns_entry_null, {"patterns[1]", "NULL"}},
+    {"more patterns than heads", patterns_too_many, {"pattern_count is", "at most one pattern a head"}},
     {"head_pattern out of range", head_pattern_7, {"head_pattern[3]", "7"}},
     {"an unknown q_align", align_9, {"q_align", "9"}},
     {"q_offsets missing", offsets_missing, {"q_offsets", "NULL"}},

@@ -89,18 +89,22 @@ bool check_specs(const char *option, uint32_t specs, int64_t heads, struct messa
 
 tulle_result open_device(const char *device, tulle_context **out, tulle_error *error) {
     tulle_context_params params = {0};
-    if (device) {
-        struct message ignored;
-        int64_t index;
-        if (parse_integer("--device", device, 0, INT32_MAX, &index, &ignored)) {
-            params.device_by = TULLE_DEVICE_BY_INDEX;
-            params.device_index = (uint32_t)index;
-        } else {
-            params.device_by = TULLE_DEVICE_BY_NAME;
-            params.device_name = device;
-        }
+    struct message ignored;
+    int64_t index = 0;
+    const bool by_index = device && parse_integer("--device", device, 0, INT32_MAX, &index, &ignored);
+    if (by_index) {
+        params.device_by = TULLE_DEVICE_BY_INDEX;
+        params.device_index = (uint32_t)index;
+    } else if (device) {
+        params.device_by = TULLE_DEVICE_BY_NAME;
+        params.device_name = device;
     }
-    return tulle_context_create(&params, out, error);
+    const tulle_result result = tulle_context_create(&params, out, error);
+    uint32_t count = 0;
+    if (result == TULLE_ERROR_NO_DEVICE && device && tulle_devices(&count, NULL, NULL) == TULLE_OK && count)   // the library speaks of its parameters
+        snprintf(error->message, sizeof error->message, "--device is '%s': of the %u device%s here none has this %s; 'tulle info' lists them", device,
+                 count, count == 1 ? "" : "s", by_index ? "index" : "in its name");
+    return result;
 }
 
 bool utf8_locale(void) {

@@ -338,7 +338,7 @@ typedef struct tulle_attention_desc {
     float softcap;               ///< the same, at least 0; 0: none
     bool causal;                 ///< j ≤ p
     const tulle_pattern *const *patterns;   ///< pattern_count of them; copied by reference count, may be destroyed afterwards
-    uint32_t pattern_count;      ///< 0: dense
+    uint32_t pattern_count;      ///< 0: dense; at most heads where head_pattern is NULL
     const uint32_t *head_pattern;   ///< heads indices into patterns; NULL: head h uses h mod pattern_count
     tulle_q_align q_align;
     const int32_t *q_offsets;    ///< for ALIGN_GIVEN, else NULL; may be negative
