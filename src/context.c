@@ -46,6 +46,10 @@ tulle_result context_fail(const tulle_context *context, tulle_error *error, tull
     return result;
 }
 
+tulle_result context_pass(const tulle_context *context, tulle_error *error, const tulle_error *from) {
+    return context_fail(context, error, from->result, "%s", from->message);
+}
+
 tulle_result context_fail_vk(const tulle_context *context, tulle_error *error, VkResult result, const char *call) {
     tulle_error ours;
     if (!error)

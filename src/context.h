@@ -82,6 +82,8 @@ struct tulle_context {
 
 /// tulle_fail, and the message to the log callback. context may be NULL: no log.
 tulle_result context_fail(const tulle_context *context, tulle_error *error, tulle_result result, const char *format, ...) TULLE_PRINTF(4, 5);
+/// The same with what a part that knows no context said.
+tulle_result context_pass(const tulle_context *context, tulle_error *error, const tulle_error *from);
 tulle_result context_fail_vk(const tulle_context *context, tulle_error *error, VkResult result, const char *call);
 void context_log(const tulle_context *context, tulle_log_level level, const char *format, ...) TULLE_PRINTF(3, 4);
 

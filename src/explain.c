@@ -10,8 +10,7 @@
 /// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
 static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc, struct attention *a, tulle_error *error) {
     tulle_error local;
-    tulle_result result = attention_resolve(desc, a, &local);
-    return !result ? TULLE_OK : context_fail(context, error, result, "%s", local.message);
+    return attention_resolve(desc, a, &local) ? context_pass(context, error, &local) : TULLE_OK;
 }
 
 static bool explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each, void *user) {
@@ -121,7 +120,7 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
         const struct variant *v = variant_choose(&a, &context->caps, &local);
         if (!v) {
             attention_free(&a);
-            return context_fail(context, error, local.result, "%s", local.message);
+            return context_pass(context, error, &local);
         }
         rows = (int32_t)variant_tile_rows(v, &context->caps);
         chunk = (int32_t)v->keys;

@@ -109,9 +109,9 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
     if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
-    tulle_error local = { 0 };
+    tulle_error local;
     tulle_result result = check(rows, v_head_dim, dtype, &local);
-    if (result) return context_fail(context, error, result, "%s", local.message);
+    if (result) return context_pass(context, error, &local);
     VkDescriptorBufferInfo infos[4];
     uint32_t base[4];
     for (int i = 0; i < 4; i++) {

@@ -153,7 +153,7 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
         return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu", (unsigned long long)most,
                             most < asked_workspace(a) ? ", the device's own" : "", (unsigned long long)plan->info.workspace_minimum);
     }
-    return result ? context_fail(plan->context, error, result, "%s", local.message) : TULLE_OK;
+    return result ? context_pass(plan->context, error, &local) : TULLE_OK;
 }
 
 /// Plan memory on the device: written in place where it is mapped, else by way of staging and tulle_cmd_prepare.
@@ -234,7 +234,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
         if (!plan->variant) result = local.result;
     }
     if (result) {
-        context_fail(context, error, result, "%s", local.message);
+        context_pass(context, error, &local);
         goto failed;
     }
     plan->tile_rows = variant_tile_rows(plan->variant, &context->caps);

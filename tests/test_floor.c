@@ -17,7 +17,7 @@
 enum { OP_EXTENSION = 10, OP_MEMORY_MODEL = 14, OP_CAPABILITY = 17, CAPABILITY_SHADER = 1, CAPABILITY_SAMPLED_BUFFER = 46 };
 
 /// Capabilities and extensions come first in a module: none but these two, and no extension at all.
-static void check_module(const char *name, bool texels) {
+static void check_capabilities(const char *name, bool texels) {
     const struct module *module = module_find(name);
     if (!module) fail_msg("%s is not built in", name);
     const uint32_t *words = module->words + 5, *end = module->words + module->size / 4;
@@ -33,24 +33,6 @@ static void check_module(const char *name, bool texels) {
     }
     assert_true(words < end);
     assert_int_equal(capabilities, texels ? 2 : 1);
-}
-
-static void test_capabilities(void **state) {
-    (void)state;
-    static const char *const dtypes[] = { "f32", "f16", "bf16" };
-    for (int i = 0; i < 3; i++) {
-        char name[40];
-        snprintf(name, sizeof name, "tile_%s", dtypes[i]);
-        check_module(name, true);
-        snprintf(name, sizeof name, "tile_%s_direct", dtypes[i]);
-        check_module(name, true);
-        snprintf(name, sizeof name, "combine_%s", dtypes[i]);
-        check_module(name, true);
-        snprintf(name, sizeof name, "merge_%s", dtypes[i]);
-        check_module(name, false);
-    }
-    check_module("tile_f16_direct_o32", true);
-    check_module("tile_bf16_direct_o32", true);
 }
 
 /// What a module takes of what Vulkan limits.
@@ -129,6 +111,7 @@ static struct use use_of(const struct pipeline_key *key) {
 
 /// Within what every device has; buffers: how many of these the pipeline's layout may hold.
 static struct use check_use(const struct pipeline_key *key, uint32_t buffers) {
+    check_capabilities(key->module, layout_shapes[key->layout].texel_count > 0);
     struct use use = use_of(key);
     if (use.shared > 16384) fail_msg("%s takes %u bytes of shared memory at head classes %u and %u", key->module, use.shared, key->constants[1], key->constants[2]);
     if (!use.invocations || use.invocations > 128) fail_msg("%s has %u invocations in a workgroup", key->module, use.invocations);
@@ -161,7 +144,7 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
     return seen;
 }
 
-static void test_limits(void **state) {
+static void test_floor(void **state) {
     (void)state;
     static const uint32_t dims[] = { 4, 32, 36, 64, 68, 96, 100, 128, 132, 192, 196, 256 };   // each class's least and most
     enum { DIMS = sizeof dims / sizeof *dims };
@@ -195,6 +178,6 @@ static void test_limits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_capabilities), cmocka_unit_test(test_limits) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floor) };
     return cmocka_run_group_tests_name("floor", tests, NULL, NULL);
 }
