@@ -4,7 +4,7 @@
 
     generate_modules.py OUTPUT NAME.spv ...
 
-src/modules.c includes it after declaring `struct module { const char *name; const uint32_t *words; size_t size; }`
+src/kernel/modules.c includes it after declaring `struct module { const char *name; const uint32_t *words; size_t size; }`
 (size in bytes).
 """
 import pathlib

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "context.h"
+#include "device/memory.h"
+#include "device/submit.h"
 
 void journal_note(void *user, tulle_log_level level, const char *message) {
     struct journal *journal = user;
@@ -84,8 +85,8 @@ bool context_use(tulle_context *context, uint32_t value) {
     if (good) {
         vk->vkCmdFillBuffer(cmd, buffer.buffer, 0, VK_WHOLE_SIZE, value);
         vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
-        good = vk->vkEndCommandBuffer(cmd) == VK_SUCCESS && context_submit_and_wait(context, cmd, fence, NULL) == TULLE_OK;
-        good = good && context_submit_and_wait(context, cmd, fence, NULL) == TULLE_OK;   // the fence is reset
+        good = vk->vkEndCommandBuffer(cmd) == VK_SUCCESS && submit_and_wait(context, cmd, fence, NULL) == TULLE_OK;
+        good = good && submit_and_wait(context, cmd, fence, NULL) == TULLE_OK;   // the fence is reset
         for (int i = 0; good && i < 1024; i++)
             good = ((const uint32_t *)buffer.mapped)[i] == value;
     }

@@ -11,7 +11,7 @@
 #include "reference.h"
 
 #include "plan_memory.h"
-#include "schedule.h"
+#include "schedule/schedule.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // What is being tried, and failures that say it

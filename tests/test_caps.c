@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-#include "caps.h"
-#include "context.h"
+#include "device/caps.h"
+#include "device/context.h"
 #include "context_use.h"
 
 static void test_import_features(void **state) {

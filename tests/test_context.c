@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "device/context.h"
 #include "context_use.h"
-#include "instance.h"
+#include "device/memory.h"
+#include "device/instance.h"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Which device

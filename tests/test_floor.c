@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "variant.h"
+#include "kernel/variant.h"
 
 enum { OP_EXTENSION = 10, OP_MEMORY_MODEL = 14, OP_CAPABILITY = 17, CAPABILITY_SHADER = 1, CAPABILITY_SAMPLED_BUFFER = 46 };
 

@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "device/context.h"
 #include "context_use.h"
+#include "device/memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

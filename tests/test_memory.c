@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "device/context.h"
+#include "device/memory.h"
 
 #define KIB ((VkDeviceSize)1024)
 #define MIB (1024 * KIB)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cases.h"
-#include "context.h"
+#include "device/context.h"
 #include "problem.h"
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "pattern.h"
+#include "pattern/pattern.h"
 
 #include <stdio.h>
 #include <stdlib.h>

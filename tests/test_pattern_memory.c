@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "failing.h"
-#include "pattern.h"
+#include "pattern/pattern.h"
 
 static int arrays_held;
 

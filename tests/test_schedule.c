@@ -15,7 +15,7 @@
 #include "failing.h"
 #include "schedule_machine.h"
 #include "schedule_trial.h"
-#include "tile.h"
+#include "schedule/tile.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -12,8 +12,9 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "context.h"
+#include "device/context.h"
 #include "context_use.h"
+#include "device/memory.h"
 
 /// A context with validation, or NULL after saying why it is skipped.
 static tulle_context *make_validated(struct journal *journal, tulle_clamp clamp) {

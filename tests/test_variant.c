@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "variant.h"
+#include "kernel/variant.h"
 
 enum { STORAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, TEXEL = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, ADDRESS = VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT };
 

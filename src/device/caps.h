@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//
+// What a physical device offers, what of it is enabled on a device, and both as the library's struct caps.
+#ifndef TULLE_SRC_DEVICE_CAPS_H
+#define TULLE_SRC_DEVICE_CAPS_H
+
+#include "device/vulkan.h"
+
+/// What the kernels and the planner need to know of a device, after clamping and workarounds.
+struct caps {
+    VkPhysicalDeviceType type;
+    uint32_t api_version;
+    uint32_t vendor_id, device_id;
+    VkDriverId driver_id;                    ///< 0 where the driver does not tell
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+    char driver[VK_MAX_DRIVER_NAME_SIZE];
+    char driver_info[VK_MAX_DRIVER_INFO_SIZE];
+    uint8_t uuid[VK_UUID_SIZE];
+    uint32_t subgroup_size;
+    bool subgroup_shuffle;                   ///< in compute shaders
+    bool subgroup_vote;
+    bool buffer_device_address;              ///< enabled, not only offered
+    bool subgroup_size_control;              ///< enabled
+    bool executable_properties;              ///< VK_KHR_pipeline_executable_properties is enabled
+    bool unified_memory;                     ///< device-local memory is host-visible and coherent, all of it
+    uint32_t max_workgroup_invocations;
+    uint32_t max_workgroup_size_x;
+    uint32_t max_shared_memory;              ///< bytes
+    uint32_t max_storage_buffers;            ///< descriptors per stage, dynamic ones in a set counted too (the lower)
+    uint32_t max_workgroups[3];
+    uint64_t max_storage_range;              ///< bytes
+    uint32_t max_texel_elements;             ///< of a texel buffer
+    uint32_t storage_alignment;              ///< bytes, minStorageBufferOffsetAlignment
+    uint32_t texel_alignment;                ///< bytes, minTexelBufferOffsetAlignment
+    float timestamp_period;                  ///< nanoseconds a tick; 0: no timestamps on the queue
+    uint32_t timestamp_bits;
+    bool slow_addresses;                     ///< loads through addresses are no use (quirks.c)
+    uint32_t max_loop_iterations;            ///< of one invocation before the driver stops; UINT32_MAX: no limit known
+};
+
+/// What descriptors of storage buffers, and texel views, are aligned to here, in bytes: a power of two, and at least a texel of
+/// plan memory or of the workspace.
+static inline uint64_t caps_storage_unit(const struct caps *caps) { return caps->storage_alignment > 16 ? caps->storage_alignment : 16; }
+static inline uint64_t caps_texel_unit(const struct caps *caps) { return caps->texel_alignment > 16 ? caps->texel_alignment : 16; }
+
+/// The optional features that a kernel may use, and the version up to which core functions may be called.
+struct device_features {
+    uint32_t api_version;
+    bool buffer_device_address;
+    bool subgroup_size_control;
+    bool executable_properties;
+};
+
+/// What a physical device offers.
+struct device_offer {
+    struct device_features features;       ///< what can be enabled
+    bool driver_properties;                ///< VkPhysicalDeviceDriverProperties may be asked for
+    // Device extensions that are listed:
+    bool portability_subset;
+    bool buffer_device_address_extension;
+    bool subgroup_size_control_extension;
+};
+
+/// api_version: the highest that the instance was made for; the offer's is never above the device's.
+tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t api_version, struct device_offer *out,
+                        tulle_error *error);
+
+/// What the caller of an import says is enabled. The import's structs were checked before.
+void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version, struct device_features *out);
+
+/// The queue families, to be freed by the caller; NULL where memory is out.
+VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t *count);
+
+/// The family an own device takes its queue from; UINT32_MAX where none computes.
+uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint32_t count);
+
+/// Fills caps as the device reports, with `enabled` features. family: of the queue; NULL: none.
+void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device, const struct device_offer *offer,
+               const struct device_features *enabled, const VkQueueFamilyProperties *family, struct caps *out);
+
+/// Lowers caps to what Vulkan 1.1 guarantees (TULLE_CLAMP_VULKAN_1_1), or leaves them (TULLE_CLAMP_NONE).
+void caps_clamp(struct caps *caps, tulle_clamp clamp);
+
+/// caps as the public API shows them.
+void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out);
+
+/// Corrects caps for what drivers get wrong. quirks.c
+void quirks_apply(struct caps *caps);
+
+/// Must the driver of such a device stay loaded once it is? quirks.c
+bool quirks_driver_must_stay(uint32_t vendor_id);
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// The embedded SPIR-V.
+#include <string.h>
+
+#include "kernel/pipeline.h"
+
+#include "modules_generated.h"
+
+const struct module *module_find(const char *name) {
+    for (const struct module *m = module_table; m->name; m++)
+        if (!strcmp(m->name, name)) return m;
+    return NULL;
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// The convenience path: what tulle_attention keeps between calls.
+#ifndef TULLE_SRC_RUN_HOST_H
+#define TULLE_SRC_RUN_HOST_H
+
+#include "common/error.h"
+
+struct host_path;
+
+/// Accepts NULL.
+void host_path_destroy(tulle_context *context, struct host_path *path);
+
+#endif

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+#include "run/plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/submit.h"
+
+#define DEFAULT_WORKSPACE (256ull << 20)
+#define SEGMENT_TEXELS_MOST (1u << 24)   // 256 MiB: no segment needs more, and offsets stay far from 32 bits
+
+/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its buffer.
+static uint64_t window_bytes(const struct caps *caps) {
+    return caps->max_storage_range - 2 * caps_storage_unit(caps);
+}
+
+/// How often one invocation of combine goes over the partial results of a row.
+static uint32_t combine_rounds(const struct attention *a, const struct variant *v, const struct caps *caps) {
+    uint32_t pieces = head_class(a->v_head_dim), lanes = variant_workgroup(v, caps);
+    // combine.comp: twice for the row's sum, then once for each piece that falls to the lane
+    if (v->family == FAMILY_TILE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
+    // combine_rows.comp: rows of the lane times slabs
+    return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
+}
+
+static uint64_t asked_workspace(const struct attention *a) { return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE; }
+
+/// In bytes: what was asked for, as far as the device can bind it.
+static uint64_t workspace_limit(const struct attention *a, const struct variant *v, const struct caps *caps) {
+    uint64_t most = asked_workspace(a);
+    if (most > caps->max_storage_range) most = caps->max_storage_range;
+    if (v->family == FAMILY_ROWS_TEXEL) {   // combine, and what resumes, see it as texels, from the aligned place before it
+        uint64_t bytes = (uint64_t)(caps->max_texel_elements - caps_texel_unit(caps) / 16) * 16;
+        if (most > bytes) most = bytes;
+    }
+    return most;
+}
+
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
+    bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16;
+    uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements : SEGMENT_TEXELS_MOST;
+    *limits = (struct schedule_limits){
+        .tile_rows = (int32_t)variant_tile_rows(v, caps),
+        .chunk = (int32_t)v->keys,
+        .direct = variant_direct(v, caps),
+        .segment_texels = segment,
+        .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
+        .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
+        .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
+        // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
+        // a chunk. The rows family has none there, and a loop of up to 64 for each of its rows of Q, O and the workspace besides; the
+        // tile family runs up to 8 + 16 + 16 more in a chunk.
+        .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
+        .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
+        .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
+        .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
+        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no
+        // watchdog: about a second, so that progress can be told.
+        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 28 : discrete ? 1500000000 : 230000000,
+        .workspace_rows = workspace_limit(a, v, caps) / row_bytes,
+        .window_bytes = window_bytes(caps),
+    };
+}
+
+/// Which tensors one descriptor cannot reach whole.
+static void find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        bool bound = v->family == FAMILY_TILE || (v->family == FAMILY_ROWS_TEXEL && t >= TENSOR_O);
+        a->tensors[t].windowed = bound && a->span[t] > window_bytes(caps);
+    }
+}
+
+static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
+
+static uint32_t float_bits(double x) {
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    return bits;
+}
+
+static void fill_header(const struct attention *a, uint32_t *header) {
+    memset(header, 0, PM_HEADER_TEXELS * 16);
+    const uint32_t shape[] = { a->heads, a->kv_heads, a->q_len, 0 };
+    memcpy(header + PM_HEADER_SHAPE * 4, shape, sizeof shape);
+    const int texel[] = { PM_HEADER_Q, PM_HEADER_K, PM_HEADER_V, PM_HEADER_O };
+    const uint32_t last[] = { a->head_dim / 4, a->v_head_dim / 4, 0, 0 };
+    for (int t = TENSOR_Q; t <= TENSOR_O; t++) {
+        uint32_t *to = header + texel[t] * 4;
+        to[0] = pieces(a->strides[t].batch), to[1] = pieces(a->strides[t].head), to[2] = pieces(a->strides[t].row), to[3] = last[t];
+    }
+    uint32_t *scale = header + PM_HEADER_SCALE * 4;
+    scale[0] = float_bits(a->scale * LOG2_E);
+    if (a->softcap > 0) {
+        scale[1] = float_bits((double)a->scale / a->softcap);
+        scale[2] = float_bits(a->softcap * LOG2_E);
+    }
+}
+
+#define ROOM_BYTES_MOST ((size_t)32 << 20)   // a window over a million tokens takes 12 MiB in tiles of 8 rows
+
+/// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own. NULL: out of memory.
+static struct schedule_room *room_take(tulle_context *context) {
+    mutex_lock(&context->room_mutex);
+    struct schedule_room *room = context->room;
+    context->room = NULL;
+    mutex_unlock(&context->room_mutex);
+    return room ? room : schedule_room_create();
+}
+
+/// Keeps the larger of what there is, within bounds. Accepts NULL.
+static void room_give(tulle_context *context, struct schedule_room *room) {
+    size_t bytes = room ? schedule_room_bytes(room) : 0;
+    if (room && bytes <= ROOM_BYTES_MOST) {
+        mutex_lock(&context->room_mutex);
+        if (!context->room || schedule_room_bytes(context->room) < bytes) {
+            struct schedule_room *smaller = context->room;
+            context->room = room;
+            room = smaller;
+        }
+        mutex_unlock(&context->room_mutex);
+    }
+    schedule_room_destroy(room);
+}
+
+static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room, struct schedule *schedule, tulle_error *error) {
+    const struct attention *a = &plan->attention;
+    const struct caps *caps = &plan->context->caps;
+    uint32_t header[PM_HEADER_TEXELS * 4];
+    struct schedule_input input = { .header = header, .heads = a->heads, .kv_heads = a->kv_heads, .groups = a->groups, .group_count = a->group_count };
+    float *scaled = NULL;
+    fill_header(a, header);
+    plan_limits(a, plan->variant, caps, &input.limits);
+    memcpy(input.tensors, a->tensors, sizeof input.tensors);
+    if (a->slopes || a->sinks) {
+        scaled = malloc(2 * (size_t)a->heads * sizeof *scaled);
+        if (!scaled) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        for (uint32_t h = 0; h < a->heads; h++) {
+            scaled[h] = a->slopes ? (float)(a->slopes[h] * LOG2_E) : 0;
+            scaled[a->heads + h] = a->sinks ? (float)(a->sinks[h] * LOG2_E) : 0;
+        }
+        input.slopes = a->slopes ? scaled : NULL;
+        input.sinks = a->sinks ? scaled + a->heads : NULL;
+    }
+    tulle_error local;
+    tulle_result result = schedule_build(&input, room, schedule, &local);
+    free(scaled);
+    plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
+    if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
+        uint64_t most = workspace_limit(a, plan->variant, caps);
+        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu", (unsigned long long)most,
+                            most < asked_workspace(a) ? ", the device's own" : "", (unsigned long long)plan->info.workspace_minimum);
+    }
+    return result ? context_pass(plan->context, error, &local) : TULLE_OK;
+}
+
+/// Plan memory on the device: written in place where it is mapped, else by way of staging and tulle_cmd_prepare.
+static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+    tulle_context *context = plan->context;
+    VkDeviceSize size = schedule->word_count * 4;
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    if (context->caps.buffer_device_address) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    tulle_result result = device_buffer_create(context, size, usage, MEMORY_PLAN, &plan->memory, error);
+    if (result) return result;
+    if (plan->memory.mapped) {
+        memcpy(plan->memory.mapped, schedule->words, size);
+    } else {
+        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, MEMORY_PLAN_STAGING, &plan->staging, error);
+        if (result) return result;
+        memcpy(plan->staging.mapped, schedule->words, size);
+        plan->info.prepare = true;
+    }
+    if (!schedule->workspace_rows) {
+        result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
+        if (result) return result;
+    }
+    plan->views = calloc(plan->segment_count, sizeof *plan->views);
+    if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    if (plan->layout == LAYOUT_ADDRESS) return TULLE_OK;
+    for (uint32_t i = 0; i < plan->segment_count; i++) {
+        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, plan->memory.buffer, VK_FORMAT_R32G32B32A32_UINT,
+            (VkDeviceSize)plan->segments[i].first_texel * 16, (VkDeviceSize)plan->segments[i].texels * 16 };
+        VkResult made = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &plan->views[i]);
+        if (made) {
+            plan->views[i] = VK_NULL_HANDLE;
+            return context_fail_vk(context, error, made, "vkCreateBufferView");
+        }
+    }
+    return TULLE_OK;
+}
+
+static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+    const struct variant *v = plan->variant;
+    const struct attention *a = &plan->attention;
+    const struct caps *caps = &plan->context->caps;
+    struct pipeline_key key, combine;
+    uint32_t plain = 0, resume = 0;   // one pipeline for all that resume nothing: each takes a second or so to compile
+    bool merges = false;
+    for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
+        const struct dispatch *d = &schedule->dispatches[i];
+        if (d->does & PM_FLAG_RESUME) resume |= d->does;
+        else plain |= d->does;
+        merges = merges || d->kind == DISPATCH_COMBINE;
+    }
+    variant_pipeline_key(v, a, caps, plain, &key);
+    combine_pipeline_key(v, a, caps, &combine);
+    plan->layout = key.layout;
+    plan->combine_layout = combine.layout;
+    tulle_result result = plain ? pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error) : TULLE_OK;
+    if (!result && resume) {
+        variant_pipeline_key(v, a, caps, resume, &key);
+        result = pipeline_get(plan->context, &key, &plan->resume, &plan->info.compile_ms, error);
+    }
+    if (!result && merges) result = pipeline_get(plan->context, &combine, &plan->combine, &plan->info.compile_ms, error);
+    return result;
+}
+
+tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
+    if (!cmd || !plan) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "plan" : "cmd");
+    if (!plan->staging.buffer) return TULLE_OK;   // mapped, or prepared already
+    const struct VolkDeviceTable *vk = &plan->context->vk.device;
+    VkBufferCopy copy = { 0, 0, plan->memory.size };
+    vk->vkCmdCopyBuffer(cmd, plan->staging.buffer, plan->memory.buffer, 1, &copy);
+    VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
+    vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+    return TULLE_OK;
+}
+
+/// Records tulle_cmd_prepare and runs it.
+static tulle_result prepare_now(tulle_plan *plan, tulle_error *error) {
+    tulle_context *context = plan->context;
+    VkCommandBuffer cmd;
+    mutex_lock(&context->submitter_mutex);
+    tulle_result result = submitter_begin(context, &cmd, error);
+    if (!result) result = tulle_cmd_prepare(cmd, plan, error);
+    if (!result) result = submitter_end(context, error);
+    mutex_unlock(&context->submitter_mutex);
+    return result;
+}
+
+tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {
+    struct schedule schedule = { 0 };
+    struct schedule_room *room = NULL;
+    double start = clock_ms();
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
+    tulle_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    plan->context = context;
+    tulle_error local = { 0 };
+    tulle_result result = attention_resolve(desc, &plan->attention, &local);
+    if (!result) {
+        plan->variant = variant_choose(&plan->attention, &context->caps, &local);
+        if (!plan->variant) result = local.result;
+    }
+    if (result) {
+        context_pass(context, error, &local);
+        goto failed;
+    }
+    plan->tile_rows = variant_tile_rows(plan->variant, &context->caps);
+    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
+    plan->window_bytes = window_bytes(&context->caps);
+    find_windowed(&plan->attention, plan->variant, &context->caps);
+    room = room_take(context);
+    if (!room) {
+        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        goto failed;
+    }
+    if ((result = build_schedule(plan, room, &schedule, error))) goto failed;
+    if ((result = make_pipelines(plan, &schedule, error))) goto failed;
+    // what recording needs stays, the words do not
+    plan->segments = schedule.segments;
+    plan->segment_count = schedule.segment_count;
+    plan->dispatches = schedule.dispatches;
+    plan->dispatch_count = schedule.dispatch_count;
+    schedule.segments = NULL;
+    schedule.dispatches = NULL;
+    if ((result = place_memory(plan, &schedule, error))) goto failed;
+    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tile_rows = plan->tile_rows;
+    plan->info.chunk_keys = plan->variant->keys;
+    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
+    plan->info.visited = schedule.visited;
+    plan->info.dispatches = plan->dispatch_count;
+    plan->info.items = schedule.items;
+    plan->info.device_bytes = plan->memory.size;
+    plan->info.host_bytes = schedule.host_bytes;
+    schedule_free(&schedule);
+    room_give(context, room);
+    room = NULL;
+    plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
+    if (plan->info.prepare && context->own_device) {
+        if ((result = prepare_now(plan, error))) goto failed;
+        plan->info.prepared = true;
+        device_buffer_destroy(context, &plan->staging);
+    }
+    context_log(context, TULLE_LOG_DEBUG, "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace", plan->info.kernel,
+                plan->info.dispatches, (unsigned long long)plan->info.items, (unsigned long long)plan->info.device_bytes,
+                (unsigned long long)plan->info.workspace_bytes);
+    *out = plan;
+    return TULLE_OK;
+failed:
+    schedule_free(&schedule);
+    room_give(context, room);
+    tulle_plan_destroy(plan);
+    return result;
+}
+
+void tulle_plan_destroy(tulle_plan *plan) {
+    if (!plan) return;
+    tulle_context *context = plan->context;
+    for (uint32_t i = 0; i < plan->segment_count && plan->views; i++)
+        context->vk.device.vkDestroyBufferView(context->device, plan->views[i], context->allocator);
+    free(plan->views);
+    device_buffer_destroy(context, &plan->staging);
+    device_buffer_destroy(context, &plan->spare);
+    device_buffer_destroy(context, &plan->memory);
+    free(plan->segments);
+    free(plan->dispatches);
+    attention_free(&plan->attention);
+    free(plan);
+}
+
+void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
+    if (plan && info) *info = plan->info;
+}
+
+static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
+    struct { struct tiler *tiler; uint64_t pairs; } *sum = user;
+    (void)index;
+    if (!tile_runs(sum->tiler, row, rows)) return false;
+    sum->pairs += tile_pairs(sum->tiler);
+    return true;
+}
+
+tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
+    if (!plan || !pairs)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "pairs" : "plan");
+    uint64_t total = 0;
+    const struct attention *a = &plan->attention;
+    for (uint32_t g = 0; g < a->group_count; g++) {
+        struct part *parts;
+        uint32_t count;
+        int32_t rows = (int32_t)plan->tile_rows, chunk = (int32_t)plan->variant->keys;
+        bool fine = parts_create(&a->groups[g].site, rows, chunk, INT32_MAX, &parts, &count);
+        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        for (uint32_t k = 0; k < count && fine; k++) {
+            struct tiler tiler = { .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
+            struct { struct tiler *tiler; uint64_t pairs; } sum = { &tiler, 0 };
+            fine = tiles_each(parts[k].step, 0, a->groups[g].site.q_length, rows, add_pairs, &sum);
+            total += sum.pairs * a->groups[g].bh_count;
+            tiler_free(&tiler);
+        }
+        parts_free(parts, count);
+        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+    }
+    *pairs = total;
+    return TULLE_OK;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// A plan: a descriptor's schedule in device memory, its pipelines, and its dispatches. Immutable once made.
+#ifndef TULLE_SRC_RUN_PLAN_H
+#define TULLE_SRC_RUN_PLAN_H
+
+#include "device/memory.h"
+#include "kernel/variant.h"
+
+struct tulle_plan {
+    tulle_context *context;
+    struct attention attention;
+    const struct variant *variant;
+    uint32_t tile_rows;
+    enum layout layout, combine_layout;
+    // The context's; VK_NULL_HANDLE: no dispatch needs it. resume: of attention, for dispatches whose items resume.
+    VkPipeline pipeline, resume, combine;
+    struct segment *segments;
+    uint32_t segment_count;
+    VkBufferView *views;                 ///< one a segment; none (all VK_NULL_HANDLE) by address
+    struct dispatch *dispatches;
+    uint32_t dispatch_count;
+    struct device_buffer memory;         ///< plan memory
+    struct device_buffer spare;          ///< bound where kernels expect a workspace and the plan has none; holds nothing
+    struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped
+    uint64_t window_bytes;
+    uint64_t workspace_row_bytes;
+    tulle_plan_info info;
+};
+
+/// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be bound whole.
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits);
+
+#endif
