@@ -444,6 +444,7 @@ check "of every type" test "$(grep -o '"dtype":[[:space:]]*"[a-z0-9]*"' out | so
 VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" info >out 2>err
 check "info without a device" test $? = 1
 check "it says so" grep -q 'no Vulkan device\|no Vulkan' err
+wants "info of a device without a name" 2 "device is ..: .* name" info --device ""
 wants "info of a device that is not there" 1 "device is .99.: .* index" info --device 99
 
 tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --kv-heads 1 --head-dim 32 --dtype fp16 --json

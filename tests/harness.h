@@ -7,7 +7,7 @@
 //     TULLE_TEST_DEVICE      index, or part of a name (default: the best, as the library picks)
 //     TULLE_TEST_SEED        a number (default: the time)
 //     TULLE_TEST_CASE        one case alone, as a failure prints it (test_attention)
-//     TULLE_TEST_SHARE       i/n: every n-th case from the i-th on, for n processes beside each other with one seed (test_attention)
+//     TULLE_TEST_SHARE       i/n: every n-th case from the i-th on, for n processes beside each other with one TULLE_TEST_SEED (test_attention)
 //     TULLE_TEST_FILTER      only tests whose name matches (* and ?)
 //     TULLE_TEST_VALIDATION  0: without the validation layer
 #ifndef TESTS_HARNESS_H

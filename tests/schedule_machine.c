@@ -107,7 +107,7 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
         *slot = (struct slot){ bh, row, m->epoch, slot->read, true };
         m->counts.partials++;
     }
-    CHECK(!resumes || resumed, "an item resumes nothing");   // it reads slot 0 where a row has none: there must be one
+    CHECK(!resumes || resumed, "an item resumes nothing");   // the rows family reads slot 0 where a row has none: there must be one
     for (int64_t n = 0; n < run_count; n++) {
         const uint32_t *run = texel(m, (uint64_t)item[1] + (uint64_t)n);
         uint32_t kind = run[1] >> PM_RUN_KIND_SHIFT;

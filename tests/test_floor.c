@@ -133,6 +133,7 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
             if (!variant_serves(v, &a, &caps, false, reason, sizeof reason)) fail_msg("%s does not serve head sizes %u and %u: %s", v->name, head_dim, v_head_dim, reason);
             for (int resume = 0; resume < (variant_direct(v, &caps) ? 2 : 1); resume++) {
                 variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT | (resume ? PM_FLAG_RESUME : PM_FLAG_PARTIAL), &key);
+                if ((strstr(key.module, "_resume") != NULL) != (resume == 1)) fail_msg("%s is the module of items that resume %s", key.module, resume ? "something" : "nothing");
                 struct use use = check_use(&key, buffers);
                 uint32_t said = variant_shared_memory(v, key.constants[1], key.constants[2]);
                 if (use.shared != said) fail_msg("%s takes %u bytes of shared memory and variant_shared_memory says %u", key.module, use.shared, said);

@@ -18,7 +18,10 @@ enum { STORAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, TEXEL = VK_BUFFER_USAGE_UNI
 static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
 enum { DIMS = sizeof dims / sizeof *dims };
 
-/// As Mesa's GPU drivers report themselves: what Vulkan 1.1 promises, and six storage buffers unless told otherwise.
+// What is taken at each head size, as it stands behind base_DTYPE_ or rows_DTYPE_.
+static const char *const wide[DIMS] = { "q32k32", "q32k32", "q32k32", "q32k32", "q32k32", "q32k32" };
+
+/// A GPU as its driver may report it, with the limits of Vulkan 1.1 but for storage buffers and texels.
 static struct caps gpu(VkDriverId driver, uint32_t vendor, uint32_t storage_buffers) {
     return (struct caps){ .type = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, .driver_id = driver, .vendor_id = vendor, .subgroup_size = 32, .subgroup_shuffle = true,
                           .buffer_device_address = true, .max_workgroup_invocations = 128, .max_shared_memory = 16384, .max_storage_buffers = storage_buffers,
@@ -39,22 +42,24 @@ static struct attention attention(tulle_dtype dtype, uint32_t head_dim) {
     return (struct attention){ .head_dim = head_dim, .v_head_dim = head_dim, .dtype = dtype, .o_dtype = dtype, .buffer_usage = STORAGE | TEXEL | ADDRESS };
 }
 
-static void check_taken(const char *what, const struct caps *caps, tulle_dtype dtype, const char *const taken[DIMS]) {
+static void check_taken(const char *what, const struct caps *caps, const char *family, tulle_dtype dtype, const char *const taken[DIMS]) {
+    static const char *const dtypes[] = { "f32", "f16", "bf16" };
     for (size_t i = 0; i < DIMS; i++) {
         const struct attention a = attention(dtype, dims[i]);
+        char name[64];
         tulle_error error = { 0 };
         const struct variant *v = variant_choose(&a, caps, &error);
+        snprintf(name, sizeof name, "%s_%s_%s", family, dtypes[dtype], taken[i]);
         if (!v) fail_msg("%s, head_dim %u: nothing serves: %s", what, dims[i], error.message);
-        if (strcmp(v->name, taken[i])) fail_msg("%s, head_dim %u: %s is taken, not %s", what, dims[i], v->name, taken[i]);
+        if (strcmp(v->name, name)) fail_msg("%s, head_dim %u: %s is taken, not %s", what, dims[i], v->name, name);
     }
 }
 
 static void test_gpus(void **state) {
     (void)state;
-    static const char *const wide[] = { "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32" };
-    static const char *const mali[] = { "base_f32_q16k32", "base_f32_q16k32", "base_f32_q16k32", "base_f32_q16k32", "base_f32_q8k64", "base_f32_q8k64" };
-    static const char *const powervr[] = { "base_f32_q32k32", "base_f32_q32k32", "base_f32_q16k32", "base_f32_q16k32", "base_f32_q8k64", "base_f32_q8k64" };
-    static const char *const pi[] = { "base_f32_q8k32", "base_f32_q8k32", "base_f32_q8k32", "base_f32_q8k32", "base_f32_q8k32", "base_f32_q8k32" };
+    static const char *const mali[] = { "q16k32", "q16k32", "q16k32", "q16k32", "q8k64", "q8k64" };
+    static const char *const powervr[] = { "q32k32", "q32k32", "q16k32", "q16k32", "q8k64", "q8k64" };
+    static const char *const pi[] = { "q8k32", "q8k32", "q8k32", "q8k32", "q8k32", "q8k32" };
     static const struct { const char *what; VkDriverId driver; uint32_t vendor, buffers; const char *const *taken; } devices[] = {
         { "AMD", VK_DRIVER_ID_MESA_RADV, 0x1002, 16, wide },
         { "Intel", VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 0x8086, 16, wide },
@@ -67,30 +72,29 @@ static void test_gpus(void **state) {
         { "Mali by its vendor alone", (VkDriverId)0, 0x13b5, 4, mali },
         { "PowerVR", VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA, 0x1010, 4, powervr },
         { "PowerVR under Imagination's driver", VK_DRIVER_ID_IMAGINATION_PROPRIETARY, 0x1010, 4, powervr },
+        { "PowerVR by its vendor alone", (VkDriverId)0, 0x1010, 4, powervr },
         { "Raspberry Pi", VK_DRIVER_ID_MESA_V3DV, 0x14e4, 4, pi },
+        { "Raspberry Pi by its vendor alone", (VkDriverId)0, 0x14e4, 4, pi },
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         const struct caps caps = gpu(devices[i].driver, devices[i].vendor, devices[i].buffers);
-        check_taken(devices[i].what, &caps, TULLE_F32, devices[i].taken);
+        for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) check_taken(devices[i].what, &caps, "base", (tulle_dtype)dtype, devices[i].taken);
     }
 }
 
 static void test_cpus(void **state) {
     (void)state;
-    static const char *const by_address[] = { "rows_f32_address_r1k16", "rows_f32_address_r1k8", "rows_f32_address_r1k4", "rows_f32_address_r1k4",
-        "rows_f32_address_r1k4", "rows_f32_address_r1k4" };
-    static const char *const half_by_address[] = { "rows_f16_address_r2k4", "rows_f16_address_r2k4", "rows_f16_address_r1k4", "rows_f16_address_r2k2",
-        "rows_f16_address_r1k2", "rows_f16_address_r1k2" };
-    static const char *const by_texel[] = { "rows_f32_texel_r2k4", "rows_f32_texel_r2k4", "rows_f32_texel_r2k2", "rows_f32_texel_r2k2", "rows_f32_texel_r1k2",
-        "rows_f32_texel_r1k2" };
-    static const char *const wide[] = { "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32", "base_f32_q32k32" };
-    struct caps caps = cpu(false, 8);
-    check_taken("lavapipe 26.1", &caps, TULLE_F32, by_address);
-    check_taken("lavapipe 26.1", &caps, TULLE_F16, half_by_address);
-    caps = cpu(true, 8);
-    check_taken("lavapipe 22.3", &caps, TULLE_F32, by_texel);
-    caps.subgroup_shuffle = false;
-    check_taken("a CPU driver with neither addresses nor shuffles", &caps, TULLE_F32, wide);
+    static const char *const by_address[] = { "address_r1k16", "address_r1k8", "address_r1k4", "address_r1k4", "address_r1k4", "address_r1k4" };
+    static const char *const half_by_address[] = { "address_r2k4", "address_r2k4", "address_r1k4", "address_r2k2", "address_r1k2", "address_r1k2" };
+    static const char *const by_texel[] = { "texel_r2k4", "texel_r2k4", "texel_r2k2", "texel_r2k2", "texel_r1k2", "texel_r1k2" };
+    for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
+        struct caps caps = cpu(false, 8);
+        check_taken("lavapipe 26.1", &caps, "rows", (tulle_dtype)dtype, dtype == TULLE_F32 ? by_address : half_by_address);
+        caps = cpu(true, 8);
+        check_taken("lavapipe 22.3", &caps, "rows", (tulle_dtype)dtype, by_texel);
+        caps.subgroup_shuffle = false;
+        check_taken("a CPU driver with neither addresses nor shuffles", &caps, "base", (tulle_dtype)dtype, wide);
+    }
 }
 
 /// Whether a kernel serves, and that it says why where it does not.

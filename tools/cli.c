@@ -100,10 +100,10 @@ tulle_result open_device(const char *device, tulle_context **out, tulle_error *e
         params.device_name = device;
     }
     const tulle_result result = tulle_context_create(&params, out, error);
-    uint32_t count = 0;
-    if (result == TULLE_ERROR_NO_DEVICE && device && tulle_devices(&count, NULL, NULL) == TULLE_OK && count)   // the library speaks of its parameters
-        snprintf(error->message, sizeof error->message, "--device is '%s': of the %u device%s here none has this %s; 'tulle info' lists them", device,
-                 count, count == 1 ? "" : "s", by_index ? "index" : "in its name");
+    // Where no device is the one that is meant the library names its parameter, which is none of the program's.
+    if (result != TULLE_OK && device && !strncmp(error->message, "params.device_", strlen("params.device_")))
+        snprintf(error->message, sizeof error->message, "--device is '%s': no Vulkan device here has this %s; 'tulle info' lists them", device,
+                 by_index ? "index" : "in its name");
     return result;
 }
 

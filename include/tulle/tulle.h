@@ -406,7 +406,8 @@ TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attenti
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic, double value);
 
 /// Compiles every variant in every head-size class and dtype that this device could run, and reports; of one that plans take
-/// in several forms (by what their items do), the largest of those whose items resume partial results, and of the others. `each` is called first with statistic "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
+/// in several forms (by what their items do), the largest of those whose items resume partial results, and of the others.
+/// `each` is called first with statistic "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
 /// `include_refused`: also those that selection would refuse on this device, where its features allow compiling them.
 TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error);
 

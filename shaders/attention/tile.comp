@@ -392,10 +392,12 @@ void main() {
 
     const uint bh_index = keep[KEEP_BH], first_row = keep[KEEP_FIRST_ROW], last = keep[KEEP_LAST], v_pieces = keep[KEEP_V_PIECES];
 #ifdef DIRECT
-#ifndef RESUME
-    if (keep[KEEP_DIRECT] != 0u)
+#ifdef RESUME
+    const bool direct = true;
+#else
+    const bool direct = keep[KEEP_DIRECT] != 0u;
 #endif
-    {
+    if (direct) {
         const uvec4 shape = plan_texel(PM_HEADER_SHAPE), o_header = plan_texel(PM_HEADER_O);
         const uint batch = bh_index / shape.x, head = bh_index - batch * shape.x;
         const float sink = HAS_SINK ? plan_float(o_header.w + head) : 0.0;

@@ -104,7 +104,7 @@
 #define PM_FLAG_SINK 4u
 #define PM_FLAG_LSE 8u
 // What some item of the dispatches that it serves does; none takes up partial results beside one that writes some. A kernel may
-// leave out the code for what no flag says; for RESUME some have a module of its own (tile, rows_texel).
+// leave out the code for what no flag says; for RESUME some have a module of their own (tile, rows_texel).
 #define PM_FLAG_DIRECT 16u     // writes O and LSE (PM_ITEM_DIRECT)
 #define PM_FLAG_PARTIAL 32u    // writes partial results
 #define PM_FLAG_RESUME 64u     // takes some up (PM_ITEM_RESUMES)

@@ -174,10 +174,10 @@ static uint32_t flags_of(const struct attention *a) {
 void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, uint32_t does, struct pipeline_key *key) {
     uint32_t head = head_class(a->head_dim), value = head_class(a->v_head_dim);
     bool direct = variant_direct(v, caps), wide = a->o_dtype != a->dtype, tile = v->family == FAMILY_TILE, texel = v->family == FAMILY_ROWS_TEXEL;
-    // A module of their own for items that resume spares the others its code: on GPUs also registers.
+    // Items that resume have a module of their own, which spares the others its code.
     bool resume = does & PM_FLAG_RESUME && direct && v->family != FAMILY_ROWS_ADDRESS;
     // The texel kernel is Mesa 22.3's, which has no branch around what no lane does: it goes through the stores that an item
-    // does not make, element by element (a tenth of a strided item's time). For the others one pipeline is better than several.
+    // does not make, element by element (a tenth of a strided item's time). For the others one pipeline a module is better than several.
     if (!texel) does = PM_FLAG_DIRECT | PM_FLAG_PARTIAL | PM_FLAG_RESUME;
     memset(key, 0, sizeof *key);
     snprintf(key->module, sizeof key->module, "%s%s%s%s%s", v->module, dtype_suffix[a->dtype], tile && direct ? "_direct" : "",
