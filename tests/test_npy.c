@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#include "npy.h"
+#include "arrays/npy.h"
 #include "reference.h"
 #include "scratch.h"
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "safetensors.h"
+#include "arrays/safetensors.h"
 #include "scratch.h"
 
 #define NAME "a.safetensors"

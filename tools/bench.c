@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench_report.h"
-#include "cli.h"
-#include "peak.h"
-#include "progress.h"
-#include "report.h"
-#include "spec_files.h"
+#include "bench/bench_report.h"
+#include "common/cli.h"
+#include "bench/peak.h"
+#include "common/progress.h"
+#include "bench/report.h"
+#include "arrays/spec_files.h"
 
 static const char help[] =
     "Usage: tulle bench [--quick] [--plan] [--device N ...] [--json] [--command]\n"

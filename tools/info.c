@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "progress.h"
-#include "report.h"
-#include "table.h"
-#include "workload.h"
+#include "common/cli.h"
+#include "common/progress.h"
+#include "bench/report.h"
+#include "pictures/table.h"
+#include "bench/workload.h"
 
 static const char help[] =
     "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"

@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "measure.h"
-#include "npy.h"
-#include "output.h"
-#include "progress.h"
-#include "report.h"
-#include "spec_files.h"
-#include "tensor.h"
+#include "common/cli.h"
+#include "bench/measure.h"
+#include "arrays/npy.h"
+#include "arrays/output.h"
+#include "common/progress.h"
+#include "bench/report.h"
+#include "arrays/spec_files.h"
+#include "arrays/tensor.h"
 
 static const char help[] =
     "Usage: tulle run --q Q --k K --v V -o O.npy --pattern SPEC [OPTION ...]\n"

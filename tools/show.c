@@ -8,15 +8,15 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "grid.h"
-#include "labels.h"
-#include "output.h"
-#include "picture.h"
-#include "progress.h"
-#include "spec_files.h"
-#include "tensor.h"
-#include "terminal.h"
+#include "common/cli.h"
+#include "pictures/grid.h"
+#include "pictures/labels.h"
+#include "arrays/output.h"
+#include "pictures/picture.h"
+#include "common/progress.h"
+#include "arrays/spec_files.h"
+#include "arrays/tensor.h"
+#include "pictures/terminal.h"
 
 static const char help[] =
     "Usage: tulle show SPEC --q-len N --kv-len N [OPTION ...]\n"

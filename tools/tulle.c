@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
+#include "common/cli.h"
 
 static const char help[] =
     "tulle - exact sparse attention on any Vulkan device\n"

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "arrays/tensor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arrays/npy.h"
+#include "arrays/safetensors.h"
+
+tulle_strides tensor_strides(uint32_t heads, uint32_t length, uint32_t dim, bool bshd) {
+    const int64_t h = heads, n = length, d = dim;
+    if (bshd) return (tulle_strides){.batch = n * h * d, .head = d, .row = h * d};
+    return (tulle_strides){.batch = h * n * d, .head = n * d, .row = d};
+}
+
+bool tensor_read(struct tensor *tensor, const char *option, const char *name, bool bshd, struct message *message) {
+    struct message reason;
+    char shape[256];
+    memset(tensor, 0, sizeof *tensor);
+    struct array *array = &tensor->array;
+    const bool read = safetensors_named(name) ? safetensors_read(name, array, &reason) : npy_read(name, array, &reason);
+    if (!read) return refuse(message, "%s: %s", option, reason.text);
+    array_shape_text(array->shape, array->dimensions, shape, sizeof shape);
+    bool good = true;
+    switch (array->element) {
+    case ELEMENT_F32: tensor->dtype = TULLE_F32; break;
+    case ELEMENT_F16: tensor->dtype = TULLE_F16; break;
+    case ELEMENT_BF16: tensor->dtype = TULLE_BF16; break;
+    default: good = refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, name, element_name(array->element));
+    }
+    if (good && (array->dimensions < 2 || array->dimensions > 4))
+        good = refuse(message, "%s: '%s' has shape %s; %s is wanted", option, name, shape,
+                      bshd ? "[n,d], [n,h,d] or [b,n,h,d] (--layout bshd)" : "[n,d], [h,n,d] or [b,h,n,d]");
+    for (uint32_t axis = 0; good && axis < array->dimensions; axis++)
+        if (array->shape[axis] < 1 || array->shape[axis] > INT32_MAX)
+            good = refuse(message, "%s: '%s' has shape %s; every axis must be at least 1 and below 2^31", option, name, shape);
+    if (!good) {
+        tensor_free(tensor);
+        return false;
+    }
+    const uint32_t axes = array->dimensions;
+    const int64_t *last = array->shape + axes;
+    tensor->has_batch = axes == 4;
+    tensor->has_heads = axes >= 3;
+    tensor->dim = (uint32_t)last[-1];
+    tensor->batch = axes == 4 ? (uint32_t)last[-4] : 1;
+    // Of the two axes before the last, bhsd has heads first and bshd the length.
+    tensor->length = (uint32_t)(bshd && axes >= 3 ? last[-3] : last[-2]);
+    tensor->heads = axes < 3 ? 1 : (uint32_t)(bshd ? last[-2] : last[-3]);
+    tensor->strides = tensor_strides(tensor->heads, tensor->length, tensor->dim, bshd);
+    return true;
+}
+
+uint32_t tensor_shape(const struct tensor *like, uint32_t dim, bool bshd, int64_t shape[4]) {
+    uint32_t axes = 0;
+    if (like->has_batch) shape[axes++] = like->batch;
+    if (like->has_heads && !bshd) shape[axes++] = like->heads;
+    shape[axes++] = like->length;
+    if (like->has_heads && bshd) shape[axes++] = like->heads;
+    shape[axes++] = dim;
+    return axes;
+}
+
+void tensor_free(struct tensor *tensor) { array_free(&tensor->array); }
+
+static bool read_list(const char *option, const char *path, uint32_t count, const char *what, struct array *array,
+                      struct message *message) {
+    struct message reason;
+    char shape[256];
+    if (!npy_read(path, array, &reason)) return refuse(message, "%s: %s", option, reason.text);
+    if (array->dimensions == 1 && array->count == count) return true;
+    refuse(message, "%s: '%s' has shape %s; [%u] is wanted, one number a %s", option, path,
+           array_shape_text(array->shape, array->dimensions, shape, sizeof shape), count, what);
+    array_free(array);
+    return false;
+}
+
+int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what, struct message *message) {
+    struct array array;
+    int32_t *numbers = NULL;
+    if (!read_list(option, path, count, what, &array, message)) return NULL;
+    if (!array_is_integer(&array) || array.element == ELEMENT_BOOL) {
+        refuse(message, "%s: '%s' holds %s; whole numbers are wanted", option, path, element_name(array.element));
+    } else if (!(numbers = malloc(count * sizeof *numbers))) {
+        refuse(message, "out of memory");
+    }
+    for (uint32_t i = 0; numbers && i < count; i++) {
+        bool fits = true;
+        const int64_t value = array_integer(&array, i, &fits);
+        if (!fits || value < INT32_MIN || value > INT32_MAX) {
+            refuse(message, "%s: number %u of '%s' is %s%lld, beyond 32 bits", option, i, path, fits ? "" : "above ", (long long)value);
+            free(numbers);
+            numbers = NULL;
+        } else {
+            numbers[i] = (int32_t)value;
+        }
+    }
+    array_free(&array);
+    return numbers;
+}
+
+float *read_reals(const char *option, const char *path, uint32_t count, const char *what, struct message *message) {
+    struct array array;
+    float *numbers = NULL;
+    if (!read_list(option, path, count, what, &array, message)) return NULL;
+    if (array.element != ELEMENT_F32 && array.element != ELEMENT_F16)
+        refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, path, element_name(array.element));
+    else if (!(numbers = malloc(count * sizeof *numbers)))
+        refuse(message, "out of memory");
+    for (uint32_t i = 0; numbers && i < count; i++) numbers[i] = array_real(&array, i);
+    array_free(&array);
+    return numbers;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "bench/bench_report.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "bench/report.h"
+
+enum { NAME, LENGTH, DIM, TYPE, MS, SPREAD, GFLOPS, PEAK, OVERHEAD, PER_VISITED, PER_SELECTED, SPEEDUP, COMMAND, COLUMNS };
+
+// Figures that the table and the JSON share. NaN where there is nothing to compare.
+static double dense_visited_ns(const struct outcome *o) { return o->dense.figures.ms / (double)o->dense.figures.visited; }
+static double per_visited(const struct outcome *o) { return o->figures.ms / (double)o->figures.visited / dense_visited_ns(o); }
+
+static double per_selected(const struct outcome *o) {
+    return o->figures.ms / (double)o->figures.pairs / (o->dense.figures.ms / (double)o->dense.figures.pairs);
+}
+
+static double peak_share(const struct outcome *o) { return o->peak_gflops > 0 ? o->figures.gflops / o->peak_gflops : NAN; }
+
+void outcome_table_start(struct table *table) {
+    static const char *const headings[COLUMNS] = {
+        [NAME] = "workload", [LENGTH] = "queries x keys", [DIM] = "head dim", [TYPE] = "type", [MS] = "ms (median)",
+        [SPREAD] = "spread %", [GFLOPS] = "GFLOP/s", [PEAK] = "of peak", [OVERHEAD] = "visited / selected",
+        [PER_VISITED] = "time per visited / dense's",
+        [PER_SELECTED] = "time per selected / dense's", [SPEEDUP] = "speed-up over dense", [COMMAND] = "command",
+    };
+    table_start(table, COLUMNS, COLUMNS, headings);
+}
+
+// A ratio, or a dash where a workload selects nothing.
+static void set_ratio(struct table *table, size_t col, const char *mark, double value, int digits) {
+    if (isfinite(value)) table_set(table, col, "%s%.*f", mark, digits, value);
+    else table_set(table, col, "-");
+}
+
+void outcome_table_add(struct table *table, const struct outcome *o, const char *command) {
+    const struct workload *w = &o->workload;
+    const struct figures *f = &o->figures;
+    const char *about = o->dense.measured ? "" : "~";
+    table_row(table);
+    table_set(table, NAME, "%s%s", w->spec, w->causal ? " causal" : "");
+    if (w->q_len == w->kv_len) table_set(table, LENGTH, "%u", w->q_len);
+    else table_set(table, LENGTH, "%u x %u", w->q_len, w->kv_len);
+    if (w->head_dim == w->v_head_dim) table_set(table, DIM, "%u", w->head_dim);
+    else table_set(table, DIM, "%u/%u", w->head_dim, w->v_head_dim);
+    table_set(table, TYPE, "%s", dtype_name(w->dtype));
+    table_set(table, MS, "%s%.3f", o->reckoned ? "~" : "", f->ms);
+    if (f->ms > 0 && !o->reckoned && f->repeats > 1)
+        table_set(table, SPREAD, "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1), 100 * (f->ms_max / f->ms - 1));
+    set_ratio(table, GFLOPS, o->reckoned ? "~" : "", f->gflops, 1);
+    if (o->peak_gflops > 0) table_set(table, PEAK, "%.1f %%", 100 * peak_share(o));
+    set_ratio(table, OVERHEAD, "", (double)f->visited / (double)f->pairs, 2);
+    set_ratio(table, PER_VISITED, "", per_visited(o), 2);
+    set_ratio(table, PER_SELECTED, "", per_selected(o), 2);
+    set_ratio(table, SPEEDUP, about, o->dense.ms / f->ms, 2);
+    table_set(table, COMMAND, "%s", command);
+}
+
+void outcome_table_print(const struct table *table, bool commands) {
+    struct table shown = *table;
+    // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are printed.
+    shown.cols = commands ? COLUMNS : COMMAND;
+    shown.last_beneath = commands;
+    table_print(stdout, &shown);
+}
+
+cJSON *outcome_json(const struct outcome *o, const char *command) {
+    const struct workload *w = &o->workload;
+    cJSON *object = cJSON_CreateObject();
+    report_add(object, &o->figures);
+    report_add_number(object, "peak_share", peak_share(o));
+    report_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
+    cJSON_AddStringToObject(object, "pattern", w->spec);
+    cJSON_AddBoolToObject(object, "causal", w->causal);
+    report_add_count(object, "batch", w->batch);
+    report_add_count(object, "heads", w->heads);
+    report_add_count(object, "kv_heads", w->kv_heads);
+    report_add_count(object, "q_len", w->q_len);
+    report_add_count(object, "kv_len", w->kv_len);
+    report_add_count(object, "head_dim", w->head_dim);
+    report_add_count(object, "v_head_dim", w->v_head_dim);
+    cJSON_AddStringToObject(object, "dtype", dtype_name(w->dtype));
+    report_add_number(object, "ms_min", o->figures.ms_min);
+    report_add_number(object, "ms_max", o->figures.ms_max);
+    report_add_count(object, "repeats", o->figures.repeats);
+    cJSON_AddBoolToObject(object, "reckoned", o->reckoned);
+    report_add_number(object, "dense_ms", o->dense.ms);
+    cJSON_AddBoolToObject(object, "dense_measured", o->dense.measured);
+    report_add_number(object, "speedup", o->dense.ms / o->figures.ms);
+    report_add_number(object, "per_visited_over_dense", per_visited(o));
+    report_add_number(object, "per_selected_over_dense", per_selected(o));
+    cJSON_AddStringToObject(object, "command", command);
+    return object;
+}
+
+void planning_print(const struct planning cases[PLANNING_CASES]) {
+    static const char *const headings[] = {"planning",   "median ms", "schedule ms", "items", "host bytes",
+                                           "device bytes", "host bytes/tile", "device bytes/tile"};
+    struct table table;
+    table_start(&table, sizeof headings / sizeof headings[0], sizeof headings / sizeof headings[0], headings);
+    for (size_t i = 0; i < PLANNING_CASES; i++) {
+        const struct planning *p = &cases[i];
+        table_row(&table);
+        table_set(&table, 0, "%s (%s%s)", p->name, p->spec, p->causal ? ", causal" : "");
+        table_set(&table, 1, "%.4f", p->create_ms);
+        table_set(&table, 2, "%.4f", p->plan_ms);
+        table_set(&table, 3, "%" PRIu64, p->items);
+        table_set(&table, 4, "%" PRIu64, p->host_bytes);
+        table_set(&table, 5, "%" PRIu64, p->device_bytes);
+        table_set(&table, 6, "%.1f", p->host_per_tile);
+        table_set(&table, 7, "%.1f", p->device_per_tile);
+    }
+    table_print(stdout, &table);
+    table_free(&table);
+}
+
+cJSON *planning_json(const struct planning *p, const char *device) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "device", device);
+    cJSON_AddStringToObject(object, "name", p->name);
+    cJSON_AddStringToObject(object, "pattern", p->spec);
+    cJSON_AddBoolToObject(object, "causal", p->causal);
+    report_add_count(object, "q_len", p->q_len);
+    report_add_count(object, "kv_len", p->kv_len);
+    report_add_count(object, "heads", p->heads);
+    report_add_number(object, "create_ms", p->create_ms);
+    report_add_number(object, "plan_ms", p->plan_ms);
+    report_add_count(object, "items", p->items);
+    report_add_count(object, "host_bytes", p->host_bytes);
+    report_add_count(object, "device_bytes", p->device_bytes);
+    report_add_number(object, "host_bytes_per_tile", p->host_per_tile);
+    report_add_number(object, "device_bytes_per_tile", p->device_per_tile);
+    report_add_count(object, "repeats", p->repeats);
+    return object;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Workloads of the bench: what they are, how they are run, and the dense attention that they are compared with.
+#ifndef TULLE_TOOLS_BENCH_WORKLOAD_H
+#define TULLE_TOOLS_BENCH_WORKLOAD_H
+
+#include "bench/measure.h"
+
+struct workload {
+    char spec[200];
+    bool causal;
+    uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+    tulle_dtype dtype;
+    const char *kernel;      ///< NULL: the best
+};
+
+/// Where and how thoroughly workloads run.
+struct bench {
+    tulle_context *context;
+    uint32_t repeat;         ///< 0: as many as fit in `seconds`
+    double seconds;
+    struct dense *known;     ///< dense attentions measured so far
+    size_t known_count, known_room;
+};
+
+/// A dense attention of the same shapes, as the yardstick of a workload.
+struct dense {
+    struct workload workload;
+    struct figures figures;  ///< where measured is false: of the largest that was measured
+    bool measured;           ///< of these very lengths; else `ms` is reckoned from the time per pair
+    double ms;
+};
+
+/// One line of the table.
+struct outcome {
+    struct workload workload;
+    struct figures figures;
+    struct dense dense;
+    bool reckoned;           ///< a dense workload that would have taken too long: its `ms` is dense.ms
+    double peak_gflops;      ///< 0: not known
+};
+
+/// The seed workloads; returns how many, at most `most`. quick: few and short.
+size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t heads);
+
+/// "fp32", "fp16", "bf16"; and back, false where it is none of them.
+const char *dtype_name(tulle_dtype dtype);
+bool dtype_named(const char *name, tulle_dtype *dtype);
+
+/// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes alone, four bytes each.
+#define WORKLOAD_COMMAND 2200
+
+/// The `tulle bench` line that has this workload again, for a POSIX shell. device: as given to --device, or NULL.
+void workload_command(const struct workload *workload, const char *device, char *text, size_t size);
+
+/// Runs it on made-up data, and the dense yardstick where it is not known yet.
+tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out, tulle_error *error);
+
+void bench_free(struct bench *bench);
+
+#endif
