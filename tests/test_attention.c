@@ -145,13 +145,13 @@ static struct share share_of_cases(void)
     if (given == NULL) {
         return (struct share){0, 1};
     }
-    unsigned first, step;
+    unsigned first = 0, step = 0;
     char rest;
     if (given[strspn(given, "0123456789/")] != '\0' || sscanf(given, "%4u/%4u%c", &first, &step, &rest) != 2 || first >= step) {
         fail_msg("TULLE_TEST_SHARE=%s: i/n with i < n is wanted", given);
     }
     if (getenv("TULLE_TEST_SEED") == NULL) {
-        fail_msg("TULLE_TEST_SHARE without TULLE_TEST_SEED: the shares would be of different cases");
+        fail_msg("%s", "TULLE_TEST_SHARE without TULLE_TEST_SEED: the shares would be of different cases");
     }
     return (struct share){first, step};
 }
