@@ -179,16 +179,17 @@ static void test_long(void **state) {
 static void test_resumed(void **state) {
     (void)state;
     static const struct ref_term terms[] = { { .kind = REF_WINDOW, .left = 20 }, { .kind = REF_STRIDED, .step = 16 }, { .kind = REF_GLOBAL, .count = 5 } };
-    static const struct { size_t terms; int64_t item_chunks; bool direct; const char *what; } cases[] = {
-        { 2, 60000, false, "a kernel that cannot" }, { 2, 60000, true, "nothing split" }, { 2, 3, true, "the stepped part's tiles split" },
-        { 3, 8, true, "the global rows split" } };
+    static const struct { size_t terms; int64_t left, item_chunks; bool direct; const char *what; } cases[] = {
+        { 2, 20, 60000, false, "a kernel that cannot" }, { 2, 20, 60000, true, "nothing split" }, { 2, 20, 3, true, "all tiles split" },
+        { 3, 20, 8, true, "the global rows split" }, { 2, 7, 2, true, "only the stepped part's third tiles split" } };
     for (size_t n = 0; n < COUNT(cases); n++) {
         struct trial t = { .batch = 1, .heads = 2, .kv_heads = 1, .q_len = 301, .kv_len = 301, .causal = n != 3, .q_length = { 301 }, .kv_length = { 301 },
                            .term_count = { cases[n].terms }, .pattern_count = 1 };
         trial_begin();
         trial_say("%s", cases[n].what);
         memcpy(t.terms[0], terms, sizeof terms);
-        t.patterns[0] = trial_pattern(terms, cases[n].terms, NULL);
+        t.terms[0][0].left = cases[n].left;
+        t.patterns[0] = trial_pattern(t.terms[0], cases[n].terms, NULL);
         trial_group(&t);
         trial_want(&t);
         t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 8, .direct = cases[n].direct, .segment_texels = 65536,
