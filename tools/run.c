@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "common/cli.h"
-#include "bench/measure.h"
+#include "common/measure.h"
 #include "arrays/npy.h"
 #include "arrays/output.h"
 #include "common/progress.h"
-#include "bench/report.h"
+#include "common/figures.h"
 #include "arrays/spec_files.h"
 #include "arrays/tensor.h"
 
@@ -218,12 +218,12 @@ static bool write_outputs(const struct request *r, struct work *w, struct messag
 
 static int report(const struct request *r, const struct figures *figures) {
     if (!r->json) {
-        report_text(stderr, figures);
+        figures_text(stderr, figures);
         return STATUS_OK;
     }
     cJSON *object = cJSON_CreateObject();
-    report_add(object, figures);
-    return report_print("run", object);
+    figures_add(object, figures);
+    return figures_print("run", object);
 }
 
 static int run(const struct request *r, struct work *w) {

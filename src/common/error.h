@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Filling a tulle_error: every failure path of the library goes through here.
+// Filling a tulle_error: every failure goes through here, or through a context's messages (device/context.h).
 #ifndef TULLE_SRC_COMMON_ERROR_H
 #define TULLE_SRC_COMMON_ERROR_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What differs between systems: a mutex, a once, a clock. The only file of the library that names a system, with thread.c.
+// What differs between systems: a mutex, a lock of the whole process, a clock. With thread.c the only file that calls a system.
 #ifndef TULLE_SRC_COMMON_THREAD_H
 #define TULLE_SRC_COMMON_THREAD_H
 

@@ -4,6 +4,7 @@
 #ifndef TULLE_SRC_DEVICE_CAPS_H
 #define TULLE_SRC_DEVICE_CAPS_H
 
+#include "common/error.h"
 #include "device/vulkan.h"
 
 /// What the kernels and the planner need to know of a device, after clamping and workarounds.

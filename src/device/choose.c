@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Which of several devices.
+// Which of an instance's devices a context takes: by index, UUID or name, or the best.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The device: own or imported, its functions, what it can do, and what every plan on it shares.
+// The device: own or imported, its functions, what it can do, and what every plan on it shares. Made by run/context.c, its
+// device by open.c; what it says is messages.c.
 #ifndef TULLE_SRC_DEVICE_CONTEXT_H
 #define TULLE_SRC_DEVICE_CONTEXT_H
 
+#include "common/error.h"
 #include "common/thread.h"
 #include "device/caps.h"
 
-/// A command buffer of the context's own, for plan memory and for tulle_attention.
+/// A command buffer of the context's own, for plan memory and for tulle_attention: submit.c.
 struct submitter {
     VkCommandPool pool;
     VkCommandBuffer cmd;
@@ -35,17 +37,17 @@ struct tulle_context {
     void *queue_user;
     struct mutex queue_mutex;                ///< taken around submits where no lock was given
     struct submitter submitter;              ///< made at the first use of it
-    struct mutex submitter_mutex;            ///< taken by who uses it
+    struct mutex submitter_mutex;            ///< held for a whole tulle_attention, and while a plan is copied to an own device
     struct caps caps;
     VkPhysicalDeviceMemoryProperties memory_properties;
-    // What every plan on the device shares (run/lifetime.c):
+    // What every plan on the device shares (run/context.c):
     struct memory_pool *pool;                ///< plan memory; device/memory.h
     VkPipelineCache vk_pipeline_cache;       ///< ours, or the import's
     bool own_pipeline_cache;
     struct pipeline_cache *pipelines;        ///< kernel/pipeline.h
     struct schedule_room *room;              ///< schedule/schedule.h; taken out while a plan is made. May be NULL
     struct mutex room_mutex;
-    struct host_path *host_path;             ///< run/host.h; made at the first tulle_attention, under submitter_mutex
+    struct host_path *host_path;             ///< run/host.h; made at the first tulle_attention; submitter_mutex guards it
 };
 
 /// tulle_fail, and the message to the log callback. context may be NULL: no log.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/thread.h"
 #include "device/instance.h"
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The queue: one command buffer at a time, of the context's own or anybody's, and the wait for it.
+// Submitting to the queue and waiting; and the submitter, the context's own command buffer.
 #ifndef TULLE_SRC_DEVICE_SUBMIT_H
 #define TULLE_SRC_DEVICE_SUBMIT_H
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 //
-// volk's own source, compiled here once. By volk.h's VOLK_IMPLEMENTATION, which finds volk.c beside volk.h: an
-// #include <volk.c> would find this file, for src/ is on the include path.
+// volk's own source, compiled here once, by volk.h's VOLK_IMPLEMENTATION.
 #define VOLK_IMPLEMENTATION
 #include "device/vulkan.h"

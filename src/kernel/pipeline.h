@@ -6,6 +6,8 @@
 
 #include "device/context.h"
 
+struct pipeline_cache;
+
 /// How a kernel's bindings look. The numbers of the bindings are in each kernel.
 enum layout {
     LAYOUT_TILE,          ///< Q, K, V, workspace; plan memory

@@ -5,9 +5,9 @@
 #ifndef TULLE_SRC_KERNEL_VARIANT_H
 #define TULLE_SRC_KERNEL_VARIANT_H
 
-#include "../../shaders/common/plan_memory.h"
+#include "plan_memory.h"
 #include "kernel/attention.h"
-#include "device/context.h"
+#include "device/caps.h"
 #include "kernel/pipeline.h"
 
 enum family { FAMILY_TILE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The convenience path: what tulle_attention keeps between calls.
+// What tulle_attention (host arrays in, host arrays out) keeps between calls.
 #ifndef TULLE_SRC_RUN_HOST_H
 #define TULLE_SRC_RUN_HOST_H
 

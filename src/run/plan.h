@@ -6,6 +6,7 @@
 
 #include "device/memory.h"
 #include "kernel/variant.h"
+#include "schedule/schedule.h"
 
 struct tulle_plan {
     tulle_context *context;
@@ -22,7 +23,7 @@ struct tulle_plan {
     uint32_t dispatch_count;
     struct device_buffer memory;         ///< plan memory
     struct device_buffer spare;          ///< bound where kernels expect a workspace and the plan has none; holds nothing
-    struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped
+    struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped, or once an own device has it
     uint64_t window_bytes;
     uint64_t workspace_row_bytes;
     tulle_plan_info info;

@@ -5,7 +5,7 @@
 #ifndef TULLE_SRC_SCHEDULE_BUILDER_H
 #define TULLE_SRC_SCHEDULE_BUILDER_H
 
-#include "../../shaders/common/plan_memory.h"
+#include "plan_memory.h"
 #include "schedule/schedule.h"
 
 /// What an item, or several, cost and reach: chunks, key positions, query rows. No keys: key_first > key_last.

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../shaders/common/plan_memory.h"
+#include "plan_memory.h"
 #include "schedule/schedule.h"
 
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../shaders/common/plan_memory.h"
+#include "plan_memory.h"
 #include "schedule/builder.h"
 #include "common/error.h"
 

@@ -8,20 +8,10 @@
 
 #include "arrays/array.h"
 #include "arrays/spec_files.h"
+#include "common/cli.h"
 
 // A dense attention that takes longer is not measured but reckoned from a shorter one.
 #define MOST_DENSE_MS 2000.0
-
-const char *dtype_name(tulle_dtype dtype) { return dtype == TULLE_F32 ? "fp32" : dtype == TULLE_F16 ? "fp16" : "bf16"; }
-
-bool dtype_named(const char *name, tulle_dtype *dtype) {
-    for (int i = TULLE_F32; i <= TULLE_BF16; i++) {
-        if (strcmp(name, dtype_name((tulle_dtype)i))) continue;
-        *dtype = (tulle_dtype)i;
-        return true;
-    }
-    return false;
-}
 
 // ---------------------------------------------------------------------------------------------------------------
 // The seeds

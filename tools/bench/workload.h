@@ -4,7 +4,7 @@
 #ifndef TULLE_TOOLS_BENCH_WORKLOAD_H
 #define TULLE_TOOLS_BENCH_WORKLOAD_H
 
-#include "bench/measure.h"
+#include "common/measure.h"
 
 struct workload {
     char spec[200];
@@ -42,10 +42,6 @@ struct outcome {
 
 /// The seed workloads; returns how many, at most `most`. quick: few and short.
 size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t heads);
-
-/// "fp32", "fp16", "bf16"; and back, false where it is none of them.
-const char *dtype_name(tulle_dtype dtype);
-bool dtype_named(const char *name, tulle_dtype *dtype);
 
 /// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes alone, four bytes each.
 #define WORKLOAD_COMMAND 2200

@@ -107,6 +107,23 @@ tulle_result open_device(const char *device, tulle_context **out, tulle_error *e
     return result;
 }
 
+size_t utf8_length(const char *text) {
+    size_t length = 0;
+    for (; *text; text++) length += ((unsigned char)*text & 0xc0) != 0x80;
+    return length;
+}
+
+const char *dtype_name(tulle_dtype dtype) { return dtype == TULLE_F32 ? "fp32" : dtype == TULLE_F16 ? "fp16" : "bf16"; }
+
+bool dtype_named(const char *name, tulle_dtype *dtype) {
+    for (int i = TULLE_F32; i <= TULLE_BF16; i++) {
+        if (strcmp(name, dtype_name((tulle_dtype)i))) continue;
+        *dtype = (tulle_dtype)i;
+        return true;
+    }
+    return false;
+}
+
 bool utf8_locale(void) {
     const char *codeset = nl_langinfo(CODESET);
     return !strcasecmp(codeset, "UTF-8") || !strcasecmp(codeset, "UTF8");

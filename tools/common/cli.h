@@ -48,6 +48,13 @@ bool check_specs(const char *option, uint32_t specs, int64_t heads, struct messa
 /// Makes a context on a device named by its index or a part of its name; NULL: the best.
 tulle_result open_device(const char *device, tulle_context **out, tulle_error *error);
 
+/// "fp32", "fp16", "bf16"; and back, false where it is none of them.
+const char *dtype_name(tulle_dtype dtype);
+bool dtype_named(const char *name, tulle_dtype *dtype);
+
+/// Characters of UTF-8 text.
+size_t utf8_length(const char *text);
+
 /// Does the terminal's encoding have block characters? setlocale must have been called.
 bool utf8_locale(void);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arrays/file.h"
+#include "common/cli.h"
 
 // Bytes of the character at text (NUL-terminated), 0 where it is not valid UTF-8: overlong forms and surrogates too.
 static size_t character_bytes(const unsigned char *text) {
@@ -48,12 +49,6 @@ const char *labels_at(const struct labels *labels, int64_t position, char *buffe
     if (labels && position >= 0 && (uint64_t)position < labels->count) return labels->words[position];
     snprintf(buffer, size, "%lld", (long long)position);
     return buffer;
-}
-
-size_t utf8_length(const char *text) {
-    size_t length = 0;
-    for (; *text; text++) length += ((unsigned char)*text & 0xc0) != 0x80;
-    return length;
 }
 
 const char *label_short(const char *text, size_t most, bool ascii, char *buffer, size_t size) {

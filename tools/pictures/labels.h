@@ -21,9 +21,6 @@ bool labels_read(struct labels *labels, const char *path, struct message *messag
 /// Label of a position: its word, or its number written into buffer where there is none (labels may be NULL).
 const char *labels_at(const struct labels *labels, int64_t position, char *buffer, size_t size);
 
-/// Characters of UTF-8 text.
-size_t utf8_length(const char *text);
-
 /// Writes at most `most` characters of text, the last one '…' (or '.', not UTF-8) where some are left out. ascii: every
 /// other character becomes '?'.
 const char *label_short(const char *text, size_t most, bool ascii, char *buffer, size_t size);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/cli.h"
+
 #define LABEL_WIDTH 12
 
 // From nothing to all, five steps; what is computed without being selected has a mark of its own.

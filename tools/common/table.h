@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Text in columns that are as wide as they need to be. Headings break at spaces, so that many columns fit.
-#ifndef TULLE_TOOLS_PICTURES_TABLE_H
-#define TULLE_TOOLS_PICTURES_TABLE_H
+#ifndef TULLE_TOOLS_COMMON_TABLE_H
+#define TULLE_TOOLS_COMMON_TABLE_H
 
 #include <stdio.h>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "bench/bench_report.h"
+#include "bench/outcome.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-#include "bench/report.h"
+#include "common/cli.h"
+#include "common/figures.h"
 
 enum { NAME, LENGTH, DIM, TYPE, MS, SPREAD, GFLOPS, PEAK, OVERHEAD, PER_VISITED, PER_SELECTED, SPEEDUP, COMMAND, COLUMNS };
 
@@ -68,28 +69,28 @@ void outcome_table_print(const struct table *table, bool commands) {
 cJSON *outcome_json(const struct outcome *o, const char *command) {
     const struct workload *w = &o->workload;
     cJSON *object = cJSON_CreateObject();
-    report_add(object, &o->figures);
-    report_add_number(object, "peak_share", peak_share(o));
-    report_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
+    figures_add(object, &o->figures);
+    figures_add_number(object, "peak_share", peak_share(o));
+    figures_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
     cJSON_AddStringToObject(object, "pattern", w->spec);
     cJSON_AddBoolToObject(object, "causal", w->causal);
-    report_add_count(object, "batch", w->batch);
-    report_add_count(object, "heads", w->heads);
-    report_add_count(object, "kv_heads", w->kv_heads);
-    report_add_count(object, "q_len", w->q_len);
-    report_add_count(object, "kv_len", w->kv_len);
-    report_add_count(object, "head_dim", w->head_dim);
-    report_add_count(object, "v_head_dim", w->v_head_dim);
+    figures_add_count(object, "batch", w->batch);
+    figures_add_count(object, "heads", w->heads);
+    figures_add_count(object, "kv_heads", w->kv_heads);
+    figures_add_count(object, "q_len", w->q_len);
+    figures_add_count(object, "kv_len", w->kv_len);
+    figures_add_count(object, "head_dim", w->head_dim);
+    figures_add_count(object, "v_head_dim", w->v_head_dim);
     cJSON_AddStringToObject(object, "dtype", dtype_name(w->dtype));
-    report_add_number(object, "ms_min", o->figures.ms_min);
-    report_add_number(object, "ms_max", o->figures.ms_max);
-    report_add_count(object, "repeats", o->figures.repeats);
+    figures_add_number(object, "ms_min", o->figures.ms_min);
+    figures_add_number(object, "ms_max", o->figures.ms_max);
+    figures_add_count(object, "repeats", o->figures.repeats);
     cJSON_AddBoolToObject(object, "reckoned", o->reckoned);
-    report_add_number(object, "dense_ms", o->dense.ms);
+    figures_add_number(object, "dense_ms", o->dense.ms);
     cJSON_AddBoolToObject(object, "dense_measured", o->dense.measured);
-    report_add_number(object, "speedup", o->dense.ms / o->figures.ms);
-    report_add_number(object, "per_visited_over_dense", per_visited(o));
-    report_add_number(object, "per_selected_over_dense", per_selected(o));
+    figures_add_number(object, "speedup", o->dense.ms / o->figures.ms);
+    figures_add_number(object, "per_visited_over_dense", per_visited(o));
+    figures_add_number(object, "per_selected_over_dense", per_selected(o));
     cJSON_AddStringToObject(object, "command", command);
     return object;
 }
@@ -121,16 +122,16 @@ cJSON *planning_json(const struct planning *p, const char *device) {
     cJSON_AddStringToObject(object, "name", p->name);
     cJSON_AddStringToObject(object, "pattern", p->spec);
     cJSON_AddBoolToObject(object, "causal", p->causal);
-    report_add_count(object, "q_len", p->q_len);
-    report_add_count(object, "kv_len", p->kv_len);
-    report_add_count(object, "heads", p->heads);
-    report_add_number(object, "create_ms", p->create_ms);
-    report_add_number(object, "plan_ms", p->plan_ms);
-    report_add_count(object, "items", p->items);
-    report_add_count(object, "host_bytes", p->host_bytes);
-    report_add_count(object, "device_bytes", p->device_bytes);
-    report_add_number(object, "host_bytes_per_tile", p->host_per_tile);
-    report_add_number(object, "device_bytes_per_tile", p->device_per_tile);
-    report_add_count(object, "repeats", p->repeats);
+    figures_add_count(object, "q_len", p->q_len);
+    figures_add_count(object, "kv_len", p->kv_len);
+    figures_add_count(object, "heads", p->heads);
+    figures_add_number(object, "create_ms", p->create_ms);
+    figures_add_number(object, "plan_ms", p->plan_ms);
+    figures_add_count(object, "items", p->items);
+    figures_add_count(object, "host_bytes", p->host_bytes);
+    figures_add_count(object, "device_bytes", p->device_bytes);
+    figures_add_number(object, "host_bytes_per_tile", p->host_per_tile);
+    figures_add_number(object, "device_bytes_per_tile", p->device_per_tile);
+    figures_add_count(object, "repeats", p->repeats);
     return object;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #define _POSIX_C_SOURCE 200809L
-#include "pictures/table.h"
+#include "common/table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pictures/labels.h"
+#include "common/cli.h"
 
 void table_row(struct table *table) {
     if (table->rows == table->room) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs a plan on host arrays and says what it took: the figures of `run` and `bench`.
-#ifndef TULLE_TOOLS_BENCH_MEASURE_H
-#define TULLE_TOOLS_BENCH_MEASURE_H
+#ifndef TULLE_TOOLS_COMMON_MEASURE_H
+#define TULLE_TOOLS_COMMON_MEASURE_H
 
 #include "tulle/tulle.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Failures that reach the log as well as the caller.
+// Failures that reach the context's log as well as the caller.
 #include "device/context.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "bench/report.h"
+#include "common/figures.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -7,13 +7,13 @@
 
 #include "common/cli.h"
 
-void report_add_count(cJSON *object, const char *name, uint64_t value) {
+void figures_add_count(cJSON *object, const char *name, uint64_t value) {
     char text[24];
     snprintf(text, sizeof text, "%" PRIu64, value);
     cJSON_AddRawToObject(object, name, text);
 }
 
-void report_add_number(cJSON *object, const char *name, double value) {
+void figures_add_number(cJSON *object, const char *name, double value) {
     char text[40];
     // JSON has no infinity and no NaN.
     if (!isfinite(value)) cJSON_AddNullToObject(object, name);
@@ -21,21 +21,21 @@ void report_add_number(cJSON *object, const char *name, double value) {
     else cJSON_AddRawToObject(object, name, (snprintf(text, sizeof text, "%.6f", value), text));
 }
 
-void report_add(cJSON *object, const struct figures *figures) {
+void figures_add(cJSON *object, const struct figures *figures) {
     cJSON_AddStringToObject(object, "device", figures->device);
     cJSON_AddStringToObject(object, "driver", figures->driver);
     cJSON_AddStringToObject(object, "kernel", figures->kernel);
-    report_add_number(object, "ms", figures->ms);
-    report_add_number(object, "plan_ms", figures->plan_ms);
-    report_add_number(object, "compile_ms", figures->compile_ms);
-    report_add_count(object, "pairs", figures->pairs);
-    report_add_count(object, "visited", figures->visited);
-    report_add_number(object, "share", figures->share);
-    report_add_number(object, "gflops", figures->gflops);
-    report_add_count(object, "workspace_bytes", figures->workspace_bytes);
+    figures_add_number(object, "ms", figures->ms);
+    figures_add_number(object, "plan_ms", figures->plan_ms);
+    figures_add_number(object, "compile_ms", figures->compile_ms);
+    figures_add_count(object, "pairs", figures->pairs);
+    figures_add_count(object, "visited", figures->visited);
+    figures_add_number(object, "share", figures->share);
+    figures_add_number(object, "gflops", figures->gflops);
+    figures_add_count(object, "workspace_bytes", figures->workspace_bytes);
 }
 
-int report_print(const char *command, cJSON *object) {
+int figures_print(const char *command, cJSON *object) {
     char *text = cJSON_Print(object);
     cJSON_Delete(object);
     if (!text) return fail(command, STATUS_FAILED, "out of memory for the JSON report");
@@ -45,7 +45,7 @@ int report_print(const char *command, cJSON *object) {
     return status;
 }
 
-void report_text(FILE *to, const struct figures *f) {
+void figures_text(FILE *to, const struct figures *f) {
     fprintf(to, "device     %s (%s)\n", f->device, f->driver);
     fprintf(to, "kernel     %s\n", f->kernel);
     if (f->repeats > 1)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // What the bench found, as tables and as JSON.
-#ifndef TULLE_TOOLS_BENCH_BENCH_REPORT_H
-#define TULLE_TOOLS_BENCH_BENCH_REPORT_H
+#ifndef TULLE_TOOLS_BENCH_OUTCOME_H
+#define TULLE_TOOLS_BENCH_OUTCOME_H
 
 #include <cjson/cJSON.h>
 
 #include "bench/planning.h"
-#include "pictures/table.h"
+#include "common/table.h"
 #include "bench/workload.h"
 
 void outcome_table_start(struct table *table);

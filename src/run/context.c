@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A context from its creation to its end: the device, what all plans on it share, and all of it in reverse.
+// A context from its creation to its end: the device, what all plans on it share, and all of it in reverse. And what version this is.
 #include <stdlib.h>
 
 #include "device/memory.h"
