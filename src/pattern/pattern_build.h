@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Making terms and patterns: what pattern.c, pattern_term.c and pattern_spec.c share and the planner need not see.
+// Making terms and patterns: what pattern.c, pattern_term.c and pattern_parse.c share and the planner need not see.
 #ifndef TULLE_SRC_PATTERN_PATTERN_BUILD_H
 #define TULLE_SRC_PATTERN_PATTERN_BUILD_H
 
