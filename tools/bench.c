@@ -10,7 +10,7 @@
 #include "common/cli.h"
 #include "bench/peak.h"
 #include "common/progress.h"
-#include "common/figures.h"
+#include "common/json.h"
 #include "arrays/spec_files.h"
 
 static const char help[] =
@@ -243,7 +243,7 @@ static int bench_device(const struct request *r, const char *device, struct resu
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "device", info.name);
         cJSON_AddStringToObject(entry, "driver", info.driver);
-        figures_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
+        json_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
         cJSON_AddItemToArray(results->devices, entry);
         if (!r->json) printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info, peak);
         if (r->verify) verify_peak(peak);
@@ -273,7 +273,7 @@ int bench_main(int argc, char **argv) {
     results.list = cJSON_AddArrayToObject(results.object, "results");
     results.planning = cJSON_AddArrayToObject(results.object, "planning");
     for (size_t i = 0; i < request.device_count && !status; i++) status = bench_device(&request, request.devices[i], &results);
-    if (!status && request.json) return figures_print("bench", results.object);
+    if (!status && request.json) return json_print("bench", results.object);
     cJSON_Delete(results.object);
     return status ? status : print_out("bench", "");
 }

@@ -9,7 +9,7 @@
 
 #include "common/cli.h"
 #include "common/progress.h"
-#include "common/figures.h"
+#include "common/json.h"
 #include "common/table.h"
 #include "bench/workload.h"
 
@@ -78,21 +78,21 @@ static cJSON *device_json(const tulle_device_info *d) {
     uuid_text(d->uuid, uuid);
     snprintf(version, sizeof version, "%u.%u.%u", VK_API_VERSION_MAJOR(d->api_version), VK_API_VERSION_MINOR(d->api_version),
              VK_API_VERSION_PATCH(d->api_version));
-    figures_add_count(object, "index", d->index);
+    json_add_count(object, "index", d->index);
     cJSON_AddStringToObject(object, "name", d->name);
     cJSON_AddStringToObject(object, "type", type_name(d->type));
     cJSON_AddStringToObject(object, "driver", d->driver);
     cJSON_AddStringToObject(object, "driver_info", d->driver_info);
     cJSON_AddStringToObject(object, "uuid", uuid);
     cJSON_AddStringToObject(object, "api_version", version);
-    figures_add_count(object, "vendor_id", d->vendor_id);
-    figures_add_count(object, "device_id", d->device_id);
-    figures_add_count(object, "subgroup_size", d->subgroup_size);
-    figures_add_count(object, "max_workgroup_invocations", d->max_workgroup_invocations);
-    figures_add_count(object, "max_shared_memory", d->max_shared_memory);
-    figures_add_count(object, "max_storage_buffers", d->max_storage_buffers);
-    figures_add_count(object, "max_storage_range", d->max_storage_range);
-    figures_add_count(object, "max_texel_elements", d->max_texel_elements);
+    json_add_count(object, "vendor_id", d->vendor_id);
+    json_add_count(object, "device_id", d->device_id);
+    json_add_count(object, "subgroup_size", d->subgroup_size);
+    json_add_count(object, "max_workgroup_invocations", d->max_workgroup_invocations);
+    json_add_count(object, "max_shared_memory", d->max_shared_memory);
+    json_add_count(object, "max_storage_buffers", d->max_storage_buffers);
+    json_add_count(object, "max_storage_range", d->max_storage_range);
+    json_add_count(object, "max_texel_elements", d->max_texel_elements);
     cJSON_AddBoolToObject(object, "unified_memory", d->unified_memory);
     cJSON_AddBoolToObject(object, "buffer_device_address", d->buffer_device_address);
     cJSON_AddBoolToObject(object, "subgroup_shuffle", d->subgroup_shuffle);
@@ -164,7 +164,7 @@ static void take_statistic(void *user, const char *pipeline, const char *statist
         s->json_row = cJSON_AddObjectToObject(entry, "statistics");
         cJSON_AddItemToArray(s->json, entry);
     }
-    if (s->json_row) figures_add_number(s->json_row, statistic, value);
+    if (s->json_row) json_add_number(s->json_row, statistic, value);
     // Hashes tell a person nothing and make the table wide.
     if (strstr(statistic, "hash") || strstr(statistic, "Hash")) return;
     const size_t col = table_column(&s->table, statistic);
@@ -236,7 +236,7 @@ static int info_of_all(const struct request *r) {
     for (uint32_t i = 0; i < count && !status; i++)
         if (!r->device || devices[i].index == chosen.index) status = report_device(&devices[i], r, list);
     free(devices);
-    if (!status && r->json) return figures_print("info", object);
+    if (!status && r->json) return json_print("info", object);
     cJSON_Delete(object);
     return status ? status : print_out("info", "");
 }

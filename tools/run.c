@@ -12,6 +12,7 @@
 #include "arrays/output.h"
 #include "common/progress.h"
 #include "common/figures.h"
+#include "common/json.h"
 #include "arrays/spec_files.h"
 #include "arrays/tensor.h"
 
@@ -223,7 +224,7 @@ static int report(const struct request *r, const struct figures *figures) {
     }
     cJSON *object = cJSON_CreateObject();
     figures_add(object, figures);
-    return figures_print("run", object);
+    return json_print("run", object);
 }
 
 static int run(const struct request *r, struct work *w) {

@@ -35,10 +35,7 @@ tulle_result context_pass(const tulle_context *context, tulle_error *error, cons
 }
 
 tulle_result context_fail_vk(const tulle_context *context, tulle_error *error, VkResult result, const char *call) {
-    tulle_error ours;
-    if (!error)
-        error = &ours;
-    tulle_fail_vk(error, result, call);
-    context_log(context, TULLE_LOG_ERROR, "%s", error->message);
-    return error->result;
+    tulle_error from;
+    tulle_fail_vk(&from, result, call);
+    return context_pass(context, error, &from);
 }

@@ -169,10 +169,8 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays, st
     for (int t = TENSOR_Q; t <= TENSOR_V; t++)
         copy_rows(plan, t, strides[t], (void *)(uintptr_t)input[t], staged ? path->staging[t].mapped : path->tensors[t].mapped, true);
     if (staged && (result = transfer(context, path, plan, TENSOR_Q, TENSOR_V, true, error))) return result;
-    if (plan->staging.buffer) {   // an imported device: the caller may not have run tulle_cmd_prepare; once more does no harm
-        VkCommandBuffer cmd;
-        if ((result = submitter_begin(context, &cmd, error)) || (result = tulle_cmd_prepare(cmd, plan, error)) || (result = submitter_end(context, error))) return result;
-    }
+    // An imported device: the caller may not have run tulle_cmd_prepare; once more does no harm.
+    if (plan->staging.buffer && (result = plan_prepare(plan, error))) return result;
     tulle_buffers buffers = { { path->tensors[TENSOR_Q].buffer, 0, 0 }, { path->tensors[TENSOR_K].buffer, 0, 0 }, { path->tensors[TENSOR_V].buffer, 0, 0 },
         { path->tensors[TENSOR_O].buffer, 0, 0 }, { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 } };
     tulle_binding *binding;

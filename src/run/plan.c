@@ -229,16 +229,11 @@ tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_erro
     return TULLE_OK;
 }
 
-/// Records tulle_cmd_prepare and runs it.
-static tulle_result prepare_now(tulle_plan *plan, tulle_error *error) {
-    tulle_context *context = plan->context;
+tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
     VkCommandBuffer cmd;
-    mutex_lock(&context->submitter_mutex);
-    tulle_result result = submitter_begin(context, &cmd, error);
+    tulle_result result = submitter_begin(plan->context, &cmd, error);
     if (!result) result = tulle_cmd_prepare(cmd, plan, error);
-    if (!result) result = submitter_end(context, error);
-    mutex_unlock(&context->submitter_mutex);
-    return result;
+    return result ? result : submitter_end(plan->context, error);
 }
 
 tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {
@@ -294,7 +289,10 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     room = NULL;
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
     if (plan->info.prepare && context->own_device) {
-        if ((result = prepare_now(plan, error))) goto failed;
+        mutex_lock(&context->submitter_mutex);
+        result = plan_prepare(plan, error);
+        mutex_unlock(&context->submitter_mutex);
+        if (result) goto failed;
         plan->info.prepared = true;
         device_buffer_destroy(context, &plan->staging);
     }

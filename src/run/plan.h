@@ -29,6 +29,9 @@ struct tulle_plan {
     tulle_plan_info info;
 };
 
+/// Records tulle_cmd_prepare and runs it, by the context's submitter: under its mutex.
+tulle_result plan_prepare(tulle_plan *plan, tulle_error *error);
+
 /// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be bound whole.
 void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits);
 

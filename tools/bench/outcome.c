@@ -6,6 +6,7 @@
 
 #include "common/cli.h"
 #include "common/figures.h"
+#include "common/json.h"
 
 enum { NAME, LENGTH, DIM, TYPE, MS, SPREAD, GFLOPS, PEAK, OVERHEAD, PER_VISITED, PER_SELECTED, SPEEDUP, COMMAND, COLUMNS };
 
@@ -70,27 +71,27 @@ cJSON *outcome_json(const struct outcome *o, const char *command) {
     const struct workload *w = &o->workload;
     cJSON *object = cJSON_CreateObject();
     figures_add(object, &o->figures);
-    figures_add_number(object, "peak_share", peak_share(o));
-    figures_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
+    json_add_number(object, "peak_share", peak_share(o));
+    json_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
     cJSON_AddStringToObject(object, "pattern", w->spec);
     cJSON_AddBoolToObject(object, "causal", w->causal);
-    figures_add_count(object, "batch", w->batch);
-    figures_add_count(object, "heads", w->heads);
-    figures_add_count(object, "kv_heads", w->kv_heads);
-    figures_add_count(object, "q_len", w->q_len);
-    figures_add_count(object, "kv_len", w->kv_len);
-    figures_add_count(object, "head_dim", w->head_dim);
-    figures_add_count(object, "v_head_dim", w->v_head_dim);
+    json_add_count(object, "batch", w->batch);
+    json_add_count(object, "heads", w->heads);
+    json_add_count(object, "kv_heads", w->kv_heads);
+    json_add_count(object, "q_len", w->q_len);
+    json_add_count(object, "kv_len", w->kv_len);
+    json_add_count(object, "head_dim", w->head_dim);
+    json_add_count(object, "v_head_dim", w->v_head_dim);
     cJSON_AddStringToObject(object, "dtype", dtype_name(w->dtype));
-    figures_add_number(object, "ms_min", o->figures.ms_min);
-    figures_add_number(object, "ms_max", o->figures.ms_max);
-    figures_add_count(object, "repeats", o->figures.repeats);
+    json_add_number(object, "ms_min", o->figures.ms_min);
+    json_add_number(object, "ms_max", o->figures.ms_max);
+    json_add_count(object, "repeats", o->figures.repeats);
     cJSON_AddBoolToObject(object, "reckoned", o->reckoned);
-    figures_add_number(object, "dense_ms", o->dense.ms);
+    json_add_number(object, "dense_ms", o->dense.ms);
     cJSON_AddBoolToObject(object, "dense_measured", o->dense.measured);
-    figures_add_number(object, "speedup", o->dense.ms / o->figures.ms);
-    figures_add_number(object, "per_visited_over_dense", per_visited(o));
-    figures_add_number(object, "per_selected_over_dense", per_selected(o));
+    json_add_number(object, "speedup", o->dense.ms / o->figures.ms);
+    json_add_number(object, "per_visited_over_dense", per_visited(o));
+    json_add_number(object, "per_selected_over_dense", per_selected(o));
     cJSON_AddStringToObject(object, "command", command);
     return object;
 }
@@ -122,16 +123,16 @@ cJSON *planning_json(const struct planning *p, const char *device) {
     cJSON_AddStringToObject(object, "name", p->name);
     cJSON_AddStringToObject(object, "pattern", p->spec);
     cJSON_AddBoolToObject(object, "causal", p->causal);
-    figures_add_count(object, "q_len", p->q_len);
-    figures_add_count(object, "kv_len", p->kv_len);
-    figures_add_count(object, "heads", p->heads);
-    figures_add_number(object, "create_ms", p->create_ms);
-    figures_add_number(object, "plan_ms", p->plan_ms);
-    figures_add_count(object, "items", p->items);
-    figures_add_count(object, "host_bytes", p->host_bytes);
-    figures_add_count(object, "device_bytes", p->device_bytes);
-    figures_add_number(object, "host_bytes_per_tile", p->host_per_tile);
-    figures_add_number(object, "device_bytes_per_tile", p->device_per_tile);
-    figures_add_count(object, "repeats", p->repeats);
+    json_add_count(object, "q_len", p->q_len);
+    json_add_count(object, "kv_len", p->kv_len);
+    json_add_count(object, "heads", p->heads);
+    json_add_number(object, "create_ms", p->create_ms);
+    json_add_number(object, "plan_ms", p->plan_ms);
+    json_add_count(object, "items", p->items);
+    json_add_count(object, "host_bytes", p->host_bytes);
+    json_add_count(object, "device_bytes", p->device_bytes);
+    json_add_number(object, "host_bytes_per_tile", p->host_per_tile);
+    json_add_number(object, "device_bytes_per_tile", p->device_per_tile);
+    json_add_count(object, "repeats", p->repeats);
     return object;
 }

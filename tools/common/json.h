@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// Numbers into JSON, and JSON onto standard output.
+#ifndef TULLE_TOOLS_COMMON_JSON_H
+#define TULLE_TOOLS_COMMON_JSON_H
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+/// A whole number without the detour over a double's notation.
+void json_add_count(cJSON *object, const char *name, uint64_t value);
+
+/// A time or rate: four decimals say more than any clock here.
+void json_add_number(cJSON *object, const char *name, double value);
+
+/// Prints an object and a newline on standard output and deletes it; an exit status.
+int json_print(const char *command, cJSON *object);
+
+#endif
