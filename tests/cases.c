@@ -8,61 +8,89 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Levels
 
 static const char *const factor_names[FACTOR_COUNT] = {
-    "pattern", "shape", "heads", "dim", "dtype", "o", "causal", "align", "lengths", "layout", "scale", "softcap",
-    "bias", "lse", "data", "spoiled", "workspace", "dispatch", "usage", "way", "kernel",
+    "pattern", "shape",   "heads",     "dim",      "dtype",   "o",    "causal",
+    "align",   "lengths", "layout",    "scale",    "softcap", "bias", "lse",
+    "data",    "spoiled", "workspace", "dispatch", "usage",   "way",  "kernel",
 };
 
 // q_len x kv_len: one row, one key, tile edges and their neighbours, more rows than keys, decode.
-static const int64_t shapes[][2] = {{1, 1},   {3, 17},    {17, 3},  {64, 64},   {100, 129}, {129, 100},
-                                    {1, 257}, {257, 1},   {64, 257}, {257, 257}, {200, 33},  {16, 513}};
-static const int64_t heads[][3] = {{1, 1, 1}, {2, 4, 4}, {1, 16, 1}, {1, 8, 2}, {3, 6, 3}, {2, 2, 1}, {1, 12, 4}, {1, 5, 5}};
-static const int64_t dims[][2] = {{4, 4}, {8, 8}, {20, 20}, {36, 36}, {64, 64}, {80, 80}, {96, 96}, {128, 128}, {192, 128}, {256, 256}, {32, 100}, {252, 12}};
+static const int64_t shapes[][2] = { { 1, 1 },     { 3, 17 },    { 17, 3 },   { 64, 64 },
+                                     { 100, 129 }, { 129, 100 }, { 1, 257 },  { 257, 1 },
+                                     { 64, 257 },  { 257, 257 }, { 200, 33 }, { 16, 513 } };
+static const int64_t heads[][3] = { { 1, 1, 1 }, { 2, 4, 4 }, { 1, 16, 1 }, { 1, 8, 2 },
+                                    { 3, 6, 3 }, { 2, 2, 1 }, { 1, 12, 4 }, { 1, 5, 5 } };
+static const int64_t dims[][2] = { { 4, 4 },     { 8, 8 },     { 20, 20 },  { 36, 36 },
+                                   { 64, 64 },   { 80, 80 },   { 96, 96 },  { 128, 128 },
+                                   { 192, 128 }, { 256, 256 }, { 32, 100 }, { 252, 12 } };
 
-static const char *const dtypes[] = {"f32", "f16", "bf16"};
-static const char *const o_dtypes[] = {"as-input", "f32"};
-static const char *const switches[] = {"off", "on"};
-static const char *const aligns[] = {"last", "first", "given", "negative", "each"};
-static const char *const lengths[] = {"none", "kv", "both", "starts", "all"};
-static const char *const layouts[] = {"bhsd", "bshd", "padded", "broadcast"};
-static const char *const scales[] = {"default", "given", "negative"};
-static const char *const softcaps[] = {"none", "1.5", "30"};
-static const char *const biases[] = {"none", "alibi", "sinks", "both"};
-static const char *const data[] = {"normal", "rising", "spiky"};
-static const char *const workspaces[] = {"default", "least"};
-static const char *const dispatches[] = {"default", "small", "small-alone"};
-static const char *const usages[] = {"storage", "all"};
-static const char *const ways[] = {"own", "own-floor", "import-record", "import", "import-floor-record", "import-floor"};
+static const char *const dtypes[] = { "f32", "f16", "bf16" };
+static const char *const o_dtypes[] = { "as-input", "f32" };
+static const char *const switches[] = { "off", "on" };
+static const char *const aligns[] = { "last", "first", "given", "negative", "each" };
+static const char *const lengths[] = { "none", "kv", "both", "starts", "all" };
+static const char *const layouts[] = { "bhsd", "bshd", "padded", "broadcast" };
+static const char *const scales[] = { "default", "given", "negative" };
+static const char *const softcaps[] = { "none", "1.5", "30" };
+static const char *const biases[] = { "none", "alibi", "sinks", "both" };
+static const char *const data[] = { "normal", "rising", "spiky" };
+static const char *const workspaces[] = { "default", "least" };
+static const char *const dispatches[] = { "default", "small", "small-alone" };
+static const char *const usages[] = { "storage", "all" };
+static const char *const ways[] = { "own",    "own-floor",           "import-record",
+                                    "import", "import-floor-record", "import-floor" };
 
 static char kernels[CASES_KERNELS_MOST][64];
 static size_t kernel_count;
 
-void cases_levels(size_t levels[FACTOR_COUNT])
-{
+void cases_levels(size_t levels[FACTOR_COUNT]) {
     const size_t counts[FACTOR_COUNT] = {
-        [F_PATTERN] = case_pattern_count(), [F_SHAPE] = COUNT(shapes), [F_HEADS] = COUNT(heads), [F_DIM] = COUNT(dims),
-        [F_DTYPE] = COUNT(dtypes), [F_O_DTYPE] = COUNT(o_dtypes), [F_CAUSAL] = COUNT(switches), [F_ALIGN] = COUNT(aligns),
-        [F_LENGTHS] = COUNT(lengths), [F_LAYOUT] = COUNT(layouts), [F_SCALE] = COUNT(scales), [F_SOFTCAP] = COUNT(softcaps),
-        [F_BIAS] = COUNT(biases), [F_LSE] = COUNT(switches), [F_DATA] = COUNT(data), [F_SPOILED] = COUNT(switches),
-        [F_WORKSPACE] = COUNT(workspaces), [F_DISPATCH] = COUNT(dispatches), [F_USAGE] = COUNT(usages), [F_WAY] = COUNT(ways),
+        [F_PATTERN] = case_pattern_count(),
+        [F_SHAPE] = COUNT(shapes),
+        [F_HEADS] = COUNT(heads),
+        [F_DIM] = COUNT(dims),
+        [F_DTYPE] = COUNT(dtypes),
+        [F_O_DTYPE] = COUNT(o_dtypes),
+        [F_CAUSAL] = COUNT(switches),
+        [F_ALIGN] = COUNT(aligns),
+        [F_LENGTHS] = COUNT(lengths),
+        [F_LAYOUT] = COUNT(layouts),
+        [F_SCALE] = COUNT(scales),
+        [F_SOFTCAP] = COUNT(softcaps),
+        [F_BIAS] = COUNT(biases),
+        [F_LSE] = COUNT(switches),
+        [F_DATA] = COUNT(data),
+        [F_SPOILED] = COUNT(switches),
+        [F_WORKSPACE] = COUNT(workspaces),
+        [F_DISPATCH] = COUNT(dispatches),
+        [F_USAGE] = COUNT(usages),
+        [F_WAY] = COUNT(ways),
         [F_KERNEL] = kernel_count,
     };
     memcpy(levels, counts, sizeof counts);
 }
 
-static const char *level_name(size_t factor, size_t level, char buffer[32])
-{
+static const char *level_name(size_t factor, size_t level, char buffer[32]) {
     switch ((enum factor)factor) {
     case F_PATTERN: return case_pattern_name(level);
-    case F_SHAPE: snprintf(buffer, 32, "%dx%d", (int)shapes[level][0], (int)shapes[level][1]); return buffer;
-    case F_HEADS: snprintf(buffer, 32, "%dx%d/%d", (int)heads[level][0], (int)heads[level][1], (int)heads[level][2]); return buffer;
-    case F_DIM: snprintf(buffer, 32, "%d/%d", (int)dims[level][0], (int)dims[level][1]); return buffer;
+    case F_SHAPE:
+        snprintf(buffer, 32, "%dx%d", (int)shapes[level][0], (int)shapes[level][1]);
+        return buffer;
+    case F_HEADS:
+        snprintf(buffer, 32, "%dx%d/%d", (int)heads[level][0], (int)heads[level][1],
+                 (int)heads[level][2]);
+        return buffer;
+    case F_DIM:
+        snprintf(buffer, 32, "%d/%d", (int)dims[level][0], (int)dims[level][1]);
+        return buffer;
     case F_DTYPE: return dtypes[level];
     case F_O_DTYPE: return o_dtypes[level];
-    case F_CAUSAL: case F_LSE: case F_SPOILED: return switches[level];
+    case F_CAUSAL:
+    case F_LSE:
+    case F_SPOILED: return switches[level];
     case F_ALIGN: return aligns[level];
     case F_LENGTHS: return lengths[level];
     case F_LAYOUT: return layouts[level];
@@ -80,33 +108,37 @@ static const char *level_name(size_t factor, size_t level, char buffer[32])
     abort();
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Kernels
 
 // The variant's name with its dtype left open: "forward_f16_base" becomes "forward_*_base".
-static void open_dtype(const char *name, char family[64])
-{
+static void open_dtype(const char *name, char family[64]) {
     family[0] = '\0';
     for (const char *word = name; word != NULL;) {
         const char *end = strchr(word, '_');
         const int length = end == NULL ? (int)strlen(word) : (int)(end - word);
         bool is_dtype = false;
         for (size_t n = 0; n < COUNT(dtypes); n++) {
-            is_dtype = is_dtype || ((int)strlen(dtypes[n]) == length && strncmp(dtypes[n], word, (size_t)length) == 0);
+            is_dtype = is_dtype || ((int)strlen(dtypes[n]) == length &&
+                                    strncmp(dtypes[n], word, (size_t)length) == 0);
         }
         const size_t at = strlen(family);
-        snprintf(family + at, 64 - at, "%s%.*s", word == name ? "" : "_", is_dtype ? 1 : length, is_dtype ? "*" : word);
+        snprintf(family + at, 64 - at, "%s%.*s", word == name ? "" : "_", is_dtype ? 1 : length,
+                 is_dtype ? "*" : word);
         word = end == NULL ? NULL : end + 1;
     }
 }
 
-void cases_find_kernels(void)
-{
+void cases_find_kernels(void) {
     kernel_count = 0;
     snprintf(kernels[kernel_count++], sizeof kernels[0], "best");
     // of every dtype: each has shapes of its own
     for (size_t asked = 0; asked < (size_t)MODE_COUNT * COUNT(dtypes); asked++) {
-        const tulle_attention_desc desc = {.heads = 1, .q_len = 64, .kv_len = 64, .head_dim = 64, .dtype = (tulle_dtype)(asked % COUNT(dtypes))};
+        const tulle_attention_desc desc = { .heads = 1,
+                                            .q_len = 64,
+                                            .kv_len = 64,
+                                            .head_dim = 64,
+                                            .dtype = (tulle_dtype)(asked % COUNT(dtypes)) };
         struct variants variants;
         harness_variants(harness_mode((enum mode)(asked / COUNT(dtypes)))->tulle, &desc, &variants);
         for (uint32_t n = 0; n < variants.count; n++) {
@@ -120,7 +152,8 @@ void cases_find_kernels(void)
                 continue;
             }
             if (kernel_count == COUNT(kernels)) {
-                harness_fail("there are more kernels than the %zu that cases.c has room for", COUNT(kernels));
+                harness_fail("there are more kernels than the %zu that cases.c has room for",
+                             COUNT(kernels));
             }
             memcpy(kernels[kernel_count++], family, sizeof family);
         }
@@ -130,20 +163,19 @@ void cases_find_kernels(void)
 size_t cases_kernel_count(void) { return kernel_count; }
 const char *cases_kernel(size_t level) { return kernels[level]; }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // As text
 
-void case_print(const struct attention_case *from, char *text, size_t size)
-{
+void case_print(const struct attention_case *from, char *text, size_t size) {
     int at = snprintf(text, size, "seed=%llu", (unsigned long long)from->seed);
     for (size_t f = 0; f < FACTOR_COUNT && at > 0 && (size_t)at < size; f++) {
         char buffer[32];
-        at += snprintf(text + at, size - (size_t)at, " %s=%s", factor_names[f], level_name(f, from->levels[f], buffer));
+        at += snprintf(text + at, size - (size_t)at, " %s=%s", factor_names[f],
+                       level_name(f, from->levels[f], buffer));
     }
 }
 
-static bool parse_word(const char *word, size_t length, struct attention_case *to)
-{
+static bool parse_word(const char *word, size_t length, struct attention_case *to) {
     size_t levels[FACTOR_COUNT];
     cases_levels(levels);
     for (size_t f = 0; f < FACTOR_COUNT; f++) {
@@ -154,7 +186,8 @@ static bool parse_word(const char *word, size_t length, struct attention_case *t
         for (size_t level = 0; level < levels[f]; level++) {
             char buffer[32];
             const char *text = level_name(f, level, buffer);
-            if (strlen(text) == length - name - 1 && strncmp(text, word + name + 1, length - name - 1) == 0) {
+            if (strlen(text) == length - name - 1 &&
+                strncmp(text, word + name + 1, length - name - 1) == 0) {
                 to->levels[f] = (uint8_t)level;
                 return true;
             }
@@ -163,8 +196,7 @@ static bool parse_word(const char *word, size_t length, struct attention_case *t
     return false;
 }
 
-bool case_parse(const char *text, struct attention_case *to, char *wrong, size_t size)
-{
+bool case_parse(const char *text, struct attention_case *to, char *wrong, size_t size) {
     memset(to, 0, sizeof *to);
     for (const char *word = text + strspn(text, " "); *word != '\0'; word += strspn(word, " ")) {
         const size_t length = strcspn(word, " ");
@@ -179,28 +211,29 @@ bool case_parse(const char *text, struct attention_case *to, char *wrong, size_t
     return true;
 }
 
-enum mode case_mode(const struct attention_case *from)
-{
-    static const enum mode modes[] = {MODE_OWN, MODE_OWN_FLOOR, MODE_IMPORT, MODE_IMPORT, MODE_IMPORT_FLOOR, MODE_IMPORT_FLOOR};
+enum mode case_mode(const struct attention_case *from) {
+    static const enum mode modes[] = { MODE_OWN,    MODE_OWN_FLOOR,    MODE_IMPORT,
+                                       MODE_IMPORT, MODE_IMPORT_FLOOR, MODE_IMPORT_FLOOR };
     return modes[from->levels[F_WAY]];
 }
 
-enum problem_way case_way(const struct attention_case *from)
-{
+enum problem_way case_way(const struct attention_case *from) {
     return strstr(ways[from->levels[F_WAY]], "record") != NULL ? WAY_RECORD : WAY_HOST;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // As a problem
 
 // How much wider than it need be; on the device a multiple of 4 elements.
-static int64_t gap(struct rng *rng, bool odd) { return odd ? rng_between(rng, 1, 7) : 4 * rng_between(rng, 0, 3); }
+static int64_t gap(struct rng *rng, bool odd) {
+    return odd ? rng_between(rng, 1, 7) : 4 * rng_between(rng, 0, 3);
+}
 
-static tulle_strides strides_of(struct rng *rng, const char *layout, bool output, bool odd, int64_t batch, int64_t head_count, int64_t rows, int64_t dim)
-{
+static tulle_strides strides_of(struct rng *rng, const char *layout, bool output, bool odd,
+                                int64_t batch, int64_t head_count, int64_t rows, int64_t dim) {
     tulle_strides strides;
     if (strcmp(layout, "bshd") == 0) {
-        return (tulle_strides){rows * head_count * dim, dim, head_count * dim};
+        return (tulle_strides){ rows * head_count * dim, dim, head_count * dim };
     }
     strides.row = dim + gap(rng, odd);
     strides.head = rows * strides.row + gap(rng, odd);
@@ -220,36 +253,42 @@ static tulle_strides strides_of(struct rng *rng, const char *layout, bool output
     return strides;
 }
 
-static void state_layout(const struct attention_case *from, struct problem *problem, struct rng *rng)
-{
+static void state_layout(const struct attention_case *from, struct problem *problem,
+                         struct rng *rng) {
     const char *layout = layouts[from->levels[F_LAYOUT]];
     const bool host = case_way(from) == WAY_HOST;
     problem->strides_in_arrays = host && rng_chance(rng, 50);
     const bool odd = problem->strides_in_arrays && rng_chance(rng, 60);
-    int64_t *leads[] = {&problem->q_lead, &problem->k_lead, &problem->v_lead, &problem->o_lead, &problem->lse_lead};
+    int64_t *leads[] = { &problem->q_lead, &problem->k_lead, &problem->v_lead, &problem->o_lead,
+                         &problem->lse_lead };
     for (size_t n = 0; n < COUNT(leads); n++) {
         *leads[n] = odd && n < 4 ? rng_between(rng, 16, 90) : 4 * rng_between(rng, 4, 40);
     }
     if (strcmp(layout, "bhsd") == 0) {
-        return; // the default
+        return;  // the default
     }
-    problem->q_strides = strides_of(rng, layout, false, odd, problem->batch, problem->heads, problem->q_len, problem->head_dim);
-    problem->k_strides = strides_of(rng, layout, false, odd, problem->batch, problem->kv_heads, problem->kv_len, problem->head_dim);
-    problem->v_strides = strides_of(rng, layout, false, odd, problem->batch, problem->kv_heads, problem->kv_len, problem->v_head_dim);
-    problem->o_strides = strides_of(rng, layout, true, odd, problem->batch, problem->heads, problem->q_len, problem->v_head_dim);
+    problem->q_strides = strides_of(rng, layout, false, odd, problem->batch, problem->heads,
+                                    problem->q_len, problem->head_dim);
+    problem->k_strides = strides_of(rng, layout, false, odd, problem->batch, problem->kv_heads,
+                                    problem->kv_len, problem->head_dim);
+    problem->v_strides = strides_of(rng, layout, false, odd, problem->batch, problem->kv_heads,
+                                    problem->kv_len, problem->v_head_dim);
+    problem->o_strides = strides_of(rng, layout, true, odd, problem->batch, problem->heads,
+                                    problem->q_len, problem->v_head_dim);
 }
 
-static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, int64_t length)
-{
+static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, int64_t length) {
     int32_t *made = problem_own(problem, (size_t)problem->batch, sizeof *made);
     for (int64_t b = 0; b < problem->batch; b++) {
-        made[b] = (int32_t)(rng_chance(rng, 10) ? 0 : rng_chance(rng, 20) ? length : rng_between(rng, 0, length));
+        made[b] = (int32_t)(rng_chance(rng, 10)   ? 0
+                            : rng_chance(rng, 20) ? length
+                                                  : rng_between(rng, 0, length));
     }
     return made;
 }
 
-static void state_lengths(const struct attention_case *from, struct problem *problem, struct rng *rng)
-{
+static void state_lengths(const struct attention_case *from, struct problem *problem,
+                          struct rng *rng) {
     const char *which = lengths[from->levels[F_LENGTHS]];
     const bool all = strcmp(which, "all") == 0;
     if (all || strcmp(which, "both") == 0) {
@@ -259,7 +298,8 @@ static void state_lengths(const struct attention_case *from, struct problem *pro
         problem->kv_lengths = lengths_up_to(problem, rng, problem->kv_len);
     }
     if (all || strcmp(which, "starts") == 0) {
-        problem->kv_starts = lengths_up_to(problem, rng, rng_chance(rng, 70) ? problem->kv_len / 2 : problem->kv_len);
+        problem->kv_starts = lengths_up_to(
+            problem, rng, rng_chance(rng, 70) ? problem->kv_len / 2 : problem->kv_len);
     }
 
     const char *align = aligns[from->levels[F_ALIGN]];
@@ -280,11 +320,13 @@ static void state_lengths(const struct attention_case *from, struct problem *pro
     }
 }
 
-static void state_numbers(const struct attention_case *from, struct problem *problem, struct rng *rng)
-{
-    static const float caps[] = {0.0f, 1.5f, 30.0f};
+static void state_numbers(const struct attention_case *from, struct problem *problem,
+                          struct rng *rng) {
+    static const float caps[] = { 0.0f, 1.5f, 30.0f };
     const float given = 0.05f + 0.3f * (float)rng_between(rng, 0, 100) / 100.0f;
-    problem->scale = from->levels[F_SCALE] == 0 ? 0.0f : from->levels[F_SCALE] == 1 ? given : -given;
+    problem->scale = from->levels[F_SCALE] == 0   ? 0.0f
+                     : from->levels[F_SCALE] == 1 ? given
+                                                  : -given;
     problem->softcap = caps[from->levels[F_SOFTCAP]];
     float *slopes = problem_own(problem, (size_t)problem->heads, sizeof *slopes);
     float *sinks = problem_own(problem, (size_t)problem->heads, sizeof *sinks);
@@ -297,11 +339,12 @@ static void state_numbers(const struct attention_case *from, struct problem *pro
     problem->sinks = strcmp(bias, "sinks") == 0 || strcmp(bias, "both") == 0 ? sinks : NULL;
 }
 
-static void state_kernel(const struct attention_case *from, struct problem *problem, struct rng *rng)
-{
+static void state_kernel(const struct attention_case *from, struct problem *problem,
+                         struct rng *rng) {
     problem->usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
     if (strcmp(usages[from->levels[F_USAGE]], "all") == 0) {
-        problem->usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT |
+        problem->usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                          VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT |
                           VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
         tulle_device_info info;
         tulle_context_info(harness_mode(case_mode(from))->tulle, &info);
@@ -309,7 +352,7 @@ static void state_kernel(const struct attention_case *from, struct problem *prob
             problem->usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
         }
     } else if (rng_chance(rng, 50)) {
-        problem->usage = 0; // says the same
+        problem->usage = 0;  // says the same
     }
     if (from->levels[F_KERNEL] > 0) {
         const char *family = kernels[from->levels[F_KERNEL]], *open = strchr(family, '*');
@@ -317,16 +360,16 @@ static void state_kernel(const struct attention_case *from, struct problem *prob
         if (open == NULL) {
             snprintf(name, 96, "%s", family);
         } else {
-            snprintf(name, 96, "%.*s%s%s", (int)(open - family), family, dtypes[from->levels[F_DTYPE]], open + 1);
+            snprintf(name, 96, "%.*s%s%s", (int)(open - family), family,
+                     dtypes[from->levels[F_DTYPE]], open + 1);
         }
         problem->kernel = name;
     }
 }
 
-void case_state(const struct attention_case *from, struct problem *problem)
-{
+void case_state(const struct attention_case *from, struct problem *problem) {
     const uint8_t *levels = from->levels;
-    struct rng rng = {rng_hash(from->seed, 99)};
+    struct rng rng = { rng_hash(from->seed, 99) };
     problem_init(problem, from->seed);
     problem->batch = heads[levels[F_HEADS]][0];
     problem->heads = heads[levels[F_HEADS]][1];
@@ -345,7 +388,8 @@ void case_state(const struct attention_case *from, struct problem *problem)
     problem->dispatch_pairs = levels[F_DISPATCH] != 0 ? (uint64_t)rng_between(&rng, 500, 20000) : 0;
     problem->ranges = strcmp(dispatches[levels[F_DISPATCH]], "small-alone") == 0;
     problem->sized_buffers = rng_chance(&rng, 70);
-    state_lengths(from, problem, &rng); // before the patterns: block masks cover the positions that occur
+    // before the patterns: block masks cover the positions that occur
+    state_lengths(from, problem, &rng);
     state_layout(from, problem, &rng);
     state_numbers(from, problem, &rng);
     state_kernel(from, problem, &rng);

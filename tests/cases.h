@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The factors of a case of test_attention, and how a case becomes a problem: levels name what is tried, a seed makes the
-// rest (how wide the window is, which blocks are set, the numbers).
+// The factors of a case of test_attention, and how a case becomes a problem: levels name what is
+// tried, a seed makes the rest (how wide the window is, which blocks are set, the numbers).
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
@@ -9,21 +9,42 @@
 #include "problem.h"
 
 enum factor {
-    F_PATTERN, F_SHAPE, F_HEADS, F_DIM, F_DTYPE, F_O_DTYPE, F_CAUSAL, F_ALIGN, F_LENGTHS, F_LAYOUT, F_SCALE, F_SOFTCAP,
-    F_BIAS, F_LSE, F_DATA, F_SPOILED, F_WORKSPACE, F_DISPATCH, F_USAGE, F_WAY, F_KERNEL, FACTOR_COUNT
+    F_PATTERN,
+    F_SHAPE,
+    F_HEADS,
+    F_DIM,
+    F_DTYPE,
+    F_O_DTYPE,
+    F_CAUSAL,
+    F_ALIGN,
+    F_LENGTHS,
+    F_LAYOUT,
+    F_SCALE,
+    F_SOFTCAP,
+    F_BIAS,
+    F_LSE,
+    F_DATA,
+    F_SPOILED,
+    F_WORKSPACE,
+    F_DISPATCH,
+    F_USAGE,
+    F_WAY,
+    F_KERNEL,
+    FACTOR_COUNT
 };
 
 // How many levels each factor has; the kernels are those that case_kernels found.
 void cases_levels(size_t levels[FACTOR_COUNT]);
 
-// The kernels to be tried: "best", and every variant's name with its dtype left open ("forward_*_base"). From what
-// tulle_explain lists on the contexts of this run.
-enum { CASES_KERNELS_MOST = 24 }; // "best" included
+// The kernels to be tried: "best", and every variant's name with its dtype left open
+// ("forward_*_base"). From what tulle_explain lists on the contexts of this run.
+enum { CASES_KERNELS_MOST = 24 };  // "best" included
 void cases_find_kernels(void);
 size_t cases_kernel_count(void);
 const char *cases_kernel(size_t level);
 
-// A case as text ("seed=7 pattern=window dtype=f16 ...") and back; false, with the word that is not understood, else.
+// A case as text ("seed=7 pattern=window dtype=f16 ...") and back; false, with the word that is not
+// understood, else.
 struct attention_case {
     uint64_t seed;
     uint8_t levels[PAIRWISE_FACTORS];

@@ -9,16 +9,14 @@
 
 #define LAYER "VK_LAYER_KHRONOS_validation"
 
-static void must(VkResult result, const char *what)
-{
+static void must(VkResult result, const char *what) {
     if (result != VK_SUCCESS) {
         fprintf(stderr, "tests: %s gave VkResult %d\n", what, (int)result);
         abort();
     }
 }
 
-PFN_vkGetInstanceProcAddr gpu_loader(void)
-{
+PFN_vkGetInstanceProcAddr gpu_loader(void) {
     static void *library;
     static PFN_vkGetInstanceProcAddr entry;
     if (library == NULL) {
@@ -32,10 +30,9 @@ PFN_vkGetInstanceProcAddr gpu_loader(void)
     return entry;
 }
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL on_debug_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                                       VkDebugUtilsMessageTypeFlagsEXT types,
-                                                       const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
-{
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_debug_message(
+    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
+    const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
     (void)severity;
     (void)types;
     gpu_message on_message;
@@ -44,10 +41,9 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_debug_message(VkDebugUtilsMessageSeveri
     return VK_FALSE;
 }
 
-static bool has_layer(PFN_vkGetInstanceProcAddr get)
-{
-    PFN_vkEnumerateInstanceLayerProperties enumerate =
-        (PFN_vkEnumerateInstanceLayerProperties)get(VK_NULL_HANDLE, "vkEnumerateInstanceLayerProperties");
+static bool has_layer(PFN_vkGetInstanceProcAddr get) {
+    PFN_vkEnumerateInstanceLayerProperties enumerate = (PFN_vkEnumerateInstanceLayerProperties)get(
+        VK_NULL_HANDLE, "vkEnumerateInstanceLayerProperties");
     uint32_t count = 0;
     if (enumerate == NULL || enumerate(&count, NULL) != VK_SUCCESS || count == 0) {
         return false;
@@ -63,36 +59,42 @@ static bool has_layer(PFN_vkGetInstanceProcAddr get)
     return found;
 }
 
-static VkResult create_instance(struct gpu *gpu, gpu_message on_message)
-{
-    static gpu_message keep; // what the messenger's user pointer leads to; one function serves the whole program
+static VkResult create_instance(struct gpu *gpu, gpu_message on_message) {
+    // what the messenger's user pointer leads to; one function serves the whole program
+    static gpu_message keep;
     keep = on_message;
     PFN_vkEnumerateInstanceVersion enumerate_version =
-        (PFN_vkEnumerateInstanceVersion)gpu->GetInstanceProcAddr(VK_NULL_HANDLE, "vkEnumerateInstanceVersion");
+        (PFN_vkEnumerateInstanceVersion)gpu->GetInstanceProcAddr(VK_NULL_HANDLE,
+                                                                 "vkEnumerateInstanceVersion");
     uint32_t offered = VK_API_VERSION_1_0;
     if (enumerate_version != NULL) {
         enumerate_version(&offered);
     }
-    gpu->api_version = gpu->bare || offered < VK_API_VERSION_1_3 ? VK_API_VERSION_1_1 : VK_API_VERSION_1_3;
+    gpu->api_version =
+        gpu->bare || offered < VK_API_VERSION_1_3 ? VK_API_VERSION_1_1 : VK_API_VERSION_1_3;
 
-    static const char *const layers[] = {LAYER};
-    static const char *const extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
-    static const VkValidationFeatureEnableEXT enabled[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    static const char *const layers[] = { LAYER };
+    static const char *const extensions[] = { VK_EXT_DEBUG_UTILS_EXTENSION_NAME };
+    static const VkValidationFeatureEnableEXT enabled[] = {
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
+    };
     VkDebugUtilsMessengerCreateInfoEXT messenger = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT |
+                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
         .pfnUserCallback = on_debug_message,
         .pUserData = &keep,
     };
-    VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
-                                        .pNext = &messenger,
-                                        .enabledValidationFeatureCount = 1,
-                                        .pEnabledValidationFeatures = enabled};
-    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-                                     .pApplicationName = "tulle tests",
-                                     .apiVersion = gpu->api_version};
-    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
+    VkValidationFeaturesEXT features = { .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+                                         .pNext = &messenger,
+                                         .enabledValidationFeatureCount = 1,
+                                         .pEnabledValidationFeatures = enabled };
+    VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                      .pApplicationName = "tulle tests",
+                                      .apiVersion = gpu->api_version };
+    VkInstanceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                  .pApplicationInfo = &application };
     if (on_message != NULL) {
         info.pNext = &features;
         info.enabledLayerCount = 1;
@@ -100,7 +102,8 @@ static VkResult create_instance(struct gpu *gpu, gpu_message on_message)
         info.enabledExtensionCount = 1;
         info.ppEnabledExtensionNames = extensions;
     }
-    PFN_vkCreateInstance create = (PFN_vkCreateInstance)gpu->GetInstanceProcAddr(VK_NULL_HANDLE, "vkCreateInstance");
+    PFN_vkCreateInstance create =
+        (PFN_vkCreateInstance)gpu->GetInstanceProcAddr(VK_NULL_HANDLE, "vkCreateInstance");
     VkResult result = create(&info, NULL, &gpu->instance);
     if (result != VK_SUCCESS) {
         gpu->instance = VK_NULL_HANDLE;
@@ -110,15 +113,15 @@ static VkResult create_instance(struct gpu *gpu, gpu_message on_message)
     GPU_INSTANCE_FUNCTIONS(X)
 #undef X
     if (on_message != NULL) {
-        PFN_vkCreateDebugUtilsMessengerEXT create_messenger = (PFN_vkCreateDebugUtilsMessengerEXT)gpu->GetInstanceProcAddr(
-            gpu->instance, "vkCreateDebugUtilsMessengerEXT");
+        PFN_vkCreateDebugUtilsMessengerEXT create_messenger =
+            (PFN_vkCreateDebugUtilsMessengerEXT)gpu->GetInstanceProcAddr(
+                gpu->instance, "vkCreateDebugUtilsMessengerEXT");
         result = create_messenger(gpu->instance, &messenger, NULL, &gpu->messenger);
     }
     return result;
 }
 
-static bool find_device(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE])
-{
+static bool find_device(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE]) {
     VkPhysicalDevice devices[16];
     uint32_t count = 16;
     VkResult result = gpu->EnumeratePhysicalDevices(gpu->instance, &count, devices);
@@ -126,8 +129,11 @@ static bool find_device(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE])
         return false;
     }
     for (uint32_t n = 0; n < count; n++) {
-        VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
-        VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
+        VkPhysicalDeviceIDProperties id = { .sType =
+                                                VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES };
+        VkPhysicalDeviceProperties2 properties = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id
+        };
         gpu->GetPhysicalDeviceProperties2(devices[n], &properties);
         if (memcmp(id.deviceUUID, uuid, VK_UUID_SIZE) == 0) {
             gpu->physical_device = devices[n];
@@ -140,8 +146,7 @@ static bool find_device(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE])
     return false;
 }
 
-static VkResult create_device(struct gpu *gpu)
-{
+static VkResult create_device(struct gpu *gpu) {
     VkQueueFamilyProperties families[16];
     uint32_t count = 16;
     gpu->GetPhysicalDeviceQueueFamilyProperties(gpu->physical_device, &count, families);
@@ -154,11 +159,13 @@ static VkResult create_device(struct gpu *gpu)
         return VK_ERROR_FEATURE_NOT_PRESENT;
     }
     const float priority = 1.0f;
-    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                     .queueFamilyIndex = gpu->queue_family,
-                                     .queueCount = 1,
-                                     .pQueuePriorities = &priority};
-    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+    VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                      .queueFamilyIndex = gpu->queue_family,
+                                      .queueCount = 1,
+                                      .pQueuePriorities = &priority };
+    VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                .queueCreateInfoCount = 1,
+                                .pQueueCreateInfos = &queue };
     if (!gpu->bare) {
         info.pNext = &gpu->features.recommended;
         info.enabledExtensionCount = gpu->features.extension_count;
@@ -173,12 +180,13 @@ static VkResult create_device(struct gpu *gpu)
     GPU_DEVICE_FUNCTIONS(X)
 #undef X
     gpu->GetDeviceQueue(gpu->device, gpu->queue_family, 0, &gpu->queue);
-    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = gpu->queue_family};
+    VkCommandPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                     .queueFamilyIndex = gpu->queue_family };
     return gpu->CreateCommandPool(gpu->device, &pool, NULL, &gpu->pool);
 }
 
-bool gpu_open(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE], bool bare, gpu_message on_message, char *why, size_t size)
-{
+bool gpu_open(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE], bool bare, gpu_message on_message,
+              char *why, size_t size) {
     memset(gpu, 0, sizeof *gpu);
     gpu->bare = bare;
     gpu->GetInstanceProcAddr = gpu_loader();
@@ -201,8 +209,10 @@ bool gpu_open(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE], bool bare, gpu_
         gpu_close(gpu);
         return false;
     }
-    tulle_error error = {0};
-    if (!bare && tulle_required_features(gpu->GetInstanceProcAddr, gpu->instance, gpu->physical_device, &gpu->features, &error) != TULLE_OK) {
+    tulle_error error = { 0 };
+    if (!bare &&
+        tulle_required_features(gpu->GetInstanceProcAddr, gpu->instance, gpu->physical_device,
+                                &gpu->features, &error) != TULLE_OK) {
         snprintf(why, size, "tulle_required_features: %s", error.message);
         gpu_close(gpu);
         return false;
@@ -217,15 +227,15 @@ bool gpu_open(struct gpu *gpu, const uint8_t uuid[VK_UUID_SIZE], bool bare, gpu_
     return true;
 }
 
-void gpu_close(struct gpu *gpu)
-{
+void gpu_close(struct gpu *gpu) {
     if (gpu->device != VK_NULL_HANDLE) {
         gpu->DestroyCommandPool(gpu->device, gpu->pool, NULL);
         gpu->DestroyDevice(gpu->device, NULL);
     }
     if (gpu->messenger != VK_NULL_HANDLE) {
-        PFN_vkDestroyDebugUtilsMessengerEXT destroy = (PFN_vkDestroyDebugUtilsMessengerEXT)gpu->GetInstanceProcAddr(
-            gpu->instance, "vkDestroyDebugUtilsMessengerEXT");
+        PFN_vkDestroyDebugUtilsMessengerEXT destroy =
+            (PFN_vkDestroyDebugUtilsMessengerEXT)gpu->GetInstanceProcAddr(
+                gpu->instance, "vkDestroyDebugUtilsMessengerEXT");
         destroy(gpu->instance, gpu->messenger, NULL);
     }
     if (gpu->instance != VK_NULL_HANDLE) {
@@ -234,8 +244,7 @@ void gpu_close(struct gpu *gpu)
     memset(gpu, 0, sizeof *gpu);
 }
 
-tulle_vulkan_import gpu_import(const struct gpu *gpu)
-{
+tulle_vulkan_import gpu_import(const struct gpu *gpu) {
     return (tulle_vulkan_import){
         .get_instance_proc_addr = gpu->GetInstanceProcAddr,
         .instance = gpu->instance,
@@ -250,27 +259,33 @@ tulle_vulkan_import gpu_import(const struct gpu *gpu)
     };
 }
 
-struct gpu_buffer gpu_buffer_create(const struct gpu *gpu, VkDeviceSize size, VkBufferUsageFlags usage)
-{
-    struct gpu_buffer buffer = {.size = size};
-    VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = size, .usage = usage};
+struct gpu_buffer gpu_buffer_create(const struct gpu *gpu, VkDeviceSize size,
+                                    VkBufferUsageFlags usage) {
+    struct gpu_buffer buffer = { .size = size };
+    VkBufferCreateInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                .size = size,
+                                .usage = usage };
     must(gpu->CreateBuffer(gpu->device, &info, NULL, &buffer.buffer), "vkCreateBuffer");
     VkMemoryRequirements requirements;
     gpu->GetBufferMemoryRequirements(gpu->device, buffer.buffer, &requirements);
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags wanted =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     uint32_t type = 0;
-    while ((requirements.memoryTypeBits >> type & 1) == 0 || (gpu->memory.memoryTypes[type].propertyFlags & wanted) != wanted) {
+    while ((requirements.memoryTypeBits >> type & 1) == 0 ||
+           (gpu->memory.memoryTypes[type].propertyFlags & wanted) != wanted) {
         type++;
         if (type == gpu->memory.memoryTypeCount) {
             must(VK_ERROR_FEATURE_NOT_PRESENT, "the search for host-visible memory");
         }
     }
-    VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-                                       .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
-    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                     .pNext = (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0 ? &flags : NULL,
-                                     .allocationSize = requirements.size,
-                                     .memoryTypeIndex = type};
+    VkMemoryAllocateFlagsInfo flags = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                        .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT };
+    VkMemoryAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+        .pNext = (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0 ? &flags : NULL,
+        .allocationSize = requirements.size,
+        .memoryTypeIndex = type
+    };
     must(gpu->AllocateMemory(gpu->device, &allocate, NULL, &buffer.memory), "vkAllocateMemory");
     must(gpu->BindBufferMemory(gpu->device, buffer.buffer, buffer.memory, 0), "vkBindBufferMemory");
     void *mapped = NULL;
@@ -279,42 +294,43 @@ struct gpu_buffer gpu_buffer_create(const struct gpu *gpu, VkDeviceSize size, Vk
     return buffer;
 }
 
-void gpu_buffer_destroy(const struct gpu *gpu, struct gpu_buffer *buffer)
-{
+void gpu_buffer_destroy(const struct gpu *gpu, struct gpu_buffer *buffer) {
     gpu->DestroyBuffer(gpu->device, buffer->buffer, NULL);
     gpu->FreeMemory(gpu->device, buffer->memory, NULL);
     memset(buffer, 0, sizeof *buffer);
 }
 
-VkCommandBuffer gpu_begin(const struct gpu *gpu)
-{
-    VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                            .commandPool = gpu->pool,
-                                            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                            .commandBufferCount = 1};
+VkCommandBuffer gpu_begin(const struct gpu *gpu) {
+    VkCommandBufferAllocateInfo allocate = { .sType =
+                                                 VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                             .commandPool = gpu->pool,
+                                             .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                             .commandBufferCount = 1 };
     VkCommandBuffer cmd = VK_NULL_HANDLE;
     must(gpu->AllocateCommandBuffers(gpu->device, &allocate, &cmd), "vkAllocateCommandBuffers");
-    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                      .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
+    VkCommandBufferBeginInfo begin = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                       .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
     must(gpu->BeginCommandBuffer(cmd, &begin), "vkBeginCommandBuffer");
     return cmd;
 }
 
-void gpu_barrier(const struct gpu *gpu, VkCommandBuffer cmd)
-{
+void gpu_barrier(const struct gpu *gpu, VkCommandBuffer cmd) {
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
+        .dstAccessMask =
+            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
     };
     gpu->CmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                            VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+                            VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                            &barrier, 0, NULL, 0, NULL);
 }
 
-void gpu_finish(const struct gpu *gpu, VkCommandBuffer cmd)
-{
+void gpu_finish(const struct gpu *gpu, VkCommandBuffer cmd) {
     must(gpu->EndCommandBuffer(cmd), "vkEndCommandBuffer");
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
+    VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                            .commandBufferCount = 1,
+                            .pCommandBuffers = &cmd };
     must(gpu->QueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit");
     must(gpu->QueueWaitIdle(gpu->queue), "vkQueueWaitIdle");
     gpu->FreeCommandBuffers(gpu->device, gpu->pool, 1, &cmd);

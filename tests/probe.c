@@ -13,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WALL_FACTOR 6.0 // of the CPU seconds allowed: other probes and other programs share the processors
+// of the CPU seconds allowed: other probes and other programs share the processors
+#define WALL_FACTOR 6.0
 #define PROBE_OPTION "--probe"
 
-static bool adopted; // without it the child would run all of the suite, and probe in turn
+static bool adopted;  // without it the child would run all of the suite, and probe in turn
 
-void probe_adopt(int argc, char **argv)
-{
+void probe_adopt(int argc, char **argv) {
     adopted = true;
     if (argc == 3 && strcmp(argv[1], PROBE_OPTION) == 0) {
         setenv("TULLE_TEST_CASE", argv[2], 1);
@@ -27,9 +27,8 @@ void probe_adopt(int argc, char **argv)
     }
 }
 
-static void become_probe(char *const *arguments, double seconds)
-{
-    const struct rlimit limit = {.rlim_cur = (rlim_t)(seconds + 1.0), .rlim_max = RLIM_INFINITY};
+static void become_probe(char *const *arguments, double seconds) {
+    const struct rlimit limit = { .rlim_cur = (rlim_t)(seconds + 1.0), .rlim_max = RLIM_INFINITY };
     const int nowhere = open("/dev/null", O_WRONLY);
     if (nowhere >= 0) {
         dup2(nowhere, STDOUT_FILENO);
@@ -40,13 +39,13 @@ static void become_probe(char *const *arguments, double seconds)
     _exit(127);
 }
 
-enum probe_end probe_case(const char *spec, double seconds)
-{
+enum probe_end probe_case(const char *spec, double seconds) {
     char wanted[600];
     if (!adopted || (size_t)snprintf(wanted, sizeof wanted, "%s", spec) >= sizeof wanted) {
         return PROBE_FAILED;
     }
-    char *const arguments[] = {(char[]){"probe"}, (char[]){PROBE_OPTION}, wanted, NULL}; // made here: after a fork nothing may allocate
+    // made here: after a fork nothing may allocate
+    char *const arguments[] = { (char[]){ "probe" }, (char[]){ PROBE_OPTION }, wanted, NULL };
     const pid_t child = fork();
     if (child == 0) {
         become_probe(arguments, seconds);
@@ -54,12 +53,14 @@ enum probe_end probe_case(const char *spec, double seconds)
     if (child < 0) {
         return PROBE_FAILED;
     }
-    const struct timespec tick = {0, 20 * 1000 * 1000};
+    const struct timespec tick = { 0, 20 * 1000 * 1000 };
     for (double waited = 0.0;; waited += 0.02) {
         int status = 0;
         if (waitpid(child, &status, WNOHANG) == child) {
             const bool out_of_time = WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU;
-            return out_of_time ? PROBE_TOO_LONG : WIFEXITED(status) && WEXITSTATUS(status) == 0 ? PROBE_PASSED : PROBE_FAILED;
+            return out_of_time                                     ? PROBE_TOO_LONG
+                   : WIFEXITED(status) && WEXITSTATUS(status) == 0 ? PROBE_PASSED
+                                                                   : PROBE_FAILED;
         }
         if (waited > WALL_FACTOR * seconds) {
             kill(child, SIGKILL);

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *problem_own(struct problem *problem, size_t count, size_t size)
-{
+void *problem_own(struct problem *problem, size_t count, size_t size) {
     if (problem->owned_count == sizeof problem->owned / sizeof problem->owned[0]) {
         fprintf(stderr, "tests: a problem owns too much\n");
         abort();
@@ -24,8 +23,7 @@ void *problem_own(struct problem *problem, size_t count, size_t size)
     return memory;
 }
 
-void problem_init(struct problem *problem, uint64_t seed)
-{
+void problem_init(struct problem *problem, uint64_t seed) {
     memset(problem, 0, sizeof *problem);
     problem->seed = seed;
     problem->batch = problem->heads = problem->kv_heads = 1;
@@ -34,16 +32,14 @@ void problem_init(struct problem *problem, uint64_t seed)
     problem->sized_buffers = true;
 }
 
-void problem_free(struct problem *problem)
-{
+void problem_free(struct problem *problem) {
     for (size_t n = 0; n < problem->owned_count; n++) {
         free(problem->owned[n]);
     }
     problem->owned_count = 0;
 }
 
-struct ref_term *problem_term(struct problem *problem, size_t pattern, struct ref_term term)
-{
+struct ref_term *problem_term(struct problem *problem, size_t pattern, struct ref_term term) {
     if (pattern >= PROBLEM_PATTERNS || problem->term_count[pattern] == PROBLEM_TERMS) {
         fprintf(stderr, "tests: a problem has too many terms\n");
         abort();
@@ -56,12 +52,11 @@ struct ref_term *problem_term(struct problem *problem, size_t pattern, struct re
     return added;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // For the library
 
 // Block mask to CSR; freed by the caller.
-static void mask_to_csr(const struct ref_term *term, tulle_term *out)
-{
+static void mask_to_csr(const struct ref_term *term, tulle_term *out) {
     const int64_t rows = term->layouts * term->block_rows;
     int64_t *offsets = calloc((size_t)rows + 1, sizeof *offsets);
     int64_t *columns = calloc((size_t)(rows * term->block_cols) + 1, sizeof *columns);
@@ -82,21 +77,36 @@ static void mask_to_csr(const struct ref_term *term, tulle_term *out)
     out->mask = NULL;
 }
 
-static tulle_term term_for_library(const struct ref_term *term)
-{
+static tulle_term term_for_library(const struct ref_term *term) {
     static const tulle_term_kind kinds[] = {
-        [REF_DENSE] = TULLE_DENSE,   [REF_WINDOW] = TULLE_WINDOW, [REF_DILATED] = TULLE_DILATED, [REF_GLOBAL] = TULLE_GLOBAL,
-        [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST, [REF_SINK] = TULLE_SINK, [REF_STRIDED] = TULLE_STRIDED, [REF_FIXED] = TULLE_FIXED,
-        [REF_BLOCKS] = TULLE_BLOCKS, [REF_RANDOM] = TULLE_RANDOM, [REF_DOCUMENTS] = TULLE_DOCUMENTS,
+        [REF_DENSE] = TULLE_DENSE,
+        [REF_WINDOW] = TULLE_WINDOW,
+        [REF_DILATED] = TULLE_DILATED,
+        [REF_GLOBAL] = TULLE_GLOBAL,
+        [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST,
+        [REF_SINK] = TULLE_SINK,
+        [REF_STRIDED] = TULLE_STRIDED,
+        [REF_FIXED] = TULLE_FIXED,
+        [REF_BLOCKS] = TULLE_BLOCKS,
+        [REF_RANDOM] = TULLE_RANDOM,
+        [REF_DOCUMENTS] = TULLE_DOCUMENTS,
     };
-    return (tulle_term){.kind = kinds[term->kind], .left = term->left, .right = term->right, .step = term->step,
-                        .count = term->count, .block = term->block, .seed = term->seed, .positions = term->list,
-                        .position_count = term->list_len, .mask = term->mask, .layouts = term->layouts,
-                        .block_rows = term->block_rows, .block_cols = term->block_cols};
+    return (tulle_term){ .kind = kinds[term->kind],
+                         .left = term->left,
+                         .right = term->right,
+                         .step = term->step,
+                         .count = term->count,
+                         .block = term->block,
+                         .seed = term->seed,
+                         .positions = term->list,
+                         .position_count = term->list_len,
+                         .mask = term->mask,
+                         .layouts = term->layouts,
+                         .block_rows = term->block_rows,
+                         .block_cols = term->block_cols };
 }
 
-tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr)
-{
+tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr) {
     tulle_term terms[PROBLEM_TERMS];
     for (size_t n = 0; n < pattern->n_terms; n++) {
         terms[n] = term_for_library(&pattern->terms[n]);
@@ -104,9 +114,10 @@ tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr)
             mask_to_csr(&pattern->terms[n], &terms[n]);
         }
     }
-    tulle_error error = {0};
+    tulle_error error = { 0 };
     tulle_pattern *made = NULL;
-    const tulle_result result = tulle_pattern_create(terms, (uint32_t)pattern->n_terms, &made, &error);
+    const tulle_result result =
+        tulle_pattern_create(terms, (uint32_t)pattern->n_terms, &made, &error);
     for (size_t n = 0; n < pattern->n_terms; n++) {
         if (csr && terms[n].kind == TULLE_BLOCKS) {
             free((void *)(uintptr_t)terms[n].row_offsets);
@@ -117,27 +128,42 @@ tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr)
     return made;
 }
 
-void problem_build(const struct problem *problem, struct problem_build *build)
-{
+void problem_build(const struct problem *problem, struct problem_build *build) {
     memset(build, 0, sizeof *build);
     for (size_t n = 0; n < problem->pattern_count; n++) {
-        const struct ref_pattern pattern = {problem->terms[n], problem->term_count[n]};
+        const struct ref_pattern pattern = { problem->terms[n], problem->term_count[n] };
         build->patterns[n] = problem_pattern(&pattern, problem->csr);
     }
     tulle_attention_desc *desc = &build->desc;
     *desc = (tulle_attention_desc){
-        .batch = (uint32_t)problem->batch, .heads = (uint32_t)problem->heads, .kv_heads = (uint32_t)problem->kv_heads,
-        .q_len = (uint32_t)problem->q_len, .kv_len = (uint32_t)problem->kv_len,
-        .head_dim = (uint32_t)problem->head_dim, .v_head_dim = (uint32_t)problem->v_head_dim,
-        .dtype = problem->dtype, .o_dtype = problem->o_dtype,
-        .lse = problem->lse, .scale = problem->scale, .softcap = problem->softcap, .causal = problem->causal,
-        .patterns = (const tulle_pattern *const *)build->patterns, .pattern_count = (uint32_t)problem->pattern_count,
+        .batch = (uint32_t)problem->batch,
+        .heads = (uint32_t)problem->heads,
+        .kv_heads = (uint32_t)problem->kv_heads,
+        .q_len = (uint32_t)problem->q_len,
+        .kv_len = (uint32_t)problem->kv_len,
+        .head_dim = (uint32_t)problem->head_dim,
+        .v_head_dim = (uint32_t)problem->v_head_dim,
+        .dtype = problem->dtype,
+        .o_dtype = problem->o_dtype,
+        .lse = problem->lse,
+        .scale = problem->scale,
+        .softcap = problem->softcap,
+        .causal = problem->causal,
+        .patterns = (const tulle_pattern *const *)build->patterns,
+        .pattern_count = (uint32_t)problem->pattern_count,
         .head_pattern = problem->head_pattern,
-        .q_align = problem->align, .q_offsets = problem->q_offsets, .q_offset_count = problem->q_offset_count,
-        .q_lengths = problem->q_lengths, .kv_lengths = problem->kv_lengths, .kv_starts = problem->kv_starts,
-        .alibi_slopes = problem->slopes, .sink_logits = problem->sinks,
-        .buffer_usage = problem->usage, .kernel = problem->kernel,
-        .workspace_limit = problem->workspace_limit, .dispatch_pairs = problem->dispatch_pairs,
+        .q_align = problem->align,
+        .q_offsets = problem->q_offsets,
+        .q_offset_count = problem->q_offset_count,
+        .q_lengths = problem->q_lengths,
+        .kv_lengths = problem->kv_lengths,
+        .kv_starts = problem->kv_starts,
+        .alibi_slopes = problem->slopes,
+        .sink_logits = problem->sinks,
+        .buffer_usage = problem->usage,
+        .kernel = problem->kernel,
+        .workspace_limit = problem->workspace_limit,
+        .dispatch_pairs = problem->dispatch_pairs,
     };
     if (!problem->strides_in_arrays) {
         desc->q = problem->q_strides;
@@ -150,63 +176,59 @@ void problem_build(const struct problem *problem, struct problem_build *build)
     }
 }
 
-void problem_unbuild(struct problem_build *build)
-{
+void problem_unbuild(struct problem_build *build) {
     for (size_t n = 0; n < PROBLEM_PATTERNS; n++) {
         tulle_pattern_destroy(build->patterns[n]);
         build->patterns[n] = NULL;
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // For the reference
 
-tulle_dtype problem_o_dtype(const struct problem *problem)
-{
+tulle_dtype problem_o_dtype(const struct problem *problem) {
     return problem->o_dtype == TULLE_O_F32 ? TULLE_F32 : problem->dtype;
 }
 
-int64_t problem_offset(const struct problem *problem, int64_t b)
-{
+int64_t problem_offset(const struct problem *problem, int64_t b) {
     const int64_t q_length = problem->q_lengths == NULL ? problem->q_len : problem->q_lengths[b];
-    const int64_t kv_length = problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
+    const int64_t kv_length =
+        problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
     switch (problem->align) {
-    case TULLE_ALIGN_LAST_KEY:
-        return kv_length - q_length;
-    case TULLE_ALIGN_FIRST_KEY:
-        return 0;
-    case TULLE_ALIGN_GIVEN:
-        return problem->q_offsets[problem->q_offset_count == 1 ? 0 : b];
+    case TULLE_ALIGN_LAST_KEY: return kv_length - q_length;
+    case TULLE_ALIGN_FIRST_KEY: return 0;
+    case TULLE_ALIGN_GIVEN: return problem->q_offsets[problem->q_offset_count == 1 ? 0 : b];
     }
     abort();
 }
 
-static const struct ref_term dense_term = {.kind = REF_DENSE};
+static const struct ref_term dense_term = { .kind = REF_DENSE };
 
-static struct ref_pattern pattern_of(const struct problem *problem, int64_t head)
-{
+static struct ref_pattern pattern_of(const struct problem *problem, int64_t head) {
     if (problem->pattern_count == 0) {
-        return (struct ref_pattern){&dense_term, 1};
+        return (struct ref_pattern){ &dense_term, 1 };
     }
-    const size_t n = problem->head_pattern == NULL ? (size_t)head % problem->pattern_count : problem->head_pattern[head];
-    return (struct ref_pattern){problem->terms[n], problem->term_count[n]};
+    const size_t n = problem->head_pattern == NULL ? (size_t)head % problem->pattern_count
+                                                   : problem->head_pattern[head];
+    return (struct ref_pattern){ problem->terms[n], problem->term_count[n] };
 }
 
-bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int64_t row, int64_t j)
-{
+bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int64_t row,
+                     int64_t j) {
     const int64_t q_length = problem->q_lengths == NULL ? problem->q_len : problem->q_lengths[b];
-    const int64_t kv_length = problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
+    const int64_t kv_length =
+        problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
     const int64_t p = row + problem_offset(problem, b);
-    if (row >= q_length || j >= kv_length || (problem->kv_starts != NULL && j < problem->kv_starts[b]) ||
-        (problem->causal && j > p)) {
+    if (row >= q_length || j >= kv_length ||
+        (problem->kv_starts != NULL && j < problem->kv_starts[b]) || (problem->causal && j > p)) {
         return false;
     }
     const struct ref_pattern pattern = pattern_of(problem, head);
-    return ref_selects(&pattern, p, j, head, problem->heads, problem->kv_heads, kv_length, problem->causal);
+    return ref_selects(&pattern, p, j, head, problem->heads, problem->kv_heads, kv_length,
+                       problem->causal);
 }
 
-static int64_t *widened(struct problem *problem, const int32_t *from, int64_t count)
-{
+static int64_t *widened(struct problem *problem, const int32_t *from, int64_t count) {
     if (from == NULL) {
         return NULL;
     }
@@ -217,8 +239,7 @@ static int64_t *widened(struct problem *problem, const int32_t *from, int64_t co
     return to;
 }
 
-static double *doubled(struct problem *problem, const float *from)
-{
+static double *doubled(struct problem *problem, const float *from) {
     if (from == NULL) {
         return NULL;
     }
@@ -229,37 +250,53 @@ static double *doubled(struct problem *problem, const float *from)
     return to;
 }
 
-void problem_reference(struct problem *problem)
-{
-    int32_t head_pattern[PROBLEM_HEADS] = {0};
-    struct ref_pattern patterns[PROBLEM_PATTERNS] = {{&dense_term, 1}};
+void problem_reference(struct problem *problem) {
+    int32_t head_pattern[PROBLEM_HEADS] = { 0 };
+    struct ref_pattern patterns[PROBLEM_PATTERNS] = { { &dense_term, 1 } };
     for (int64_t head = 0; head < problem->heads && problem->pattern_count > 0; head++) {
-        head_pattern[head] = problem->head_pattern == NULL ? (int32_t)(head % (int64_t)problem->pattern_count)
-                                                           : (int32_t)problem->head_pattern[head];
+        head_pattern[head] = problem->head_pattern == NULL
+                                 ? (int32_t)(head % (int64_t)problem->pattern_count)
+                                 : (int32_t)problem->head_pattern[head];
     }
     for (size_t n = 0; n < problem->pattern_count; n++) {
-        patterns[n] = (struct ref_pattern){problem->terms[n], problem->term_count[n]};
+        patterns[n] = (struct ref_pattern){ problem->terms[n], problem->term_count[n] };
     }
     const size_t rows = (size_t)(problem->batch * problem->heads * problem->q_len);
     if (problem->want_o == NULL) {
         problem->want_o = problem_own(problem, rows * (size_t)problem->v_head_dim, sizeof(double));
-        problem->absolute = problem_own(problem, rows * (size_t)problem->v_head_dim, sizeof(double));
+        problem->absolute =
+            problem_own(problem, rows * (size_t)problem->v_head_dim, sizeof(double));
         problem->want_lse = problem_own(problem, rows, sizeof(double));
         problem->score_bound = problem_own(problem, rows, sizeof(double));
     }
     const int64_t zero = 0;
     struct ref_problem reference = {
-        .batch = problem->batch, .heads = problem->heads, .kv_heads = problem->kv_heads, .q_len = problem->q_len,
-        .kv_len = problem->kv_len, .head_dim = problem->head_dim, .v_head_dim = problem->v_head_dim,
-        .q = problem->q64, .k = problem->k64, .v = problem->v64, .scale = problem->scale, .softcap = problem->softcap,
-        .causal = problem->causal, .patterns = patterns, .n_patterns = problem->pattern_count == 0 ? 1 : problem->pattern_count,
+        .batch = problem->batch,
+        .heads = problem->heads,
+        .kv_heads = problem->kv_heads,
+        .q_len = problem->q_len,
+        .kv_len = problem->kv_len,
+        .head_dim = problem->head_dim,
+        .v_head_dim = problem->v_head_dim,
+        .q = problem->q64,
+        .k = problem->k64,
+        .v = problem->v64,
+        .scale = problem->scale,
+        .softcap = problem->softcap,
+        .causal = problem->causal,
+        .patterns = patterns,
+        .n_patterns = problem->pattern_count == 0 ? 1 : problem->pattern_count,
         .head_pattern = head_pattern,
         .q_lengths = widened(problem, problem->q_lengths, problem->batch),
         .kv_lengths = widened(problem, problem->kv_lengths, problem->batch),
         .kv_starts = widened(problem, problem->kv_starts, problem->batch),
-        .slopes = doubled(problem, problem->slopes), .sink_logits = doubled(problem, problem->sinks),
-        .o = problem->want_o, .lse = problem->want_lse, .absolute = problem->absolute,
-        .score_bound = problem->score_bound, .pairs = &problem->pairs,
+        .slopes = doubled(problem, problem->slopes),
+        .sink_logits = doubled(problem, problem->sinks),
+        .o = problem->want_o,
+        .lse = problem->want_lse,
+        .absolute = problem->absolute,
+        .score_bound = problem->score_bound,
+        .pairs = &problem->pairs,
     };
     if (problem->align == TULLE_ALIGN_FIRST_KEY) {
         reference.q_offset = &zero;
@@ -271,13 +308,14 @@ void problem_reference(struct problem *problem)
     ref_attention(&reference);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Inputs
 
-// The value of one element: from its place in memory, so that rows which strides of 0 make one agree.
-static double element_value(const struct problem *problem, const struct tensor *tensor, uint64_t stream, int64_t place, int64_t row)
-{
-    struct rng rng = {rng_hash(problem->seed ^ stream, (uint64_t)place)};
+// The value of one element: from its place in memory, so that rows which strides of 0 make one
+// agree.
+static double element_value(const struct problem *problem, const struct tensor *tensor,
+                            uint64_t stream, int64_t place, int64_t row) {
+    struct rng rng = { rng_hash(problem->seed ^ stream, (uint64_t)place) };
     double value = rng_normal(&rng);
     if (problem->data == DATA_RISING && stream == 2 && tensor->strides.row != 0) {
         value *= 0.1 + 4.0 * (double)row / (double)tensor->rows;
@@ -288,16 +326,16 @@ static double element_value(const struct problem *problem, const struct tensor *
     return fabs(value) < 0x1p-14 ? 0.0 : value;
 }
 
-static void fill_row(const struct problem *problem, const struct tensor *tensor, uint64_t stream, int64_t b, int64_t head, int64_t row)
-{
+static void fill_row(const struct problem *problem, const struct tensor *tensor, uint64_t stream,
+                     int64_t b, int64_t head, int64_t row) {
     for (int64_t d = 0; d < tensor->dim; d++) {
         uint8_t *at = tensor_at(tensor, b, head, row, d);
-        dtype_encode(tensor->dtype, element_value(problem, tensor, stream, at - tensor->memory, row), at);
+        dtype_encode(tensor->dtype,
+                     element_value(problem, tensor, stream, at - tensor->memory, row), at);
     }
 }
 
-static void read_back(const struct tensor *tensor, double *to)
-{
+static void read_back(const struct tensor *tensor, double *to) {
     for (int64_t b = 0; b < tensor->batch; b++) {
         for (int64_t head = 0; head < tensor->heads; head++) {
             for (int64_t row = 0; row < tensor->rows; row++) {
@@ -309,9 +347,9 @@ static void read_back(const struct tensor *tensor, double *to)
     }
 }
 
-// Counts what each row selects into problem->keys, and marks the K and V rows that any query selects.
-static void count_selected(struct problem *problem, uint8_t *used)
-{
+// Counts what each row selects into problem->keys, and marks the K and V rows that any query
+// selects.
+static void count_selected(struct problem *problem, uint8_t *used) {
     for (int64_t b = 0; b < problem->batch; b++) {
         for (int64_t head = 0; head < problem->heads; head++) {
             const int64_t kv_head = head * problem->kv_heads / problem->heads;
@@ -329,25 +367,28 @@ static void count_selected(struct problem *problem, uint8_t *used)
     }
 }
 
-// Makes one row of K or V non-finite, where that leaves at least half of the rows that see anything.
-static void spoil_key(struct problem *problem, struct rng *rng)
-{
-    const int64_t b = rng_between(rng, 0, problem->batch - 1), g = rng_between(rng, 0, problem->kv_heads - 1);
+// Makes one row of K or V non-finite, where that leaves at least half of the rows that see
+// anything.
+static void spoil_key(struct problem *problem, struct rng *rng) {
+    const int64_t b = rng_between(rng, 0, problem->batch - 1),
+                  g = rng_between(rng, 0, problem->kv_heads - 1);
     const int64_t j = rng_between(rng, 0, problem->kv_len - 1);
-    const struct tensor *shared[] = {&problem->k, &problem->v};
+    const struct tensor *shared[] = { &problem->k, &problem->v };
     for (int n = 0; n < 2; n++) {
         const tulle_strides *strides = &shared[n]->strides;
         if (strides->batch == 0 || strides->head == 0 || strides->row == 0) {
-            return; // which rows it reaches would have to be worked out through the strides
+            return;  // which rows it reaches would have to be worked out through the strides
         }
     }
     const int64_t rows = problem->batch * problem->heads * problem->q_len;
     uint8_t *reached = calloc((size_t)rows, 1);
     int64_t live = 0, lost = 0;
     for (int64_t n = 0; n < rows; n++) {
-        const int64_t row = n % problem->q_len, head = n / problem->q_len % problem->heads, at = n / problem->q_len / problem->heads;
-        reached[n] = problem->unspecified[n] ||
-                     (at == b && head * problem->kv_heads / problem->heads == g && problem_selects(problem, b, head, row, j));
+        const int64_t row = n % problem->q_len, head = n / problem->q_len % problem->heads,
+                      at = n / problem->q_len / problem->heads;
+        reached[n] =
+            problem->unspecified[n] || (at == b && head * problem->kv_heads / problem->heads == g &&
+                                        problem_selects(problem, b, head, row, j));
         live += problem->keys[n] > 0;
         lost += reached[n];
     }
@@ -363,31 +404,34 @@ static void spoil_key(struct problem *problem, struct rng *rng)
     free(reached);
 }
 
-// The doubles of what is stored; K and V are read back whole, the poison of unselected rows included.
-static void read_inputs(struct problem *problem)
-{
+// The doubles of what is stored; K and V are read back whole, the poison of unselected rows
+// included.
+static void read_inputs(struct problem *problem) {
     read_back(&problem->q, problem->q64);
     read_back(&problem->k, problem->k64);
     read_back(&problem->v, problem->v64);
 }
 
-void problem_fill(struct problem *problem)
-{
+void problem_fill(struct problem *problem) {
     if (problem->v_head_dim == 0) {
         problem->v_head_dim = problem->head_dim;
     }
     const int64_t q_rows = problem->batch * problem->heads * problem->q_len;
     const int64_t kv_rows = problem->batch * problem->kv_heads * problem->kv_len;
-    tensor_make(problem, &problem->q, problem->batch, problem->heads, problem->q_len, problem->head_dim, problem->dtype,
-                problem->q_strides, problem->q_broadcast, problem->q_lead);
-    tensor_make(problem, &problem->k, problem->batch, problem->kv_heads, problem->kv_len, problem->head_dim, problem->dtype,
-                problem->k_strides, problem->k_broadcast, problem->k_lead);
-    tensor_make(problem, &problem->v, problem->batch, problem->kv_heads, problem->kv_len, problem->v_head_dim, problem->dtype,
-                problem->v_strides, problem->v_broadcast, problem->v_lead);
-    tensor_make(problem, &problem->o, problem->batch, problem->heads, problem->q_len, problem->v_head_dim, problem_o_dtype(problem),
-                problem->o_strides, false, problem->o_lead);
-    tensor_make(problem, &problem->l, problem->batch, problem->heads, problem->q_len, 1, TULLE_F32, (tulle_strides){0, 0, 0}, false,
-                problem->lse_lead);
+    tensor_make(problem, &problem->q, problem->batch, problem->heads, problem->q_len,
+                problem->head_dim, problem->dtype, problem->q_strides, problem->q_broadcast,
+                problem->q_lead);
+    tensor_make(problem, &problem->k, problem->batch, problem->kv_heads, problem->kv_len,
+                problem->head_dim, problem->dtype, problem->k_strides, problem->k_broadcast,
+                problem->k_lead);
+    tensor_make(problem, &problem->v, problem->batch, problem->kv_heads, problem->kv_len,
+                problem->v_head_dim, problem->dtype, problem->v_strides, problem->v_broadcast,
+                problem->v_lead);
+    tensor_make(problem, &problem->o, problem->batch, problem->heads, problem->q_len,
+                problem->v_head_dim, problem_o_dtype(problem), problem->o_strides, false,
+                problem->o_lead);
+    tensor_make(problem, &problem->l, problem->batch, problem->heads, problem->q_len, 1, TULLE_F32,
+                (tulle_strides){ 0, 0, 0 }, false, problem->lse_lead);
     problem->q64 = problem_own(problem, (size_t)(q_rows * problem->head_dim), sizeof(double));
     problem->k64 = problem_own(problem, (size_t)(kv_rows * problem->head_dim), sizeof(double));
     problem->v64 = problem_own(problem, (size_t)(kv_rows * problem->v_head_dim), sizeof(double));
@@ -397,20 +441,22 @@ void problem_fill(struct problem *problem)
     uint8_t *used = calloc((size_t)kv_rows, 1);
     count_selected(problem, used);
     for (int64_t n = 0; n < q_rows; n++) {
-        const int64_t row = n % problem->q_len, head = n / problem->q_len % problem->heads, b = n / problem->q_len / problem->heads;
+        const int64_t row = n % problem->q_len, head = n / problem->q_len % problem->heads,
+                      b = n / problem->q_len / problem->heads;
         if (problem->q_lengths == NULL || row < problem->q_lengths[b]) {
             fill_row(problem, &problem->q, 1, b, head, row);
         }
     }
     for (int64_t n = 0; n < kv_rows; n++) {
-        const int64_t j = n % problem->kv_len, g = n / problem->kv_len % problem->kv_heads, b = n / problem->kv_len / problem->kv_heads;
+        const int64_t j = n % problem->kv_len, g = n / problem->kv_len % problem->kv_heads,
+                      b = n / problem->kv_len / problem->kv_heads;
         if (used[n]) {
             fill_row(problem, &problem->k, 2, b, g, j);
             fill_row(problem, &problem->v, 3, b, g, j);
         }
     }
     free(used);
-    struct rng rng = {rng_hash(problem->seed, 4)};
+    struct rng rng = { rng_hash(problem->seed, 4) };
     for (int n = 0; n < problem->spoiled_keys; n++) {
         spoil_key(problem, &rng);
     }
@@ -418,17 +464,19 @@ void problem_fill(struct problem *problem)
     problem_reference(problem);
 }
 
-void problem_store(struct problem *problem)
-{
-    const struct tensor *tensors[] = {&problem->q, &problem->k, &problem->v};
-    const double *values[] = {problem->q64, problem->k64, problem->v64};
+void problem_store(struct problem *problem) {
+    const struct tensor *tensors[] = { &problem->q, &problem->k, &problem->v };
+    const double *values[] = { problem->q64, problem->k64, problem->v64 };
     for (int t = 0; t < 3; t++) {
         const double *from = values[t];
         for (int64_t n = 0; n < tensors[t]->batch * tensors[t]->heads * tensors[t]->rows; n++) {
-            const int64_t row = n % tensors[t]->rows, head = n / tensors[t]->rows % tensors[t]->heads;
+            const int64_t row = n % tensors[t]->rows,
+                          head = n / tensors[t]->rows % tensors[t]->heads;
             for (int64_t d = 0; d < tensors[t]->dim; d++, from++) {
                 if (!isnan(*from)) {
-                    dtype_encode(tensors[t]->dtype, *from, tensor_at(tensors[t], n / tensors[t]->rows / tensors[t]->heads, head, row, d));
+                    dtype_encode(tensors[t]->dtype, *from,
+                                 tensor_at(tensors[t], n / tensors[t]->rows / tensors[t]->heads,
+                                           head, row, d));
                 }
             }
         }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// One attention problem as a test states it, neutral between the library and the reference: its shapes and patterns,
-// its tensors in storage (guarded and poisoned), what the reference says, and what the library answered.
+// One attention problem as a test states it, neutral between the library and the reference: its
+// shapes and patterns, its tensors in storage (guarded and poisoned), what the reference says, and
+// what the library answered.
 //
-//     problem_init, fill in the fields  →  problem_fill (inputs, reference)  →  problem_run  →  problem_check
+//     problem_init, fill in the fields  →  problem_fill (inputs, reference)  →  problem_run  →
+//     problem_check
 //
-// A tensor lies in one block of bytes: a guard, the elements with whatever gaps the strides leave, a guard. All of it
-// is NaN in every dtype until it is written, and everything but a tensor's own elements stays so: guards, gaps, rows
-// of K and V that no query selects, rows of Q past a length.
+// A tensor lies in one block of bytes: a guard, the elements with whatever gaps the strides leave,
+// a guard. All of it is NaN in every dtype until it is written, and everything but a tensor's own
+// elements stays so: guards, gaps, rows of K and V that no query selects, rows of Q past a length.
 #ifndef TESTS_PROBLEM_H
 #define TESTS_PROBLEM_H
 
@@ -17,27 +19,27 @@
 #define PROBLEM_PATTERNS 4
 #define PROBLEM_TERMS 8
 #define PROBLEM_HEADS 64
-#define POISON 0xFFEB // as two bytes a quiet NaN in fp16 and bf16, twice in a row one in fp32
+#define POISON 0xFFEB  // as two bytes a quiet NaN in fp16 and bf16, twice in a row one in fp32
 
 struct tensor {
     int64_t batch, heads, rows, dim;
     tulle_dtype dtype;
-    tulle_strides strides; // in elements
-    size_t lead;           // bytes before the first element
-    size_t bytes;          // from the first element to the last, inclusive
-    size_t size;           // with both guards
+    tulle_strides strides;  // in elements
+    size_t lead;            // bytes before the first element
+    size_t bytes;           // from the first element to the last, inclusive
+    size_t size;            // with both guards
     uint8_t *memory;
 };
 
 enum problem_data {
     DATA_NORMAL,
-    DATA_RISING, // keys grow along the sequence, and so does the running maximum
-    DATA_SPIKY   // a few large entries: sharp rows, logits of some tens
+    DATA_RISING,  // keys grow along the sequence, and so does the running maximum
+    DATA_SPIKY    // a few large entries: sharp rows, logits of some tens
 };
 
 enum problem_way {
-    WAY_HOST,  // tulle_attention
-    WAY_RECORD // tulle_cmd_attention, on a device of the tests' own
+    WAY_HOST,   // tulle_attention
+    WAY_RECORD  // tulle_cmd_attention, on a device of the tests' own
 };
 
 struct problem {
@@ -50,9 +52,9 @@ struct problem {
 
     struct ref_term terms[PROBLEM_PATTERNS][PROBLEM_TERMS];
     size_t term_count[PROBLEM_PATTERNS];
-    size_t pattern_count;                    // 0: none given, which is dense
-    bool csr;                                // hand block masks over as CSR
-    const uint32_t *head_pattern;            // [heads], or NULL: dealt in turn
+    size_t pattern_count;          // 0: none given, which is dense
+    bool csr;                      // hand block masks over as CSR
+    const uint32_t *head_pattern;  // [heads], or NULL: dealt in turn
 
     tulle_q_align align;
     const int32_t *q_offsets;
@@ -62,32 +64,36 @@ struct problem {
 
     const char *kernel;
     uint64_t workspace_limit, dispatch_pairs;
-    uint64_t workspace_at; // bytes of its buffer before a workspace of the tests' own; 0: whether it is theirs is the seed's choice
+    // bytes of its buffer before a workspace of the tests' own; 0: whether it is theirs is the
+    // seed's choice
+    uint64_t workspace_at;
     VkBufferUsageFlags usage;
-    bool ranges;            // record each dispatch alone, one submission each
-    bool sized_buffers;     // say how large each buffer is (else 0)
-    bool strides_in_arrays; // host arrays: strides there and not in the descriptor
+    bool ranges;             // record each dispatch alone, one submission each
+    bool sized_buffers;      // say how large each buffer is (else 0)
+    bool strides_in_arrays;  // host arrays: strides there and not in the descriptor
 
-    tulle_strides q_strides, k_strides, v_strides, o_strides; // all zero and no broadcast: C order
+    tulle_strides q_strides, k_strides, v_strides, o_strides;  // all zero and no broadcast: C order
     bool q_broadcast, k_broadcast, v_broadcast;
-    int64_t q_lead, k_lead, v_lead, o_lead, lse_lead; // elements before the first, 16 or more
+    int64_t q_lead, k_lead, v_lead, o_lead, lse_lead;  // elements before the first, 16 or more
 
     enum problem_data data;
-    int spoiled_keys; // so many selected keys are NaN or Inf too; rows that select one are not compared
+    // so many selected keys are NaN or Inf too; rows that select one are not compared
+    int spoiled_keys;
 
-    double logit_flush, value_flush; // the most that reading subnormal fp16 as 0 changes a logit, a value (problem_fill makes none)
+    // the most that reading subnormal fp16 as 0 changes a logit, a value (problem_fill makes none)
+    double logit_flush, value_flush;
 
     // Made by problem_fill.
     struct tensor q, k, v, o, l;
-    double *q64, *k64, *v64;                              // as stored, contiguous
-    double *want_o, *want_lse, *absolute, *score_bound;   // the reference's
-    int64_t *keys;                                        // [batch, heads, q_len]: how many each row selects
-    uint8_t *unspecified;                                 // [batch, heads, q_len]: selects a spoiled key
+    double *q64, *k64, *v64;                             // as stored, contiguous
+    double *want_o, *want_lse, *absolute, *score_bound;  // the reference's
+    int64_t *keys;         // [batch, heads, q_len]: how many each row selects
+    uint8_t *unspecified;  // [batch, heads, q_len]: selects a spoiled key
     uint64_t pairs;
     // Filled by problem_run.
     tulle_plan_info info;
 
-    void *owned[96]; // freed by problem_free
+    void *owned[96];  // freed by problem_free
     size_t owned_count;
 };
 
@@ -109,31 +115,41 @@ tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr);
 
 // Inputs from the seed; then the reference.
 void problem_fill(struct problem *problem);
-// Computes the reference anew, after a test has changed the inputs' doubles or the patterns (not the shapes).
+// Computes the reference anew, after a test has changed the inputs' doubles or the patterns (not
+// the shapes).
 void problem_reference(struct problem *problem);
-// Writes the doubles q64, k64, v64 into storage again (rows that are selected), after a test has changed them.
+// Writes the doubles q64, k64, v64 into storage again (rows that are selected), after a test has
+// changed them.
 void problem_store(struct problem *problem);
-bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int64_t row, int64_t j);
+bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int64_t row,
+                     int64_t j);
 int64_t problem_offset(const struct problem *problem, int64_t b);
 
-// Poisons O and LSE, then runs. TULLE_OK: they hold what the library wrote, and guards, gaps and inputs have been
-// checked. Another result: that of the call that refused, its message in *error; nothing else happened.
-tulle_result problem_run(struct problem *problem, const struct mode_context *context, enum problem_way way, tulle_error *error);
+// Poisons O and LSE, then runs. TULLE_OK: they hold what the library wrote, and guards, gaps and
+// inputs have been checked. Another result: that of the call that refused, its message in *error;
+// nothing else happened.
+tulle_result problem_run(struct problem *problem, const struct mode_context *context,
+                         enum problem_way way, tulle_error *error);
 // The same where anything but TULLE_OK fails the test.
-void problem_must_run(struct problem *problem, const struct mode_context *context, enum problem_way way);
+void problem_must_run(struct problem *problem, const struct mode_context *context,
+                      enum problem_way way);
 
-// The steps of a recorded run, for tests that record themselves: a plan (info is filled; a workspace_limit of UINT64_MAX
-// takes the least that will do), its buffers and binding (prepared; workspace NULL: as the seed says), reading back, the end.
+// The steps of a recorded run, for tests that record themselves: a plan (info is filled; a
+// workspace_limit of UINT64_MAX takes the least that will do), its buffers and binding (prepared;
+// workspace NULL: as the seed says), reading back, the end.
 struct problem_session {
     const struct gpu *gpu;
     tulle_binding *binding;
     struct gpu_buffer q, k, v, o, l, workspace;
 };
-// Q, K and V, with answers that lie in memory like the problem's O and LSE: those, or copies of them (o, l: with their guards).
+// Q, K and V, with answers that lie in memory like the problem's O and LSE: those, or copies of
+// them (o, l: with their guards).
 tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint8_t *l);
-tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle_plan **plan, tulle_error *error);
-tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan, const tulle_buffer *workspace,
-                          struct problem_session *session, tulle_error *error);
+tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle_plan **plan,
+                          tulle_error *error);
+tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan,
+                          const tulle_buffer *workspace, struct problem_session *session,
+                          tulle_error *error);
 void problem_read(struct problem *problem, struct problem_session *session);
 void problem_unbind(struct problem_session *session);
 
@@ -151,8 +167,9 @@ double problem_worst_share(tulle_dtype o_dtype);
 tulle_dtype problem_o_dtype(const struct problem *problem);
 
 // Tensors.
-void tensor_make(struct problem *problem, struct tensor *tensor, int64_t batch, int64_t heads, int64_t rows, int64_t dim,
-                 tulle_dtype dtype, tulle_strides strides, bool literal, int64_t lead);
+void tensor_make(struct problem *problem, struct tensor *tensor, int64_t batch, int64_t heads,
+                 int64_t rows, int64_t dim, tulle_dtype dtype, tulle_strides strides, bool literal,
+                 int64_t lead);
 uint8_t *tensor_at(const struct tensor *tensor, int64_t b, int64_t head, int64_t row, int64_t d);
 void tensor_poison(struct tensor *tensor);
 double dtype_decode(tulle_dtype dtype, const void *from);

@@ -8,14 +8,14 @@
 
 #include "problem.h"
 
-#define WORKSPACE_GUARD 256 // bytes behind a workspace of the tests' own, and before it where the problem does not say
+// bytes behind a workspace of the tests' own, and before it where the problem does not say
+#define WORKSPACE_GUARD 256
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What must be as it was
 
-static void check_poison(const uint8_t *memory, size_t size, const char *what)
-{
-    const uint8_t poison[2] = {POISON & 0xff, POISON >> 8};
+static void check_poison(const uint8_t *memory, size_t size, const char *what) {
+    const uint8_t poison[2] = { POISON & 0xff, POISON >> 8 };
     for (size_t n = 0; n < size; n++) {
         if (memory[n] != poison[n % 2]) {
             harness_fail("%s: byte %zu was overwritten", what, n);
@@ -24,30 +24,30 @@ static void check_poison(const uint8_t *memory, size_t size, const char *what)
 }
 
 // All but the tensor's own elements.
-static void check_gaps(const struct tensor *tensor, const uint8_t *memory, const char *name)
-{
+static void check_gaps(const struct tensor *tensor, const uint8_t *memory, const char *name) {
     uint8_t *own = calloc(tensor->size, 1);
     const size_t element = tulle_dtype_size(tensor->dtype);
     for (int64_t b = 0; b < tensor->batch; b++) {
         for (int64_t head = 0; head < tensor->heads; head++) {
             for (int64_t row = 0; row < tensor->rows; row++) {
-                memset(own + (tensor_at(tensor, b, head, row, 0) - tensor->memory), 1, (size_t)tensor->dim * element);
+                memset(own + (tensor_at(tensor, b, head, row, 0) - tensor->memory), 1,
+                       (size_t)tensor->dim * element);
             }
         }
     }
-    const uint8_t poison[2] = {POISON & 0xff, POISON >> 8};
+    const uint8_t poison[2] = { POISON & 0xff, POISON >> 8 };
     for (size_t n = 0; n < tensor->size; n++) {
         if (!own[n] && memory[n] != poison[n % 2]) {
             free(own);
-            harness_fail("%s: byte %zu, which is none of its elements' (%zu before the first, %zu up to the last), was overwritten",
-                         name, n, tensor->lead, tensor->bytes);
+            harness_fail(
+                "%s: byte %zu, which is none of its elements' (%zu before the first, %zu up to the last), was overwritten",
+                name, n, tensor->lead, tensor->bytes);
         }
     }
     free(own);
 }
 
-static uint64_t checksum(const struct tensor *tensor)
-{
+static uint64_t checksum(const struct tensor *tensor) {
     uint64_t sum = 0;
     for (size_t n = 0; n + 4 <= tensor->size; n += 4) {
         uint32_t word;
@@ -57,18 +57,21 @@ static uint64_t checksum(const struct tensor *tensor)
     return sum;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The plan
 
-static void check_info(const struct problem *problem, const tulle_plan *plan)
-{
+static void check_info(const struct problem *problem, const tulle_plan *plan) {
     const tulle_plan_info *info = &problem->info;
-    const uint64_t limit = problem->workspace_limit == 0 || problem->workspace_limit == UINT64_MAX ? UINT64_C(1) << 28 : problem->workspace_limit;
+    const uint64_t limit = problem->workspace_limit == 0 || problem->workspace_limit == UINT64_MAX
+                               ? UINT64_C(1) << 28
+                               : problem->workspace_limit;
     if (info->workspace_bytes > limit || info->workspace_minimum > limit) {
-        harness_fail("the workspace (%llu bytes, %llu at least) is over its limit of %llu", (unsigned long long)info->workspace_bytes,
+        harness_fail("the workspace (%llu bytes, %llu at least) is over its limit of %llu",
+                     (unsigned long long)info->workspace_bytes,
                      (unsigned long long)info->workspace_minimum, (unsigned long long)limit);
     }
-    if (problem->kernel != NULL && strncmp(info->kernel, problem->kernel, strlen(problem->kernel)) != 0) {
+    if (problem->kernel != NULL &&
+        strncmp(info->kernel, problem->kernel, strlen(problem->kernel)) != 0) {
         harness_fail("kernel %s was asked for, and %s taken", problem->kernel, info->kernel);
     }
     if (info->dispatches == 0) {
@@ -78,30 +81,34 @@ static void check_info(const struct problem *problem, const tulle_plan *plan)
         return;
     }
     uint64_t pairs = 0;
-    tulle_error error = {0};
+    tulle_error error = { 0 };
     harness_ok(tulle_plan_count_pairs(plan, &pairs, &error), &error, "tulle_plan_count_pairs");
     if (pairs != problem->pairs) {
-        harness_fail("the plan counts %llu pairs, the reference %llu", (unsigned long long)pairs, (unsigned long long)problem->pairs);
+        harness_fail("the plan counts %llu pairs, the reference %llu", (unsigned long long)pairs,
+                     (unsigned long long)problem->pairs);
     }
     if (info->visited < pairs) {
-        harness_fail("the plan visits %llu pairs of the %llu that are selected", (unsigned long long)info->visited, (unsigned long long)pairs);
+        harness_fail("the plan visits %llu pairs of the %llu that are selected",
+                     (unsigned long long)info->visited, (unsigned long long)pairs);
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Host arrays
 
-tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint8_t *l)
-{
+tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint8_t *l) {
     return (tulle_host_arrays){
-        .q = problem->q.memory + problem->q.lead, .k = problem->k.memory + problem->k.lead, .v = problem->v.memory + problem->v.lead,
-        .o = o + problem->o.lead, .lse = problem->lse ? (float *)(void *)(l + problem->l.lead) : NULL,
+        .q = problem->q.memory + problem->q.lead,
+        .k = problem->k.memory + problem->k.lead,
+        .v = problem->v.memory + problem->v.lead,
+        .o = o + problem->o.lead,
+        .lse = problem->lse ? (float *)(void *)(l + problem->l.lead) : NULL,
     };
 }
 
-static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_error *error)
-{
-    const uint64_t before[] = {checksum(&problem->q), checksum(&problem->k), checksum(&problem->v)};
+static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_error *error) {
+    const uint64_t before[] = { checksum(&problem->q), checksum(&problem->k),
+                                checksum(&problem->v) };
     tulle_host_arrays arrays = problem_arrays(problem, problem->o.memory, problem->l.memory);
     if (problem->strides_in_arrays) {
         arrays.q_strides = problem->q.strides;
@@ -110,43 +117,47 @@ static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_er
         arrays.o_strides = problem->o.strides;
     }
     const tulle_result result = tulle_attention(plan, &arrays, error);
-    if (checksum(&problem->q) != before[0] || checksum(&problem->k) != before[1] || checksum(&problem->v) != before[2]) {
+    if (checksum(&problem->q) != before[0] || checksum(&problem->k) != before[1] ||
+        checksum(&problem->v) != before[2]) {
         harness_fail("tulle_attention changed its inputs");
     }
     return result;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Recording
 
-static struct gpu_buffer upload(const struct gpu *gpu, const struct tensor *tensor, VkBufferUsageFlags usage)
-{
+static struct gpu_buffer upload(const struct gpu *gpu, const struct tensor *tensor,
+                                VkBufferUsageFlags usage) {
     struct gpu_buffer buffer = gpu_buffer_create(gpu, tensor->size, usage);
     memcpy(buffer.mapped, tensor->memory, tensor->size);
     return buffer;
 }
 
-static tulle_buffer bound(const struct problem *problem, const struct gpu_buffer *buffer, const struct tensor *tensor)
-{
-    return (tulle_buffer){buffer->buffer, tensor->lead, problem->sized_buffers ? tensor->bytes : 0};
+static tulle_buffer bound(const struct problem *problem, const struct gpu_buffer *buffer,
+                          const struct tensor *tensor) {
+    return (tulle_buffer){ buffer->buffer, tensor->lead,
+                           problem->sized_buffers ? tensor->bytes : 0 };
 }
 
-static void check_unchanged(const struct gpu_buffer *buffer, const struct tensor *tensor, const char *name)
-{
+static void check_unchanged(const struct gpu_buffer *buffer, const struct tensor *tensor,
+                            const char *name) {
     if (memcmp(buffer->mapped, tensor->memory, tensor->size) != 0) {
         harness_fail("recording: the buffer of %s was changed", name);
     }
 }
 
-static tulle_result record(const struct problem *problem, const struct gpu *gpu, const tulle_plan *plan, const tulle_binding *binding, tulle_error *error)
-{
+static tulle_result record(const struct problem *problem, const struct gpu *gpu,
+                           const tulle_plan *plan, const tulle_binding *binding,
+                           tulle_error *error) {
     VkCommandBuffer cmd = gpu_begin(gpu);
     tulle_result result = TULLE_OK;
     if (!problem->ranges) {
         result = tulle_cmd_attention(cmd, plan, binding, 0, 0, error);
     }
-    for (uint32_t n = 0; problem->ranges && n < problem->info.dispatches && result == TULLE_OK; n++) {
-        if (n > 0 && problem->seed % 2 == 0) { // half of the problems: one submission each
+    for (uint32_t n = 0; problem->ranges && n < problem->info.dispatches && result == TULLE_OK;
+         n++) {
+        if (n > 0 && problem->seed % 2 == 0) {  // half of the problems: one submission each
             gpu_finish(gpu, cmd);
             cmd = gpu_begin(gpu);
         }
@@ -157,20 +168,23 @@ static tulle_result record(const struct problem *problem, const struct gpu *gpu,
     return result;
 }
 
-static VkDeviceSize workspace_at(const struct problem *problem) { return problem->workspace_at > 0 ? problem->workspace_at : WORKSPACE_GUARD; }
+static VkDeviceSize workspace_at(const struct problem *problem) {
+    return problem->workspace_at > 0 ? problem->workspace_at : WORKSPACE_GUARD;
+}
 
-static void poison_buffer(const struct gpu_buffer *buffer)
-{
+static void poison_buffer(const struct gpu_buffer *buffer) {
     const uint16_t word = POISON;
     for (size_t n = 0; n + 2 <= buffer->size; n += 2) {
         memcpy(buffer->mapped + n, &word, 2);
     }
 }
 
-tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan, const tulle_buffer *workspace,
-                          struct problem_session *session, tulle_error *error)
-{
-    const VkBufferUsageFlags usage = problem->usage == 0 ? (VkBufferUsageFlags)VK_BUFFER_USAGE_STORAGE_BUFFER_BIT : problem->usage;
+tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan,
+                          const tulle_buffer *workspace, struct problem_session *session,
+                          tulle_error *error) {
+    const VkBufferUsageFlags usage = problem->usage == 0
+                                         ? (VkBufferUsageFlags)VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
+                                         : problem->usage;
     memset(session, 0, sizeof *session);
     session->gpu = gpu;
     if (problem->info.prepare && !problem->info.prepared) {
@@ -186,24 +200,29 @@ tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_
     session->v = upload(gpu, &problem->v, usage);
     session->o = upload(gpu, &problem->o, usage);
     session->l = upload(gpu, &problem->l, usage);
-    tulle_buffers buffers = {.q = bound(problem, &session->q, &problem->q), .k = bound(problem, &session->k, &problem->k),
-                             .v = bound(problem, &session->v, &problem->v), .o = bound(problem, &session->o, &problem->o)};
+    tulle_buffers buffers = { .q = bound(problem, &session->q, &problem->q),
+                              .k = bound(problem, &session->k, &problem->k),
+                              .v = bound(problem, &session->v, &problem->v),
+                              .o = bound(problem, &session->o, &problem->o) };
     if (problem->lse) {
         buffers.lse = bound(problem, &session->l, &problem->l);
     }
     if (workspace != NULL) {
         buffers.workspace = *workspace;
-    } else if (problem->info.workspace_bytes > 0 && (problem->workspace_at > 0 || problem->seed / 2 % 2 == 0)) { // half of the problems: of the tests' own
+        // half of the problems: of the tests' own
+    } else if (problem->info.workspace_bytes > 0 &&
+               (problem->workspace_at > 0 || problem->seed / 2 % 2 == 0)) {
         const VkDeviceSize at = workspace_at(problem);
-        session->workspace = gpu_buffer_create(gpu, at + problem->info.workspace_bytes + WORKSPACE_GUARD, usage);
+        session->workspace =
+            gpu_buffer_create(gpu, at + problem->info.workspace_bytes + WORKSPACE_GUARD, usage);
         poison_buffer(&session->workspace);
-        buffers.workspace = (tulle_buffer){session->workspace.buffer, at, problem->info.workspace_bytes};
+        buffers.workspace =
+            (tulle_buffer){ session->workspace.buffer, at, problem->info.workspace_bytes };
     }
     return tulle_binding_create(plan, &buffers, &session->binding, error);
 }
 
-void problem_read(struct problem *problem, struct problem_session *session)
-{
+void problem_read(struct problem *problem, struct problem_session *session) {
     check_unchanged(&session->q, &problem->q, "Q");
     check_unchanged(&session->k, &problem->k, "K");
     check_unchanged(&session->v, &problem->v, "V");
@@ -211,14 +230,15 @@ void problem_read(struct problem *problem, struct problem_session *session)
     memcpy(problem->l.memory, session->l.mapped, problem->l.size);
     if (session->workspace.mapped != NULL) {
         check_poison(session->workspace.mapped, workspace_at(problem), "before the workspace");
-        check_poison(session->workspace.mapped + session->workspace.size - WORKSPACE_GUARD, WORKSPACE_GUARD, "behind the workspace");
+        check_poison(session->workspace.mapped + session->workspace.size - WORKSPACE_GUARD,
+                     WORKSPACE_GUARD, "behind the workspace");
     }
 }
 
-void problem_unbind(struct problem_session *session)
-{
+void problem_unbind(struct problem_session *session) {
     tulle_binding_destroy(session->binding);
-    struct gpu_buffer *all[] = {&session->q, &session->k, &session->v, &session->o, &session->l, &session->workspace};
+    struct gpu_buffer *all[] = { &session->q, &session->k, &session->v,
+                                 &session->o, &session->l, &session->workspace };
     for (size_t n = 0; n < sizeof all / sizeof all[0]; n++) {
         if (all[n]->buffer != VK_NULL_HANDLE) {
             gpu_buffer_destroy(session->gpu, all[n]);
@@ -227,8 +247,8 @@ void problem_unbind(struct problem_session *session)
     session->binding = NULL;
 }
 
-static tulle_result run_recorded(struct problem *problem, const struct gpu *gpu, tulle_plan *plan, tulle_error *error)
-{
+static tulle_result run_recorded(struct problem *problem, const struct gpu *gpu, tulle_plan *plan,
+                                 tulle_error *error) {
     struct problem_session session;
     tulle_result result = problem_bind(problem, gpu, plan, NULL, &session, error);
     if (result == TULLE_OK) {
@@ -241,10 +261,10 @@ static tulle_result run_recorded(struct problem *problem, const struct gpu *gpu,
     return result;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
-tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle_plan **plan, tulle_error *error)
-{
+tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle_plan **plan,
+                          tulle_error *error) {
     struct problem_build build;
     problem_build(problem, &build);
     const bool least = problem->workspace_limit == UINT64_MAX;
@@ -255,34 +275,37 @@ tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle
     if (result == TULLE_OK) {
         tulle_plan_get_info(*plan, &problem->info);
     }
-    // The least workspace that will do: with that it must do, with less it is refused by that number.
+    // The least workspace that will do: with that it must do, with less it is refused by that
+    // number.
     if (result == TULLE_OK && least && problem->info.workspace_minimum > 1) {
         const uint64_t minimum = problem->info.workspace_minimum;
         tulle_plan_destroy(*plan);
         *plan = NULL;
         build.desc.workspace_limit = minimum - 1;
-        tulle_error refused = {0};
+        tulle_error refused = { 0 };
         const tulle_result below = tulle_plan_create(context, &build.desc, plan, &refused);
         char number[32];
         snprintf(number, sizeof number, "%llu", (unsigned long long)minimum);
         if (below != TULLE_ERROR_WORKSPACE_LIMIT || strstr(refused.message, number) == NULL) {
-            harness_fail("one byte below the least workspace of %s gave %s: %s", number, tulle_result_name(below), refused.message);
+            harness_fail("one byte below the least workspace of %s gave %s: %s", number,
+                         tulle_result_name(below), refused.message);
         }
         build.desc.workspace_limit = minimum;
         result = tulle_plan_create(context, &build.desc, plan, error);
         if (result == TULLE_OK) {
             tulle_plan_get_info(*plan, &problem->info);
             if (problem->info.workspace_bytes > minimum) {
-                harness_fail("a limit of %s bytes gave a workspace of %llu", number, (unsigned long long)problem->info.workspace_bytes);
+                harness_fail("a limit of %s bytes gave a workspace of %llu", number,
+                             (unsigned long long)problem->info.workspace_bytes);
             }
         }
     }
-    problem_unbuild(&build); // before the plan is used: it holds what it needs
+    problem_unbuild(&build);  // before the plan is used: it holds what it needs
     return result;
 }
 
-tulle_result problem_run(struct problem *problem, const struct mode_context *context, enum problem_way way, tulle_error *error)
-{
+tulle_result problem_run(struct problem *problem, const struct mode_context *context,
+                         enum problem_way way, tulle_error *error) {
     tensor_poison(&problem->o);
     tensor_poison(&problem->l);
     tulle_plan *plan = NULL;
@@ -310,8 +333,8 @@ tulle_result problem_run(struct problem *problem, const struct mode_context *con
     return result;
 }
 
-void problem_must_run(struct problem *problem, const struct mode_context *context, enum problem_way way)
-{
-    tulle_error error = {0};
+void problem_must_run(struct problem *problem, const struct mode_context *context,
+                      enum problem_way way) {
+    tulle_error error = { 0 };
     harness_ok(problem_run(problem, context, way, &error), &error, "the attention");
 }

@@ -6,14 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void ref_die(const char *why)
-{
+static void ref_die(const char *why) {
     fprintf(stderr, "reference: %s\n", why);
     abort();
 }
 
-static void *ref_allocate(size_t count, size_t size)
-{
+static void *ref_allocate(size_t count, size_t size) {
     void *memory = calloc(count > 0 ? count : 1, size);
     if (memory == NULL) {
         ref_die("out of memory");
@@ -22,17 +20,15 @@ static void *ref_allocate(size_t count, size_t size)
 }
 
 // Floor of a / b for b > 0, also below zero.
-static int64_t ref_floor_div(int64_t a, int64_t b)
-{
+static int64_t ref_floor_div(int64_t a, int64_t b) {
     int64_t quotient = a / b;
     return a % b < 0 ? quotient - 1 : quotient;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Random blocks
 
-void ref_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
-{
+void ref_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; round++) {
@@ -51,17 +47,16 @@ void ref_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_
     out[3] = c3;
 }
 
-// The blocks drawn for one (term, head, block row, candidates); kept from one pair to the next, since all rows of a
-// block and all keys share them.
+// The blocks drawn for one (term, head, block row, candidates); kept from one pair to the next,
+// since all rows of a block and all keys share them.
 struct ref_draw {
     bool filled;
     int64_t head, block_row, candidates;
-    int64_t *blocks; // n_blocks entries, in the order drawn
+    int64_t *blocks;  // n_blocks entries, in the order drawn
     int64_t n_blocks;
 };
 
-static bool ref_drawn(const struct ref_draw *draw, int64_t block)
-{
+static bool ref_drawn(const struct ref_draw *draw, int64_t block) {
     for (int64_t n = 0; n < draw->n_blocks; n++) {
         if (draw->blocks[n] == block) {
             return true;
@@ -71,9 +66,8 @@ static bool ref_drawn(const struct ref_draw *draw, int64_t block)
 }
 
 // Floyd's sampling of term->count blocks out of 0 ... candidates - 1, for term->count < candidates.
-static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, int64_t head, int64_t block_row,
-                          int64_t candidates)
-{
+static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, int64_t head,
+                          int64_t block_row, int64_t candidates) {
     free(draw->blocks);
     draw->filled = true;
     draw->head = head;
@@ -82,9 +76,9 @@ static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, in
     draw->blocks = ref_allocate((size_t)term->count, sizeof *draw->blocks);
     draw->n_blocks = 0;
 
-    const uint32_t key[2] = {(uint32_t)term->seed, (uint32_t)(term->seed >> 32)};
+    const uint32_t key[2] = { (uint32_t)term->seed, (uint32_t)(term->seed >> 32) };
     for (int64_t t = candidates - term->count; t < candidates; t++) {
-        const uint32_t counter[4] = {(uint32_t)t, (uint32_t)block_row, (uint32_t)head, 0};
+        const uint32_t counter[4] = { (uint32_t)t, (uint32_t)block_row, (uint32_t)head, 0 };
         uint32_t words[4];
         ref_philox4x32_10(counter, key, words);
         int64_t u = (int64_t)(((uint64_t)words[0] * ((uint64_t)t + 1)) >> 32);
@@ -93,30 +87,30 @@ static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, in
     }
 }
 
-static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t kv_len,
-                               bool causal, struct ref_draw *draw)
-{
+static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
+                               int64_t kv_len, bool causal, struct ref_draw *draw) {
     if (p < 0) {
         return false;
     }
     int64_t block_row = ref_floor_div(p, term->block);
     int64_t block_col = ref_floor_div(j, term->block);
-    int64_t candidates = causal ? block_row + 1 : ref_floor_div(kv_len + term->block - 1, term->block);
+    int64_t candidates =
+        causal ? block_row + 1 : ref_floor_div(kv_len + term->block - 1, term->block);
     if (term->count >= candidates) {
         return 0 <= block_col && block_col < candidates;
     }
-    if (!draw->filled || draw->head != head || draw->block_row != block_row || draw->candidates != candidates) {
+    if (!draw->filled || draw->head != head || draw->block_row != block_row ||
+        draw->candidates != candidates) {
         ref_fill_draw(draw, term, head, block_row, candidates);
     }
     return ref_drawn(draw, block_col);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Selection
 
-static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t heads,
-                               int64_t kv_heads)
-{
+static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
+                               int64_t heads, int64_t kv_heads) {
     if (p < 0) {
         return false;
     }
@@ -138,8 +132,7 @@ static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j
     return term->mask[(layout * term->block_rows + row) * term->block_cols + col] != 0;
 }
 
-static bool ref_listed(const struct ref_term *term, int64_t position)
-{
+static bool ref_listed(const struct ref_term *term, int64_t position) {
     for (size_t n = 0; n < term->list_len; n++) {
         if (term->list[n] == position) {
             return true;
@@ -149,8 +142,7 @@ static bool ref_listed(const struct ref_term *term, int64_t position)
 }
 
 // The document d with c_d <= position < c_{d+1}, or -1.
-static int64_t ref_document(const struct ref_term *term, int64_t position)
-{
+static int64_t ref_document(const struct ref_term *term, int64_t position) {
     for (size_t d = 0; d + 1 < term->list_len; d++) {
         if (term->list[d] <= position && position < term->list[d + 1]) {
             return (int64_t)d;
@@ -159,33 +151,28 @@ static int64_t ref_document(const struct ref_term *term, int64_t position)
     return -1;
 }
 
-static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head, int64_t heads,
-                             int64_t kv_heads, int64_t kv_len, bool causal, struct ref_draw *draw)
-{
+static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
+                             int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal,
+                             struct ref_draw *draw) {
     const int64_t distance = p - j;
     switch (term->kind) {
-    case REF_DENSE:
-        return true;
+    case REF_DENSE: return true;
     case REF_WINDOW:
-        return (term->left == -1 || distance <= term->left) && (term->right == -1 || -term->right <= distance);
+        return (term->left == -1 || distance <= term->left) &&
+               (term->right == -1 || -term->right <= distance);
     case REF_DILATED:
         return (term->left == -1 || distance <= term->left * term->step) &&
-               (term->right == -1 || -term->right * term->step <= distance) && distance % term->step == 0;
-    case REF_GLOBAL:
-        return j < term->count || (0 <= p && p < term->count);
-    case REF_GLOBAL_LIST:
-        return ref_listed(term, j) || ref_listed(term, p);
-    case REF_SINK:
-        return j < term->count;
-    case REF_STRIDED:
-        return distance % term->step == 0;
+               (term->right == -1 || -term->right * term->step <= distance) &&
+               distance % term->step == 0;
+    case REF_GLOBAL: return j < term->count || (0 <= p && p < term->count);
+    case REF_GLOBAL_LIST: return ref_listed(term, j) || ref_listed(term, p);
+    case REF_SINK: return j < term->count;
+    case REF_STRIDED: return distance % term->step == 0;
     case REF_FIXED:
         return ref_floor_div(p, term->step) == ref_floor_div(j, term->step) ||
                j - term->step * ref_floor_div(j, term->step) >= term->step - term->count;
-    case REF_BLOCKS:
-        return ref_blocks_selects(term, p, j, head, heads, kv_heads);
-    case REF_RANDOM:
-        return ref_random_selects(term, p, j, head, kv_len, causal, draw);
+    case REF_BLOCKS: return ref_blocks_selects(term, p, j, head, heads, kv_heads);
+    case REF_RANDOM: return ref_random_selects(term, p, j, head, kv_len, causal, draw);
     case REF_DOCUMENTS: {
         int64_t document = ref_document(term, p);
         return document != -1 && document == ref_document(term, j);
@@ -196,35 +183,35 @@ static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, 
 }
 
 // draws: one for each term.
-static bool ref_pattern_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head, int64_t heads,
-                                int64_t kv_heads, int64_t kv_len, bool causal, struct ref_draw *draws)
-{
+static bool ref_pattern_selects(const struct ref_pattern *pattern, int64_t p, int64_t j,
+                                int64_t head, int64_t heads, int64_t kv_heads, int64_t kv_len,
+                                bool causal, struct ref_draw *draws) {
     for (size_t n = 0; n < pattern->n_terms; n++) {
-        if (ref_term_selects(&pattern->terms[n], p, j, head, heads, kv_heads, kv_len, causal, &draws[n])) {
+        if (ref_term_selects(&pattern->terms[n], p, j, head, heads, kv_heads, kv_len, causal,
+                             &draws[n])) {
             return true;
         }
     }
     return false;
 }
 
-static void ref_free_draws(struct ref_draw *draws, size_t count)
-{
+static void ref_free_draws(struct ref_draw *draws, size_t count) {
     for (size_t n = 0; n < count; n++) {
         free(draws[n].blocks);
     }
     free(draws);
 }
 
-bool ref_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head, int64_t heads,
-                 int64_t kv_heads, int64_t kv_len, bool causal)
-{
+bool ref_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head,
+                 int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal) {
     struct ref_draw *draws = ref_allocate(pattern->n_terms, sizeof *draws);
-    bool selected = ref_pattern_selects(pattern, p, j, head, heads, kv_heads, kv_len, causal, draws);
+    bool selected =
+        ref_pattern_selects(pattern, p, j, head, heads, kv_heads, kv_len, causal, draws);
     ref_free_draws(draws, pattern->n_terms);
     return selected;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Attention
 
 // One batch entry and head.
@@ -233,17 +220,16 @@ struct ref_slice {
     const struct ref_pattern *pattern;
     int64_t head;
     int64_t offset, q_length, kv_length, kv_start;
-    const double *q, *k, *v;          // of this batch entry and (kv) head
-    double *o, *lse;                  // likewise
-    double *absolute, *score_bound;   // likewise, or NULL
-    struct ref_draw *draws;           // [pattern->n_terms]
-    int64_t *keys;                    // [kv_len]: the selected keys of the row at hand
-    double *logits;                   // [kv_len]: their z_ij
+    const double *q, *k, *v;         // of this batch entry and (kv) head
+    double *o, *lse;                 // likewise
+    double *absolute, *score_bound;  // likewise, or NULL
+    struct ref_draw *draws;          // [pattern->n_terms]
+    int64_t *keys;                   // [kv_len]: the selected keys of the row at hand
+    double *logits;                  // [kv_len]: their z_ij
 };
 
 // Returns how many keys the row selects.
-static uint64_t ref_row(const struct ref_slice *slice, int64_t row)
-{
+static uint64_t ref_row(const struct ref_slice *slice, int64_t row) {
     const struct ref_problem *problem = slice->problem;
     const int64_t head_dim = problem->head_dim, v_head_dim = problem->v_head_dim;
     const int64_t p = row + slice->offset;
@@ -272,8 +258,9 @@ static uint64_t ref_row(const struct ref_slice *slice, int64_t row)
         if (problem->causal && j > p) {
             continue;
         }
-        if (!ref_pattern_selects(slice->pattern, p, j, slice->head, problem->heads, problem->kv_heads,
-                                 slice->kv_length, problem->causal, slice->draws)) {
+        if (!ref_pattern_selects(slice->pattern, p, j, slice->head, problem->heads,
+                                 problem->kv_heads, slice->kv_length, problem->causal,
+                                 slice->draws)) {
             continue;
         }
         double dot = 0.0, dot_of_absolutes = 0.0;
@@ -335,14 +322,14 @@ static uint64_t ref_row(const struct ref_slice *slice, int64_t row)
     return (uint64_t)selected;
 }
 
-static void ref_check(const struct ref_problem *problem)
-{
+static void ref_check(const struct ref_problem *problem) {
     if (problem->n_patterns == 0) {
         ref_die("no pattern");
     }
     if (problem->head_pattern != NULL) {
         for (int64_t head = 0; head < problem->heads; head++) {
-            if (problem->head_pattern[head] < 0 || (size_t)problem->head_pattern[head] >= problem->n_patterns) {
+            if (problem->head_pattern[head] < 0 ||
+                (size_t)problem->head_pattern[head] >= problem->n_patterns) {
                 ref_die("a head's pattern index is out of range");
             }
         }
@@ -351,10 +338,12 @@ static void ref_check(const struct ref_problem *problem)
         ref_die("the number of query offsets is neither 0 nor 1 nor the batch size");
     }
     for (int64_t b = 0; b < problem->batch; b++) {
-        if (problem->q_lengths != NULL && (problem->q_lengths[b] < 0 || problem->q_lengths[b] > problem->q_len)) {
+        if (problem->q_lengths != NULL &&
+            (problem->q_lengths[b] < 0 || problem->q_lengths[b] > problem->q_len)) {
             ref_die("a query length is out of range");
         }
-        if (problem->kv_lengths != NULL && (problem->kv_lengths[b] < 0 || problem->kv_lengths[b] > problem->kv_len)) {
+        if (problem->kv_lengths != NULL &&
+            (problem->kv_lengths[b] < 0 || problem->kv_lengths[b] > problem->kv_len)) {
             ref_die("a key length is out of range");
         }
         if (problem->kv_starts != NULL && problem->kv_starts[b] < 0) {
@@ -363,8 +352,7 @@ static void ref_check(const struct ref_problem *problem)
     }
 }
 
-void ref_attention(const struct ref_problem *problem)
-{
+void ref_attention(const struct ref_problem *problem) {
     ref_check(problem);
     int64_t *keys = ref_allocate((size_t)problem->kv_len, sizeof *keys);
     double *logits = ref_allocate((size_t)problem->kv_len, sizeof *logits);
@@ -375,12 +363,14 @@ void ref_attention(const struct ref_problem *problem)
             const int64_t kv_head = head * problem->kv_heads / problem->heads;
             const int64_t q_row = (b * problem->heads + head) * problem->q_len;
             const int64_t kv_row = (b * problem->kv_heads + kv_head) * problem->kv_len;
-            struct ref_slice slice = {0};
+            struct ref_slice slice = { 0 };
             slice.problem = problem;
-            slice.pattern = &problem->patterns[problem->head_pattern == NULL ? 0 : problem->head_pattern[head]];
+            slice.pattern =
+                &problem->patterns[problem->head_pattern == NULL ? 0 : problem->head_pattern[head]];
             slice.head = head;
             slice.q_length = problem->q_lengths == NULL ? problem->q_len : problem->q_lengths[b];
-            slice.kv_length = problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
+            slice.kv_length =
+                problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
             slice.kv_start = problem->kv_starts == NULL ? 0 : problem->kv_starts[b];
             if (problem->n_q_offset == 0) {
                 slice.offset = slice.kv_length - slice.q_length;
@@ -392,7 +382,8 @@ void ref_attention(const struct ref_problem *problem)
             slice.v = problem->v + kv_row * problem->v_head_dim;
             slice.o = problem->o + q_row * problem->v_head_dim;
             slice.lse = problem->lse + q_row;
-            slice.absolute = problem->absolute == NULL ? NULL : problem->absolute + q_row * problem->v_head_dim;
+            slice.absolute =
+                problem->absolute == NULL ? NULL : problem->absolute + q_row * problem->v_head_dim;
             slice.score_bound = problem->score_bound == NULL ? NULL : problem->score_bound + q_row;
             slice.draws = ref_allocate(slice.pattern->n_terms, sizeof *slice.draws);
             slice.keys = keys;
@@ -410,11 +401,11 @@ void ref_attention(const struct ref_problem *problem)
     free(keys);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// 16-bit floats: a sign, then exponent bits, then fraction bits. Normal numbers have exponents from lowest on.
+// -------------------------------------------------------------------------------------------------
+// 16-bit floats: a sign, then exponent bits, then fraction bits. Normal numbers have exponents from
+// lowest on.
 
-static double ref_from_bits(uint16_t bits, int fraction_bits, int lowest)
-{
+static double ref_from_bits(uint16_t bits, int fraction_bits, int lowest) {
     const int fraction = bits & ((1 << fraction_bits) - 1);
     const int exponent = (bits & 0x7fff) >> fraction_bits;
     const int all_ones = 0x7fff >> fraction_bits;
@@ -429,8 +420,7 @@ static double ref_from_bits(uint16_t bits, int fraction_bits, int lowest)
     return copysign(magnitude, (bits & 0x8000) != 0 ? -1.0 : 1.0);
 }
 
-static uint16_t ref_to_bits(double value, int fraction_bits, int lowest)
-{
+static uint16_t ref_to_bits(double value, int fraction_bits, int lowest) {
     const int sign = signbit(value) ? 0x8000 : 0;
     const int infinity = (0x7fff >> fraction_bits) << fraction_bits;
     if (isnan(value)) {
@@ -444,15 +434,17 @@ static uint16_t ref_to_bits(double value, int fraction_bits, int lowest)
     }
     const double magnitude = fabs(value);
     int exponent;
-    frexp(magnitude, &exponent); // magnitude < 2^exponent, so its leading bit is worth 2^(exponent - 1)
+    // magnitude < 2^exponent, so its leading bit is worth 2^(exponent - 1)
+    frexp(magnitude, &exponent);
     exponent--;
-    if (exponent > 1 - lowest) { // the highest exponent of a finite number is 1 - lowest
+    if (exponent > 1 - lowest) {  // the highest exponent of a finite number is 1 - lowest
         return (uint16_t)(sign | infinity);
     }
     if (exponent < lowest) {
         exponent = lowest;
     }
-    // The magnitude in units of the last place, rounded. Scaling by a power of two is exact, and so is the remainder.
+    // The magnitude in units of the last place, rounded. Scaling by a power of two is exact, and so
+    // is the remainder.
     const double units = ldexp(magnitude, fraction_bits - exponent);
     int whole = (int)floor(units);
     const double remainder = units - whole;
@@ -463,22 +455,10 @@ static uint16_t ref_to_bits(double value, int fraction_bits, int lowest)
     return (uint16_t)(sign | (((exponent - lowest) << fraction_bits) + whole));
 }
 
-double ref_half_to_double(uint16_t bits)
-{
-    return ref_from_bits(bits, 10, -14);
-}
+double ref_half_to_double(uint16_t bits) { return ref_from_bits(bits, 10, -14); }
 
-uint16_t ref_double_to_half(double value)
-{
-    return ref_to_bits(value, 10, -14);
-}
+uint16_t ref_double_to_half(double value) { return ref_to_bits(value, 10, -14); }
 
-double ref_bf16_to_double(uint16_t bits)
-{
-    return ref_from_bits(bits, 7, -126);
-}
+double ref_bf16_to_double(uint16_t bits) { return ref_from_bits(bits, 7, -126); }
 
-uint16_t ref_double_to_bf16(double value)
-{
-    return ref_to_bits(value, 7, -126);
-}
+uint16_t ref_double_to_bf16(double value) { return ref_to_bits(value, 7, -126); }

@@ -8,7 +8,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is being tried, and failures that say it
 
 uint64_t run_seed;
@@ -32,11 +32,11 @@ void trial_failed(const char *file, int line, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fail_msg("%s:%d: %s\n  TULLE_TEST_SEED=%llu TULLE_TEST_CASE=%lld\n  %s", file, line, text, (unsigned long long)run_seed,
-             (long long)trial_index, trial_text);
+    fail_msg("%s:%d: %s\n  TULLE_TEST_SEED=%llu TULLE_TEST_CASE=%lld\n  %s", file, line, text,
+             (unsigned long long)run_seed, (long long)trial_index, trial_text);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // How one is made
 
 /// Small numbers often, large ones too.
@@ -57,7 +57,11 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
     int64_t size = t->kv_len > t->q_len ? t->kv_len : t->q_len;
     switch (term.kind) {
     case REF_DENSE:
-        if (rng_chance(rng, 70)) { term.kind = REF_WINDOW; term.left = skewed(rng, 0, 40); }   // dense swallows all others
+        // dense swallows all others
+        if (rng_chance(rng, 70)) {
+            term.kind = REF_WINDOW;
+            term.left = skewed(rng, 0, 40);
+        }
         break;
     case REF_WINDOW:
     case REF_DILATED:
@@ -75,7 +79,8 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
     case REF_GLOBAL_LIST: {
         term.list_len = (size_t)skewed(rng, 0, rng_chance(rng, 30) ? 60 : 12);
         int64_t *list = own(t, term.list_len * sizeof *list);
-        for (size_t i = 0; i < term.list_len; i++) list[i] = rng_between(rng, 0, rng_chance(rng, 10) ? 2 * size : size);
+        for (size_t i = 0; i < term.list_len; i++)
+            list[i] = rng_between(rng, 0, rng_chance(rng, 10) ? 2 * size : size);
         term.list = list;
         break;
     }
@@ -85,7 +90,8 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
         if (furthest / term.block > 400) term.block = 64;
         term.layouts = rng_chance(rng, 60) ? 1 : rng_chance(rng, 50) ? t->kv_heads : t->heads;
         term.block_rows = (furthest < 0 ? 0 : furthest) / term.block + 1 + rng_between(rng, 0, 1);
-        term.block_cols = (t->kv_len > 0 ? t->kv_len - 1 : 0) / term.block + 1 + rng_between(rng, 0, 1);
+        term.block_cols =
+            (t->kv_len > 0 ? t->kv_len - 1 : 0) / term.block + 1 + rng_between(rng, 0, 1);
         size_t cells = (size_t)(term.layouts * term.block_rows * term.block_cols);
         uint8_t *cell = own(t, cells);
         int density = (int)rng_between(rng, 0, 100);
@@ -104,7 +110,9 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
         term.list_len = (size_t)skewed(rng, 2, 12);
         int64_t *list = own(t, term.list_len * sizeof *list);
         for (size_t i = 1; i < term.list_len; i++)
-            list[i] = list[i - 1] + (rng_chance(rng, 15) ? 0 : skewed(rng, 0, 1 + 3 * size / (int64_t)term.list_len));
+            list[i] =
+                list[i - 1] +
+                (rng_chance(rng, 15) ? 0 : skewed(rng, 0, 1 + 3 * size / (int64_t)term.list_len));
         term.list = list;
         break;
     }
@@ -113,34 +121,59 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
 }
 
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order) {
-    static const tulle_term_kind kinds[] = { [REF_DENSE] = TULLE_DENSE, [REF_WINDOW] = TULLE_WINDOW, [REF_DILATED] = TULLE_DILATED,
-        [REF_GLOBAL] = TULLE_GLOBAL, [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST, [REF_SINK] = TULLE_SINK, [REF_STRIDED] = TULLE_STRIDED,
-        [REF_FIXED] = TULLE_FIXED, [REF_BLOCKS] = TULLE_BLOCKS, [REF_RANDOM] = TULLE_RANDOM, [REF_DOCUMENTS] = TULLE_DOCUMENTS };
+    static const tulle_term_kind kinds[] = { [REF_DENSE] = TULLE_DENSE,
+                                             [REF_WINDOW] = TULLE_WINDOW,
+                                             [REF_DILATED] = TULLE_DILATED,
+                                             [REF_GLOBAL] = TULLE_GLOBAL,
+                                             [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST,
+                                             [REF_SINK] = TULLE_SINK,
+                                             [REF_STRIDED] = TULLE_STRIDED,
+                                             [REF_FIXED] = TULLE_FIXED,
+                                             [REF_BLOCKS] = TULLE_BLOCKS,
+                                             [REF_RANDOM] = TULLE_RANDOM,
+                                             [REF_DOCUMENTS] = TULLE_DOCUMENTS };
     tulle_term given[TERMS];
     for (size_t i = 0; i < count; i++) {
         const struct ref_term *term = &terms[order ? order[i] : i];
-        given[i] = (tulle_term){ .kind = kinds[term->kind], .left = term->left, .right = term->right, .step = term->step,
-                                 .count = term->count, .block = term->block, .seed = term->seed, .positions = term->list,
-                                 .position_count = term->list_len, .mask = term->mask, .layouts = term->layouts,
-                                 .block_rows = term->block_rows, .block_cols = term->block_cols };
+        given[i] = (tulle_term){ .kind = kinds[term->kind],
+                                 .left = term->left,
+                                 .right = term->right,
+                                 .step = term->step,
+                                 .count = term->count,
+                                 .block = term->block,
+                                 .seed = term->seed,
+                                 .positions = term->list,
+                                 .position_count = term->list_len,
+                                 .mask = term->mask,
+                                 .layouts = term->layouts,
+                                 .block_rows = term->block_rows,
+                                 .block_cols = term->block_cols };
     }
     tulle_pattern *pattern = NULL;
     tulle_error error = { 0 };
-    if (tulle_pattern_create(given, (uint32_t)count, &pattern, &error)) FAIL("pattern refused: %s", error.message);
+    if (tulle_pattern_create(given, (uint32_t)count, &pattern, &error))
+        FAIL("pattern refused: %s", error.message);
     return pattern;
 }
 
 static void say_term(const struct ref_term *term) {
-    static const char *const names[] = { "dense", "window", "dilated", "global", "list", "sink", "strided", "fixed", "blocks", "random", "documents" };
-    trial_say(" %s(l%lld r%lld s%lld c%lld b%lld n%zu:", names[term->kind], (long long)term->left, (long long)term->right, (long long)term->step,
-              (long long)term->count, (long long)term->block, term->list_len);
-    for (size_t i = 0; i < term->list_len && i < 14; i++) trial_say("%lld,", (long long)term->list[i]);
+    static const char *const names[] = { "dense",  "window", "dilated",  "global",
+                                         "list",   "sink",   "strided",  "fixed",
+                                         "blocks", "random", "documents" };
+    trial_say(" %s(l%lld r%lld s%lld c%lld b%lld n%zu:", names[term->kind], (long long)term->left,
+              (long long)term->right, (long long)term->step, (long long)term->count,
+              (long long)term->block, term->list_len);
+    for (size_t i = 0; i < term->list_len && i < 14; i++)
+        trial_say("%lld,", (long long)term->list[i]);
     trial_say(")");
 }
 
 void trial_group(struct trial *t) {
     t->input.group_count = 0;
-    struct { size_t pattern; int64_t head, b; } keys[BATCH * HEADS];
+    struct {
+        size_t pattern;
+        int64_t head, b;
+    } keys[BATCH * HEADS];
     for (int64_t b = 0; b < t->batch; b++)
         for (int64_t h = 0; h < t->heads; h++) {
             size_t pattern = t->head_pattern[h];
@@ -148,15 +181,22 @@ void trial_group(struct trial *t) {
             uint32_t g = 0;
             for (; g < t->input.group_count; g++) {
                 int64_t o = keys[g].b;
-                if (keys[g].pattern == pattern && keys[g].head == head && t->q_length[o] == t->q_length[b] && t->kv_length[o] == t->kv_length[b] &&
-                    t->kv_start[o] == t->kv_start[b] && t->q_offset[o] == t->q_offset[b]) break;
+                if (keys[g].pattern == pattern && keys[g].head == head &&
+                    t->q_length[o] == t->q_length[b] && t->kv_length[o] == t->kv_length[b] &&
+                    t->kv_start[o] == t->kv_start[b] && t->q_offset[o] == t->q_offset[b])
+                    break;
             }
             struct group *group = &t->groups[g];
             if (g == t->input.group_count) {
                 t->input.group_count++;
                 keys[g].pattern = pattern, keys[g].head = head, keys[g].b = b;
-                group->site = (struct site){ .pattern = t->patterns[pattern], .at = { head, t->heads, t->kv_heads, t->kv_length[b], t->causal },
-                                             .q_len = t->q_len, .q_length = t->q_length[b], .kv_start = t->kv_start[b], .q_offset = t->q_offset[b] };
+                group->site = (struct site){ .pattern = t->patterns[pattern],
+                                             .at = { head, t->heads, t->kv_heads, t->kv_length[b],
+                                                     t->causal },
+                                             .q_len = t->q_len,
+                                             .q_length = t->q_length[b],
+                                             .kv_start = t->kv_start[b],
+                                             .q_offset = t->q_offset[b] };
                 group->bh = own(t, (size_t)(t->batch * t->heads) * sizeof *group->bh);
                 group->bh_count = 0;
             }
@@ -176,17 +216,21 @@ void trial_want(struct trial *t) {
         for (int64_t i = 0; i < group->site.q_length; i++)
             for (int64_t j = group->site.kv_start; j < kv_len; j++) {
                 int64_t p = i + group->site.q_offset;
-                want[i * t->kv_len + j] = (!t->causal || j <= p) && ref_selects(&reference, p, j, head, t->heads, t->kv_heads, kv_len, t->causal);
+                want[i * t->kv_len + j] =
+                    (!t->causal || j <= p) &&
+                    ref_selects(&reference, p, j, head, t->heads, t->kv_heads, kv_len, t->causal);
             }
     }
 }
 
-static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t rows, uint64_t row_bytes, bool windowed) {
-    uint64_t gap = rng_chance(rng, 30) ? (uint64_t)rng_between(rng, 1, 8) * 16 : 0, row = row_bytes + gap;
+static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t rows,
+                                        uint64_t row_bytes, bool windowed) {
+    uint64_t gap = rng_chance(rng, 30) ? (uint64_t)rng_between(rng, 1, 8) * 16 : 0,
+             row = row_bytes + gap;
     struct tensor_shape s = { .row_bytes = row_bytes, .windowed = windowed };
-    if (rng_chance(rng, 50)) {   // BHSD
+    if (rng_chance(rng, 50)) {  // BHSD
         s.row = row, s.head = row * (uint64_t)rows, s.batch = s.head * (uint64_t)heads;
-    } else {                 // BSHD
+    } else {  // BSHD
         s.head = row, s.row = row * (uint64_t)heads, s.batch = s.row * (uint64_t)rows;
     }
     if (rng_chance(rng, 5)) s.head = 0;
@@ -203,9 +247,10 @@ void trial_make(struct trial *t, struct rng *rng) {
     t->kv_heads = rng_between(rng, 1, 2);
     t->heads = t->kv_heads * rng_between(rng, 1, 3);
     t->q_len = rng_between(rng, 1, sizes[rng_between(rng, 0, 4)]);
-    const int64_t kv_least = rng_chance(rng, 3) ? 0 : 1;   // in a line of its own: C leaves the order of arguments open
+    // in a line of its own: C leaves the order of arguments open
+    const int64_t kv_least = rng_chance(rng, 3) ? 0 : 1;
     t->kv_len = rng_between(rng, kv_least, sizes[rng_between(rng, 0, 4)]);
-    if (rng_chance(rng, 6)) {   // a few larger ones, of fewer heads
+    if (rng_chance(rng, 6)) {  // a few larger ones, of fewer heads
         t->batch = 1;
         t->heads = t->kv_heads = 1;
         t->q_len = rng_between(rng, 1, 900);
@@ -213,7 +258,8 @@ void trial_make(struct trial *t, struct rng *rng) {
     }
     t->causal = rng_chance(rng, 50);
     int64_t furthest = 0;
-    bool lengths = rng_chance(rng, 40), starts = rng_chance(rng, 25), offset_given = rng_chance(rng, 40);
+    bool lengths = rng_chance(rng, 40), starts = rng_chance(rng, 25),
+         offset_given = rng_chance(rng, 40);
     int64_t offset = rng_between(rng, -t->q_len, t->kv_len + 40);
     for (int64_t b = 0; b < t->batch; b++) {
         t->q_length[b] = lengths ? rng_between(rng, 0, t->q_len) : t->q_len;
@@ -225,26 +271,31 @@ void trial_make(struct trial *t, struct rng *rng) {
         if (last > furthest) furthest = last;
     }
     t->pattern_count = (size_t)rng_between(rng, 1, PATTERNS);
-    trial_say("batch %lld heads %lld/%lld q_len %lld kv_len %lld causal %d\n ", (long long)t->batch, (long long)t->heads, (long long)t->kv_heads,
-              (long long)t->q_len, (long long)t->kv_len, t->causal);
+    trial_say("batch %lld heads %lld/%lld q_len %lld kv_len %lld causal %d\n ", (long long)t->batch,
+              (long long)t->heads, (long long)t->kv_heads, (long long)t->q_len,
+              (long long)t->kv_len, t->causal);
     for (int64_t b = 0; b < t->batch; b++)
-        trial_say(" [q %lld kv %lld start %lld offset %lld]", (long long)t->q_length[b], (long long)t->kv_length[b], (long long)t->kv_start[b],
-                  (long long)t->q_offset[b]);
+        trial_say(" [q %lld kv %lld start %lld offset %lld]", (long long)t->q_length[b],
+                  (long long)t->kv_length[b], (long long)t->kv_start[b], (long long)t->q_offset[b]);
     for (size_t n = 0; n < t->pattern_count; n++) {
         t->term_count[n] = (size_t)rng_between(rng, 1, TERMS);
-        bool moving = rng_chance(rng, 20);   // nothing but windows: tiles that repeat
+        bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
         for (size_t i = 0; i < t->term_count[n]; i++) {
             t->terms[n][i] = random_term(t, rng, furthest);
             if (moving)
-                t->terms[n][i] = (struct ref_term){ .kind = rng_chance(rng, 60) ? REF_WINDOW : REF_DILATED, .left = skewed(rng, 0, 70), .right = skewed(rng, 0, 70),
-                                                    .step = rng_between(rng, 1, 3) };
+                t->terms[n][i] =
+                    (struct ref_term){ .kind = rng_chance(rng, 60) ? REF_WINDOW : REF_DILATED,
+                                       .left = skewed(rng, 0, 70),
+                                       .right = skewed(rng, 0, 70),
+                                       .step = rng_between(rng, 1, 3) };
             say_term(&t->terms[n][i]);
         }
         t->patterns[n] = trial_pattern(t->terms[n], t->term_count[n], NULL);
     }
-    for (int64_t h = 0; h < t->heads; h++) t->head_pattern[h] = (size_t)rng_between(rng, 0, (int64_t)t->pattern_count - 1);
+    for (int64_t h = 0; h < t->heads; h++)
+        t->head_pattern[h] = (size_t)rng_between(rng, 0, (int64_t)t->pattern_count - 1);
     trial_group(t);
     trial_want(t);
 
@@ -253,38 +304,55 @@ void trial_make(struct trial *t, struct rng *rng) {
     l->tile_rows = rows[rng_between(rng, 0, 3)];
     l->chunk = chunks[rng_between(rng, 0, 5)];
     l->direct = rng_chance(rng, 65);
-    l->segment_texels = rng_chance(rng, 25) ? 4096 : rng_chance(rng, 50) ? (uint32_t)rng_between(rng, 300, 900) : rng_chance(rng, 50) ? 65536 : 1 << 26;
+    l->segment_texels = rng_chance(rng, 25)   ? 4096
+                        : rng_chance(rng, 50) ? (uint32_t)rng_between(rng, 300, 900)
+                        : rng_chance(rng, 50) ? 65536
+                                              : 1 << 26;
     l->segment_alignment = rng_chance(rng, 50) ? 1 : 1u << rng_between(rng, 0, 4);
     l->max_workgroups_x = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 5) : 65535;
     l->max_workgroups_y = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 3) : 65535;
     l->item_chunks_least = rng_chance(rng, 50) ? 1 : rng_between(rng, 1, 64);
-    l->item_chunks_most = rng_chance(rng, 30) ? rng_between(rng, l->chunk < 32 ? 32 / l->chunk : 1, 40) : 60000;
+    l->item_chunks_most =
+        rng_chance(rng, 30) ? rng_between(rng, l->chunk < 32 ? 32 / l->chunk : 1, 40) : 60000;
     l->items_wanted = rng_chance(rng, 50) ? 1 : skewed(rng, 1, 4000);
-    l->dispatch_pairs = rng_chance(rng, 20) ? (uint64_t)rng_between(rng, 1, 20000) : UINT64_C(1) << 40;
-    l->workspace_rows = rng_chance(rng, 40) ? (uint64_t)rng_between(rng, 0, 4 * l->tile_rows) : rng_chance(rng, 50) ? (uint64_t)rng_between(rng, 0, 4000) : 1u << 30;
+    l->dispatch_pairs =
+        rng_chance(rng, 20) ? (uint64_t)rng_between(rng, 1, 20000) : UINT64_C(1) << 40;
+    l->workspace_rows = rng_chance(rng, 40)   ? (uint64_t)rng_between(rng, 0, 4 * l->tile_rows)
+                        : rng_chance(rng, 50) ? (uint64_t)rng_between(rng, 0, 4000)
+                                              : 1u << 30;
     bool windows = rng_chance(rng, 30);
     uint64_t bytes = 16 * (uint64_t)rng_between(rng, 1, 5);
-    if (windows) l->window_bytes = (uint64_t)(rng_chance(rng, 30) ? rng_between(rng, 80, 700)
-                                              : rng_chance(rng, 50) ? rng_between(rng, 600, 3000) : rng_between(rng, 600, 60000));
+    if (windows)
+        l->window_bytes = (uint64_t)(rng_chance(rng, 30)   ? rng_between(rng, 80, 700)
+                                     : rng_chance(rng, 50) ? rng_between(rng, 600, 3000)
+                                                           : rng_between(rng, 600, 60000));
     for (int i = 0; i < TENSOR_COUNT; i++) {
         bool keys = i == TENSOR_K || i == TENSOR_V;
-        t->input.tensors[i] = random_shape(rng, keys ? t->kv_heads : t->heads, keys ? t->kv_len : t->q_len, i == TENSOR_LSE ? 4 : bytes,
-                                            windows && rng_chance(rng, 50));
+        t->input.tensors[i] =
+            random_shape(rng, keys ? t->kv_heads : t->heads, keys ? t->kv_len : t->q_len,
+                         i == TENSOR_LSE ? 4 : bytes, windows && rng_chance(rng, 50));
     }
     for (size_t i = 0; i < COUNT(t->header); i++) t->header[i] = (uint32_t)rng_next(rng);
-    for (int64_t h = 0; h < t->heads; h++) t->slopes[h] = (float)h + 0.5f, t->sinks[h] = (float)h + 0.25f;
+    for (int64_t h = 0; h < t->heads; h++)
+        t->slopes[h] = (float)h + 0.5f, t->sinks[h] = (float)h + 0.25f;
     t->input.header = t->header;
     if (rng_chance(rng, 30)) t->input.slopes = t->slopes;
     if (rng_chance(rng, 30)) t->input.sinks = t->sinks;
     t->input.heads = (uint32_t)t->heads;
     t->input.kv_heads = (uint32_t)t->kv_heads;
-    trial_say("\n  tile %d x %d direct %d segment %u/%u workgroups %u %u item chunks %lld…%lld wanted %lld pairs %llu workspace %llu window %llu", l->tile_rows,
-              l->chunk, l->direct, l->segment_texels, l->segment_alignment, l->max_workgroups_x, l->max_workgroups_y, (long long)l->item_chunks_least,
-              (long long)l->item_chunks_most, (long long)l->items_wanted, (unsigned long long)l->dispatch_pairs, (unsigned long long)l->workspace_rows,
-              (unsigned long long)l->window_bytes);
+    trial_say(
+        "\n  tile %d x %d direct %d segment %u/%u workgroups %u %u item chunks %lld…%lld wanted %lld pairs %llu workspace %llu window %llu",
+        l->tile_rows, l->chunk, l->direct, l->segment_texels, l->segment_alignment,
+        l->max_workgroups_x, l->max_workgroups_y, (long long)l->item_chunks_least,
+        (long long)l->item_chunks_most, (long long)l->items_wanted,
+        (unsigned long long)l->dispatch_pairs, (unsigned long long)l->workspace_rows,
+        (unsigned long long)l->window_bytes);
     for (int i = 0; i < TENSOR_COUNT && windows; i++)
-        trial_say("\n  tensor %d: %llu %llu %llu %llu windowed %d", i, (unsigned long long)t->input.tensors[i].batch, (unsigned long long)t->input.tensors[i].head,
-                  (unsigned long long)t->input.tensors[i].row, (unsigned long long)t->input.tensors[i].row_bytes, t->input.tensors[i].windowed);
+        trial_say("\n  tensor %d: %llu %llu %llu %llu windowed %d", i,
+                  (unsigned long long)t->input.tensors[i].batch,
+                  (unsigned long long)t->input.tensors[i].head,
+                  (unsigned long long)t->input.tensors[i].row,
+                  (unsigned long long)t->input.tensors[i].row_bytes, t->input.tensors[i].windowed);
 }
 
 void trial_free(struct trial *t) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Random attentions for the planner: small enough to ask the reference about every pair, with limits as awkward as a device
-// may have them. And failures that say which one it was.
+// Random attentions for the planner: small enough to ask the reference about every pair, with
+// limits as awkward as a device may have them. And failures that say which one it was.
 //
-// Lengths, positions and strides of a trial count elements of their axis; limits and tensors are in the units of schedule.h.
+// Lengths, positions and strides of a trial count elements of their axis; limits and tensors are in
+// the units of schedule.h.
 #ifndef TESTS_SCHEDULE_TRIAL_H
 #define TESTS_SCHEDULE_TRIAL_H
 
@@ -13,26 +14,27 @@
 #include "plan_memory.h"
 #include "schedule/schedule.h"
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is being tried, and failures that say it
 
 extern uint64_t run_seed;
-extern int64_t trial_index; // of the run's trials: what TULLE_TEST_CASE names
+extern int64_t trial_index;  // of the run's trials: what TULLE_TEST_CASE names
 
 // A new trial: nothing is said of it yet.
 void trial_begin(void);
 // Adds to what a failure prints of the trial (4000 bytes of it are kept).
 void trial_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Fails the test, with the seed and the index that have this trial again.
-void trial_failed(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void trial_failed(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #define FAIL(...) trial_failed(__FILE__, __LINE__, __VA_ARGS__)
-#define CHECK(condition, ...)                                                                                                     \
-    do {                                                                                                                          \
-        if (!(condition)) trial_failed(__FILE__, __LINE__, __VA_ARGS__);                                                          \
+#define CHECK(condition, ...)                                            \
+    do {                                                                 \
+        if (!(condition)) trial_failed(__FILE__, __LINE__, __VA_ARGS__); \
     } while (0)
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // One trial
 
 // The most of each that a trial has: terms of a pattern, patterns, batch entries, query heads.
@@ -46,14 +48,15 @@ struct trial {
     size_t pattern_count;
     size_t head_pattern[HEADS];
     int64_t q_length[BATCH], kv_length[BATCH], kv_start[BATCH], q_offset[BATCH];
-    struct schedule_input input;         // points into the trial, so that no copy can be made of it
+    struct schedule_input input;  // points into the trial, so that no copy can be made of it
     uint32_t header[PM_HEADER_TEXELS * 4];
     float slopes[HEADS], sinks[HEADS];
     tulle_pattern *patterns[PATTERNS];
     struct group groups[BATCH * HEADS];
-    uint8_t *want[BATCH * HEADS];        // by group: [q_len][kv_len], 1 where the reference takes the key, else 0
-    uint32_t group_of[BATCH * HEADS];    // by batch · heads + head
-    void *owned[64];                     // freed with it
+    // by group: [q_len][kv_len], 1 where the reference takes the key, else 0
+    uint8_t *want[BATCH * HEADS];
+    uint32_t group_of[BATCH * HEADS];  // by batch · heads + head
+    void *owned[64];                   // freed with it
     size_t owned_count;
 };
 
@@ -61,10 +64,11 @@ struct trial {
 void trial_make(struct trial *t, struct rng *rng);
 void trial_free(struct trial *t);
 
-// Its steps, for a trial made by hand:
-// The library's pattern of these terms, in their order or in `order` (NULL: their own); to be destroyed.
+// Its steps, for a trial made by hand: The library's pattern of these terms, in their order or in
+// `order` (NULL: their own); to be destroyed.
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order);
-// Gathers (batch, head) that share everything into groups, as the plan does: `groups`, `group_of` and the input's.
+// Gathers (batch, head) that share everything into groups, as the plan does: `groups`, `group_of`
+// and the input's.
 void trial_group(struct trial *t);
 // Asks the reference about every pair of every group: `want`.
 void trial_want(struct trial *t);

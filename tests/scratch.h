@@ -14,7 +14,8 @@ static char scratch_folder[256], scratch_path[300];
 static int scratch_make(void **state) {
     const char *parent = getenv("TMPDIR");
     (void)state;
-    snprintf(scratch_folder, sizeof scratch_folder, "%s/tulle-test-XXXXXX", parent && *parent ? parent : "/tmp");
+    snprintf(scratch_folder, sizeof scratch_folder, "%s/tulle-test-XXXXXX",
+             parent && *parent ? parent : "/tmp");
     return mkdtemp(scratch_folder) ? 0 : -1;
 }
 
@@ -24,7 +25,8 @@ static int scratch_remove(void **state) {
     return rmdir(scratch_folder);
 }
 
-/// (Re)writes the scratch file NAME and returns its path. One name a test program, so that it can be removed.
+/// (Re)writes the scratch file NAME and returns its path. One name a test program, so that it can
+/// be removed.
 static const char *scratch_write(const char *name, const void *bytes, size_t size) {
     snprintf(scratch_path, sizeof scratch_path, "%s/%s", scratch_folder, name);
     FILE *file = fopen(scratch_path, "wb");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Every kernel variant x pattern x dtype, pairwise over shapes, layouts and everything else a descriptor holds, against the
-// fp64 reference: see cases.c for the factors. A failure prints the case; TULLE_TEST_CASE='...' has it alone again.
+// Every kernel variant x pattern x dtype, pairwise over shapes, layouts and everything else a
+// descriptor holds, against the fp64 reference: see cases.c for the factors. A failure prints the
+// case; TULLE_TEST_CASE='...' has it alone again.
 #define _POSIX_C_SOURCE 200809L
 
 #include "cases.h"
@@ -17,23 +18,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FAILURES_MOST 20 // then it gives up
-#define PROBE_SECONDS 20.0 // of a processor: a kernel whose pipeline takes longer to compile is left out, and named
+#define FAILURES_MOST 20  // then it gives up
+// of a processor: a kernel whose pipeline takes longer to compile is left out, and named
+#define PROBE_SECONDS 20.0
 
-static bool left_out[CASES_KERNELS_MOST]; // by kernel level
+static bool left_out[CASES_KERNELS_MOST];  // by kernel level
 
-// Some drivers take minutes to compile some kernels (which no one would pick there). A middling and the largest head size
-// tell; one that a kernel refuses costs nothing. fp16 tells where there is no such kernel for fp32.
-static bool takes_too_long(size_t kernel)
-{
-    static const char *const dims[] = {"64/64", "256/256"}, *const dtypes[] = {"f32", "f16"};
+// Some drivers take minutes to compile some kernels (which no one would pick there). A middling and
+// the largest head size tell; one that a kernel refuses costs nothing. fp16 tells where there is no
+// such kernel for fp32.
+static bool takes_too_long(size_t kernel) {
+    static const char *const dims[] = { "64/64", "256/256" }, *const dtypes[] = { "f32", "f16" };
     bool too_long = false;
     for (size_t d = 0; d < 2 && !too_long; d++) {
-        enum probe_end end = PROBE_FAILED; // refused
+        enum probe_end end = PROBE_FAILED;  // refused
         for (size_t t = 0; t < 2 && end == PROBE_FAILED; t++) {
             char spec[200];
-            snprintf(spec, sizeof spec, "seed=1 pattern=window shape=64x64 dim=%s dtype=%s softcap=30 usage=all way=import kernel=%s", dims[d], dtypes[t],
-                     cases_kernel(kernel));
+            snprintf(
+                spec, sizeof spec,
+                "seed=1 pattern=window shape=64x64 dim=%s dtype=%s softcap=30 usage=all way=import kernel=%s",
+                dims[d], dtypes[t], cases_kernel(kernel));
             end = probe_case(spec, PROBE_SECONDS);
         }
         too_long = end == PROBE_TOO_LONG;
@@ -43,22 +47,22 @@ static bool takes_too_long(size_t kernel)
 
 static atomic_size_t next_probe;
 
-static void *probe_some(void *unused)
-{
+static void *probe_some(void *unused) {
     for (size_t n; (n = atomic_fetch_add(&next_probe, 1)) < cases_kernel_count();) {
         left_out[n] = takes_too_long(n);
     }
     return unused;
 }
 
-// As many at a time as there are processors: a GPU's driver may need the whole time for each kernel of the CPU drivers.
-static void probe_kernels(void)
-{
+// As many at a time as there are processors: a GPU's driver may need the whole time for each kernel
+// of the CPU drivers.
+static void probe_kernels(void) {
     pthread_t threads[CASES_KERNELS_MOST];
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     size_t started = 0;
-    atomic_store(&next_probe, 1); // 0 is "best"
-    while (started + 1 < cases_kernel_count() && (long)started + 1 < processors && pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
+    atomic_store(&next_probe, 1);  // 0 is "best"
+    while (started + 1 < cases_kernel_count() && (long)started + 1 < processors &&
+           pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
         started++;
     }
     probe_some(NULL);
@@ -67,22 +71,23 @@ static void probe_kernels(void)
     }
     for (size_t n = 1; n < cases_kernel_count(); n++) {
         if (left_out[n]) {
-            printf("# kernel %s is left out: this driver takes over %.0f CPU seconds to compile it\n", cases_kernel(n), PROBE_SECONDS);
+            printf(
+                "# kernel %s is left out: this driver takes over %.0f CPU seconds to compile it\n",
+                cases_kernel(n), PROBE_SECONDS);
         }
     }
     fflush(stdout);
 }
 
-static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS])
-{
+static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS]) {
     (void)user;
     if (levels[F_KERNEL] == 0) {
-        return true; // some variant always does
+        return true;  // some variant always does
     }
     if (left_out[levels[F_KERNEL]]) {
         return false;
     }
-    struct attention_case candidate = {.seed = 1};
+    struct attention_case candidate = { .seed = 1 };
     memcpy(candidate.levels, levels, sizeof candidate.levels);
     struct problem problem;
     struct problem_build build;
@@ -99,15 +104,13 @@ static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS])
     return found;
 }
 
-static double seconds(void)
-{
+static double seconds(void) {
     struct timespec now;
     timespec_get(&now, TIME_UTC);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void run_case(const void *user)
-{
+static void run_case(const void *user) {
     const struct attention_case *from = user;
     char text[600];
     case_print(from, text, sizeof text);
@@ -119,7 +122,7 @@ static void run_case(const void *user)
     problem_fill(&problem);
     problem_must_run(&problem, context, case_way(from));
     problem_check(&problem, "the reference");
-    if (from->seed % 4 == 0) { // a quarter of the cases: bit for bit the same when repeated
+    if (from->seed % 4 == 0) {  // a quarter of the cases: bit for bit the same when repeated
         struct problem again;
         case_state(from, &again);
         problem_fill(&again);
@@ -134,30 +137,32 @@ static void run_case(const void *user)
     harness_case(NULL);
 }
 
-// TULLE_TEST_SHARE=i/n: of the cases only every n-th, from the i-th on (0 … n − 1). With one seed, n processes do all of them.
+// TULLE_TEST_SHARE=i/n: of the cases only every n-th, from the i-th on (0 … n − 1). With one seed,
+// n processes do all of them.
 struct share {
     size_t first, step;
 };
 
-static struct share share_of_cases(void)
-{
+static struct share share_of_cases(void) {
     const char *given = getenv("TULLE_TEST_SHARE");
     if (given == NULL) {
-        return (struct share){0, 1};
+        return (struct share){ 0, 1 };
     }
     unsigned first = 0, step = 0;
     char rest;
-    if (given[strspn(given, "0123456789/")] != '\0' || sscanf(given, "%4u/%4u%c", &first, &step, &rest) != 2 || first >= step) {
+    if (given[strspn(given, "0123456789/")] != '\0' ||
+        sscanf(given, "%4u/%4u%c", &first, &step, &rest) != 2 || first >= step) {
         fail_msg("TULLE_TEST_SHARE=%s: i/n with i < n is wanted", given);
     }
     if (getenv("TULLE_TEST_SEED") == NULL) {
-        fail_msg("%s", "TULLE_TEST_SHARE without TULLE_TEST_SEED: the shares would be of different cases");
+        fail_msg(
+            "%s",
+            "TULLE_TEST_SHARE without TULLE_TEST_SEED: the shares would be of different cases");
     }
-    return (struct share){first, step};
+    return (struct share){ first, step };
 }
 
-static void test_pairwise(void **state)
-{
+static void test_pairwise(void **state) {
     (void)state;
     const char *given = getenv("TULLE_TEST_CASE");
     if (given != NULL) {
@@ -182,15 +187,19 @@ static void test_pairwise(void **state)
     cases_levels(levels);
     struct pairwise_rows rows;
     pairwise_make(levels, FACTOR_COUNT, rng_hash(harness_seed(), 1), serves, NULL, &rows);
-    printf("# %zu cases for %zu pairs of levels; %zu pairs cannot be had (a variant refuses them)\n", rows.count, rows.pairs, rows.impossible);
+    printf(
+        "# %zu cases for %zu pairs of levels; %zu pairs cannot be had (a variant refuses them)\n",
+        rows.count, rows.pairs, rows.impossible);
     if (share.first >= rows.count) {
-        fail_msg("TULLE_TEST_SHARE: there are %zu cases, none for share %zu", rows.count, share.first);
+        fail_msg("TULLE_TEST_SHARE: there are %zu cases, none for share %zu", rows.count,
+                 share.first);
     }
-    size_t of_kernel[CASES_KERNELS_MOST] = {0}, ran = 0, failed = 0;
-    double spent[CASES_KERNELS_MOST] = {0};
-    const size_t most = getenv("TULLE_TEST_GIVE_UP") != NULL ? 1 : FAILURES_MOST; // planted faults need one failure, no more
+    size_t of_kernel[CASES_KERNELS_MOST] = { 0 }, ran = 0, failed = 0;
+    double spent[CASES_KERNELS_MOST] = { 0 };
+    // planted faults need one failure, no more
+    const size_t most = getenv("TULLE_TEST_GIVE_UP") != NULL ? 1 : FAILURES_MOST;
     for (size_t n = share.first; n < rows.count && failed < most; n += share.step) {
-        struct attention_case next = {.seed = rng_hash(harness_seed(), 1000 + n) % 1000000007};
+        struct attention_case next = { .seed = rng_hash(harness_seed(), 1000 + n) % 1000000007 };
         memcpy(next.levels, rows.levels[n], sizeof next.levels);
         const double begin = seconds();
         failed += !harness_try(run_case, &next);
@@ -199,10 +208,16 @@ static void test_pairwise(void **state)
         ran++;
     }
     for (size_t n = 0; n < cases_kernel_count(); n++) {
-        printf("# %4zu cases with kernel %s in %.0f s%s\n", of_kernel[n], cases_kernel(n), spent[n], left_out[n] ? " (left out)" : of_kernel[n] > 0 ? "" : share.step > 1 ? " (none in this share)" : " (refused everywhere on this device)");
+        printf("# %4zu cases with kernel %s in %.0f s%s\n", of_kernel[n], cases_kernel(n), spent[n],
+               left_out[n]        ? " (left out)"
+               : of_kernel[n] > 0 ? ""
+               : share.step > 1   ? " (none in this share)"
+                                  : " (refused everywhere on this device)");
     }
-    printf("# the largest error as a share of what is allowed: %.3f where O is fp32, %.3f fp16, %.3f bf16 (where rounding O is nearly all of it)\n",
-           problem_worst_share(TULLE_F32), problem_worst_share(TULLE_F16), problem_worst_share(TULLE_BF16));
+    printf(
+        "# the largest error as a share of what is allowed: %.3f where O is fp32, %.3f fp16, %.3f bf16 (where rounding O is nearly all of it)\n",
+        problem_worst_share(TULLE_F32), problem_worst_share(TULLE_F16),
+        problem_worst_share(TULLE_BF16));
     free(rows.levels);
     if (failed > 0) {
         fail_msg("%zu of the %zu cases that ran failed", failed, ran);
@@ -210,16 +225,14 @@ static void test_pairwise(void **state)
 }
 
 // Every pair of levels is there, and the same seed gives the same rows.
-static bool refuse_some(void *user, const uint8_t levels[PAIRWISE_FACTORS])
-{
+static bool refuse_some(void *user, const uint8_t levels[PAIRWISE_FACTORS]) {
     (void)user;
     return !(levels[0] == 1 && levels[1] == 2);
 }
 
-static void test_generator(void **state)
-{
+static void test_generator(void **state) {
     (void)state;
-    static const size_t levels[] = {3, 4, 2, 5};
+    static const size_t levels[] = { 3, 4, 2, 5 };
     struct pairwise_rows rows, again;
     pairwise_make(levels, 4, harness_seed(), refuse_some, NULL, &rows);
     pairwise_make(levels, 4, harness_seed(), refuse_some, NULL, &again);
@@ -244,14 +257,14 @@ static void test_generator(void **state)
     free(again.levels);
 }
 
-// The tolerance is no wider than what an error would cost: a window's edge off by one in a row of 257 keys changes the
-// weights by 1/257, which must be out of bounds for every dtype, head size and score that the cases have.
-static void test_tolerance_is_sharp(void **state)
-{
+// The tolerance is no wider than what an error would cost: a window's edge off by one in a row of
+// 257 keys changes the weights by 1/257, which must be out of bounds for every dtype, head size and
+// score that the cases have.
+static void test_tolerance_is_sharp(void **state) {
     (void)state;
-    static const int64_t dims[] = {4, 64, 256};
+    static const int64_t dims[] = { 4, 64, 256 };
     for (size_t n = 0; n < 3; n++) {
-        const struct tolerance_row row = {.head_dim = dims[n], .keys = 257, .score_bound = 12.0};
+        const struct tolerance_row row = { .head_dim = dims[n], .keys = 257, .score_bound = 12.0 };
         const double weights = tolerance_weights(&row);
         assert_true(weights > dims[n] * 0x1p-24 && weights < 1.0 / 257.0);
         assert_true(tolerance_lse(&row, 6.0) < 1.0 / 257.0);
@@ -261,8 +274,7 @@ static void test_tolerance_is_sharp(void **state)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     probe_adopt(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generator),

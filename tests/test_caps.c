@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the library takes a device for: the features that an imported one was given, the limits of Vulkan 1.1 where they are
-// clamped, what a driver is known to get wrong, and which of its queues is used.
+// What the library takes a device for: the features that an imported one was given, the limits of
+// Vulkan 1.1 where they are clamped, what a driver is known to get wrong, and which of its queues
+// is used.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,40 +17,62 @@
 #include "context_use.h"
 
 static void test_import_features(void **state) {
-    static const char *const extensions[] = {"VK_KHR_buffer_device_address", "VK_EXT_subgroup_size_control",
-                                             "VK_KHR_pipeline_executable_properties"};
-    VkPhysicalDeviceVulkan13Features v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .subgroupSizeControl = VK_TRUE};
-    VkPhysicalDeviceVulkan12Features v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &v13,
-        .bufferDeviceAddress = VK_TRUE};
+    static const char *const extensions[] = { "VK_KHR_buffer_device_address",
+                                              "VK_EXT_subgroup_size_control",
+                                              "VK_KHR_pipeline_executable_properties" };
+    VkPhysicalDeviceVulkan13Features v13 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+        .subgroupSizeControl = VK_TRUE
+    };
+    VkPhysicalDeviceVulkan12Features v12 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .pNext = &v13,
+        .bufferDeviceAddress = VK_TRUE
+    };
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pipelineExecutableInfo = VK_TRUE};
-    VkPhysicalDeviceSubgroupSizeControlFeatures size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .pNext = &executable, .subgroupSizeControl = VK_TRUE};
-    VkPhysicalDeviceBufferDeviceAddressFeatures address = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
-        .pNext = &size, .bufferDeviceAddress = VK_TRUE};
-    VkPhysicalDeviceFeatures2 by_version = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &v12};
-    VkPhysicalDeviceFeatures2 by_struct = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &address};
-    tulle_vulkan_import import = {.features = &by_version};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE
+    };
+    VkPhysicalDeviceSubgroupSizeControlFeatures size = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .pNext = &executable,
+        .subgroupSizeControl = VK_TRUE
+    };
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .pNext = &size,
+        .bufferDeviceAddress = VK_TRUE
+    };
+    VkPhysicalDeviceFeatures2 by_version = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                             .pNext = &v12 };
+    VkPhysicalDeviceFeatures2 by_struct = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                            .pNext = &address };
+    tulle_vulkan_import import = { .features = &by_version };
     struct device_features found;
     (void)state;
 
     caps_imported_features(&import, VK_API_VERSION_1_3, &found);
-    assert_true(found.buffer_device_address && found.subgroup_size_control && !found.executable_properties);
+    assert_true(found.buffer_device_address && found.subgroup_size_control &&
+                !found.executable_properties);
     caps_imported_features(&import, VK_API_VERSION_1_2, &found);
     assert_true(found.buffer_device_address && !found.subgroup_size_control);
     import.features = &by_struct;
-    caps_imported_features(&import, VK_API_VERSION_1_1, &found);   // named, but without the extensions that bring them
-    assert_true(!found.buffer_device_address && !found.subgroup_size_control && !found.executable_properties);
+    // named, but without the extensions that bring them
+    caps_imported_features(&import, VK_API_VERSION_1_1, &found);
+    assert_true(!found.buffer_device_address && !found.subgroup_size_control &&
+                !found.executable_properties);
     import.extensions = extensions;
     import.extension_count = 3;
     caps_imported_features(&import, VK_API_VERSION_1_1, &found);
-    assert_true(found.buffer_device_address && found.subgroup_size_control && found.executable_properties);
+    assert_true(found.buffer_device_address && found.subgroup_size_control &&
+                found.executable_properties);
     address.bufferDeviceAddress = VK_FALSE;
     caps_imported_features(&import, VK_API_VERSION_1_3, &found);
     assert_true(!found.buffer_device_address && found.subgroup_size_control);
     import.features = NULL;
     caps_imported_features(&import, VK_API_VERSION_1_3, &found);
-    assert_true(!found.buffer_device_address && !found.subgroup_size_control && !found.executable_properties);
+    assert_true(!found.buffer_device_address && !found.subgroup_size_control &&
+                !found.executable_properties);
 }
 
 static void check_floor(const tulle_context *context) {
@@ -63,9 +86,9 @@ static void check_floor(const tulle_context *context) {
     assert_int_equal(caps->max_texel_elements, 65536);
     assert_int_equal(caps->storage_alignment, 256);
     assert_int_equal(caps->texel_alignment, 256);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(caps->max_workgroups[i], 65535);
-    assert_false(caps->subgroup_shuffle || caps->subgroup_vote || caps->buffer_device_address || caps->subgroup_size_control);
+    for (int i = 0; i < 3; i++) assert_int_equal(caps->max_workgroups[i], 65535);
+    assert_false(caps->subgroup_shuffle || caps->subgroup_vote || caps->buffer_device_address ||
+                 caps->subgroup_size_control);
     assert_false(caps->executable_properties || caps->unified_memory);
     assert_int_equal(caps->timestamp_bits, 0);
     assert_true(caps->name[0] != 0);
@@ -74,7 +97,7 @@ static void check_floor(const tulle_context *context) {
 static void test_clamp(void **state) {
     struct gpu gpu;
     tulle_vulkan_import import;
-    tulle_context_params params = {.clamp = TULLE_CLAMP_VULKAN_1_1};
+    tulle_context_params params = { .clamp = TULLE_CLAMP_VULKAN_1_1 };
     tulle_context *context = context_make(&params);
     (void)state;
 
@@ -93,7 +116,7 @@ static void test_clamp(void **state) {
 }
 
 static uint32_t loop_limit(VkDriverId driver, const char *name, const char *driver_info) {
-    struct caps caps = {.driver_id = driver, .max_loop_iterations = UINT32_MAX};
+    struct caps caps = { .driver_id = driver, .max_loop_iterations = UINT32_MAX };
     snprintf(caps.name, sizeof caps.name, "%s", name);
     snprintf(caps.driver_info, sizeof caps.driver_info, "%s", driver_info);
     quirks_apply(&caps);
@@ -103,26 +126,35 @@ static uint32_t loop_limit(VkDriverId driver, const char *name, const char *driv
 static void test_quirks(void **state) {
     const char *name = "llvmpipe (LLVM 15.0.6, 256 bits)";
     (void)state;
-    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 22.3.6 (LLVM 15.0.6)"), 65535);
-    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 25.0.7-2 (LLVM 19.1.7)"), 65535);
+    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 22.3.6 (LLVM 15.0.6)"),
+                     65535);
+    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 25.0.7-2 (LLVM 19.1.7)"),
+                     65535);
     assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 26.0.0"), 65535);
-    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)"), UINT32_MAX);
-    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 27.0.0-devel (git-0123456789)"), UINT32_MAX);
+    assert_int_equal(
+        loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)"),
+        UINT32_MAX);
+    assert_int_equal(
+        loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "Mesa 27.0.0-devel (git-0123456789)"),
+        UINT32_MAX);
     assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_LLVMPIPE, name, "of my own making"), 65535);
     assert_int_equal(loop_limit((VkDriverId)0, name, ""), 65535);
-    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_RADV, "AMD RADV NAVI21", "Mesa 22.3.6"), UINT32_MAX);
+    assert_int_equal(loop_limit(VK_DRIVER_ID_MESA_RADV, "AMD RADV NAVI21", "Mesa 22.3.6"),
+                     UINT32_MAX);
     assert_int_equal(loop_limit((VkDriverId)0, "Mali-G76", ""), UINT32_MAX);
 }
 
 static void test_queue_family(void **state) {
     const VkQueueFlags all = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT;
     const VkQueueFamilyProperties families[] = {
-        {.queueFlags = VK_QUEUE_TRANSFER_BIT, .queueCount = 1, .timestampValidBits = 64},
-        {.queueFlags = all, .queueCount = 1, .timestampValidBits = 64},
-        {.queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 0, .timestampValidBits = 64},
-        {.queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 2},
-        {.queueFlags = VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT, .queueCount = 2, .timestampValidBits = 36},
-        {.queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 2, .timestampValidBits = 64},
+        { .queueFlags = VK_QUEUE_TRANSFER_BIT, .queueCount = 1, .timestampValidBits = 64 },
+        { .queueFlags = all, .queueCount = 1, .timestampValidBits = 64 },
+        { .queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 0, .timestampValidBits = 64 },
+        { .queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 2 },
+        { .queueFlags = VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT,
+          .queueCount = 2,
+          .timestampValidBits = 36 },
+        { .queueFlags = VK_QUEUE_COMPUTE_BIT, .queueCount = 2, .timestampValidBits = 64 },
     };
     (void)state;
     assert_int_equal(caps_choose_queue_family(families, 0), UINT32_MAX);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Contexts on the host's device: what is refused, what of the device is used, whose lock is taken, which features the host is
-// told to enable; that it is left as it was; and several of them at once, beside the library's own.
+// Contexts on the host's device: what is refused, what of the device is used, whose lock is taken,
+// which features the host is told to enable; that it is left as it was; and several of them at
+// once, beside the library's own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,13 +20,14 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // One at a time
 
 /// Does the device still work? A buffer is filled by a submitted command and read back.
 static void use_gpu(const struct gpu *gpu) {
     struct gpu_buffer buffer = gpu_buffer_create(gpu, 1024, VK_BUFFER_USAGE_TRANSFER_DST_BIT);
-    PFN_vkCmdFillBuffer fill = (PFN_vkCmdFillBuffer)gpu->GetDeviceProcAddr(gpu->device, "vkCmdFillBuffer");
+    PFN_vkCmdFillBuffer fill =
+        (PFN_vkCmdFillBuffer)gpu->GetDeviceProcAddr(gpu->device, "vkCmdFillBuffer");
     VkCommandBuffer cmd = gpu_begin(gpu);
     fill(cmd, buffer.buffer, 0, VK_WHOLE_SIZE, UINT32_C(0x1234567));
     gpu_finish(gpu, cmd);
@@ -36,9 +38,9 @@ static void use_gpu(const struct gpu *gpu) {
 
 static void test_import_refusals(void **state) {
     struct gpu gpu;
-    VkPhysicalDeviceFeatures2 wrong = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO};
+    VkPhysicalDeviceFeatures2 wrong = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO };
     tulle_vulkan_import import;
-    tulle_context_params params = {.import = &import};
+    tulle_context_params params = { .import = &import };
     (void)state;
 
     context_open_gpu(&gpu, false);
@@ -56,23 +58,24 @@ static void test_import_refusals(void **state) {
     REFUSE(params, TULLE_ERROR_INVALID_ARGUMENT, "import.api_version", "1.0", "VK_API_VERSION_1_1");
     import = (import = gpu_import(&gpu), import.features = &wrong, import);
     REFUSE(params, TULLE_ERROR_INVALID_ARGUMENT, "import.features", "sType");
-    import = (import = gpu_import(&gpu), import.extensions = NULL, import.extension_count = 3, import);
+    import =
+        (import = gpu_import(&gpu), import.extensions = NULL, import.extension_count = 3, import);
     REFUSE(params, TULLE_ERROR_INVALID_ARGUMENT, "import.extensions", "3");
     import = (import = gpu_import(&gpu), import.lock_queue = free, import);
     REFUSE(params, TULLE_ERROR_INVALID_ARGUMENT, "import.unlock_queue");
-    use_gpu(&gpu);   // and after all of these the device is as it was
+    use_gpu(&gpu);  // and after all of these the device is as it was
     gpu_close(&gpu);
 }
 
 static void test_import_intact(void **state) {
     struct gpu gpu;
-    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
     VkPipelineCache cache;
     (void)state;
 
     for (int bare = 0; bare < 2; bare++) {
         tulle_vulkan_import import;
-        tulle_context_params params = {.import = &import};
+        tulle_context_params params = { .import = &import };
         tulle_device_info shown;
         context_open_gpu(&gpu, bare);
         assert_int_equal(gpu.CreatePipelineCache(gpu.device, &info, NULL, &cache), VK_SUCCESS);
@@ -81,25 +84,26 @@ static void test_import_intact(void **state) {
             import = gpu_import(&gpu);
             import.pipeline_cache = round == 1 ? cache : VK_NULL_HANDLE;
             if (round == 2)
-                import.get_instance_proc_addr = NULL;   // then from the loader that Tulle opens
+                import.get_instance_proc_addr = NULL;  // then from the loader that Tulle opens
             context = context_make(&params);
             tulle_context_info(context, &shown);
             assert_int_equal(shown.index, UINT32_MAX);
             assert_false(context->own_device);
             assert_ptr_equal(context->device, gpu.device);
-            if (round == 1)
-                assert_ptr_equal(context->vk_pipeline_cache, cache);
-            if (bare) {   // nothing was enabled: nothing is used
-                assert_false(shown.buffer_device_address || shown.subgroup_size_control || shown.executable_properties);
+            if (round == 1) assert_ptr_equal(context->vk_pipeline_cache, cache);
+            if (bare) {  // nothing was enabled: nothing is used
+                assert_false(shown.buffer_device_address || shown.subgroup_size_control ||
+                             shown.executable_properties);
                 assert_int_equal(shown.api_version, VK_API_VERSION_1_1);
             } else {
-                assert_int_equal(shown.buffer_device_address, gpu.features.buffer_device_address.bufferDeviceAddress);
+                assert_int_equal(shown.buffer_device_address,
+                                 gpu.features.buffer_device_address.bufferDeviceAddress);
             }
             assert_true(context_use(context, 99));
             tulle_context_destroy(context);
             use_gpu(&gpu);
         }
-        gpu.DestroyPipelineCache(gpu.device, cache, NULL);   // the caller's, and still there
+        gpu.DestroyPipelineCache(gpu.device, cache, NULL);  // the caller's, and still there
         gpu_close(&gpu);
     }
 }
@@ -111,7 +115,7 @@ static void unlock(void *user) { held--, user_seen += user == &locks; }
 static void test_import_queue_lock(void **state) {
     struct gpu gpu;
     tulle_vulkan_import import;
-    tulle_context_params params = {.import = &import};
+    tulle_context_params params = { .import = &import };
     tulle_context *context;
     (void)state;
 
@@ -121,7 +125,7 @@ static void test_import_queue_lock(void **state) {
     import.unlock_queue = unlock;
     import.queue_user = &locks;
     context = context_make(&params);
-    assert_int_equal(locks, 0);   // making a context submits nothing
+    assert_int_equal(locks, 0);  // making a context submits nothing
     assert_true(context_use(context, 5));
     assert_int_equal(locks, 2);
     assert_int_equal(held, 0);
@@ -133,23 +137,29 @@ static void test_import_queue_lock(void **state) {
 static void test_required_features(void **state) {
     struct gpu gpu;
     tulle_features features;
-    tulle_error error = {0};
+    tulle_error error = { 0 };
     tulle_vulkan_import import;
-    tulle_context_params params = {.import = &import};
+    tulle_context_params params = { .import = &import };
     tulle_context *context;
     tulle_device_info offered = context_default_device(), shown;
     bool address = false, size = false;
     (void)state;
 
-    assert_int_equal(tulle_required_features(NULL, VK_NULL_HANDLE, VK_NULL_HANDLE, NULL, &error), TULLE_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(tulle_required_features(NULL, VK_NULL_HANDLE, VK_NULL_HANDLE, NULL, &error),
+                     TULLE_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(error.message, "features"));
-    assert_int_equal(tulle_required_features(NULL, VK_NULL_HANDLE, VK_NULL_HANDLE, &features, &error), TULLE_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(
+        tulle_required_features(NULL, VK_NULL_HANDLE, VK_NULL_HANDLE, &features, &error),
+        TULLE_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(error.message, "instance"));
 
-    context_open_gpu(&gpu, false);   // which makes its device from them
-    assert_int_equal(tulle_required_features(NULL, gpu.instance, VK_NULL_HANDLE, &features, &error), TULLE_ERROR_INVALID_ARGUMENT);
+    context_open_gpu(&gpu, false);  // which makes its device from them
+    assert_int_equal(tulle_required_features(NULL, gpu.instance, VK_NULL_HANDLE, &features, &error),
+                     TULLE_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(error.message, "physical_device"));
-    assert_int_equal(tulle_required_features(NULL, gpu.instance, gpu.physical_device, &features, &error), TULLE_OK);
+    assert_int_equal(
+        tulle_required_features(NULL, gpu.instance, gpu.physical_device, &features, &error),
+        TULLE_OK);
     assert_null(features.required.pNext);
     for (const VkBaseInStructure *next = features.recommended.pNext; next; next = next->pNext) {
         address |= next == (const void *)&features.buffer_device_address;
@@ -167,7 +177,7 @@ static void test_required_features(void **state) {
     assert_int_equal(shown.subgroup_size_control, offered.subgroup_size_control);
     tulle_context_destroy(context);
 
-    import.api_version = 0;   // 1.1: the extensions must carry it
+    import.api_version = 0;  // 1.1: the extensions must carry it
     context = context_make(&params);
     tulle_context_info(context, &shown);
     assert_int_equal(shown.api_version, VK_API_VERSION_1_1);
@@ -176,8 +186,11 @@ static void test_required_features(void **state) {
             assert_int_equal(shown.buffer_device_address, offered.buffer_device_address);
     if (shown.buffer_device_address) {
         struct device_buffer buffer;
-        assert_int_equal(device_buffer_create(context, 64, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
-                                              MEMORY_DEVICE, &buffer, NULL), TULLE_OK);
+        assert_int_equal(device_buffer_create(context, 64,
+                                              VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                                  VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+                                              MEMORY_DEVICE, &buffer, NULL),
+                         TULLE_OK);
         assert_true(buffer.address != 0);
         device_buffer_destroy(context, &buffer);
     }
@@ -185,12 +198,12 @@ static void test_required_features(void **state) {
     gpu_close(&gpu);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Two instances, two threads
 
 struct worker {
     pthread_t thread;
-    struct gpu *gpu;   // NULL: own devices
+    struct gpu *gpu;  // NULL: own devices
     uint32_t value;
     bool good;
 };
@@ -200,7 +213,7 @@ static void *work(void *user) {
     worker->good = true;
     for (int i = 0; i < 6 && worker->good; i++) {
         tulle_vulkan_import import;
-        tulle_context_params params = {0};
+        tulle_context_params params = { 0 };
         tulle_context *context = NULL;
         if (worker->gpu) {
             import = gpu_import(worker->gpu);
@@ -216,7 +229,10 @@ static void *work(void *user) {
 
 static void test_two_instances(void **state) {
     struct gpu gpus[2];
-    struct worker workers[4] = {{.gpu = &gpus[0], .value = 100}, {.gpu = &gpus[1], .value = 200}, {.value = 300}, {.value = 400}};
+    struct worker workers[4] = { { .gpu = &gpus[0], .value = 100 },
+                                 { .gpu = &gpus[1], .value = 200 },
+                                 { .value = 300 },
+                                 { .value = 400 } };
     (void)state;
 
     context_open_gpu(&gpus[0], false);
@@ -224,10 +240,8 @@ static void test_two_instances(void **state) {
     assert_ptr_not_equal(gpus[0].instance, gpus[1].instance);
     for (size_t i = 0; i < COUNT(workers); i++)
         assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-    for (size_t i = 0; i < COUNT(workers); i++)
-        pthread_join(workers[i].thread, NULL);
-    for (size_t i = 0; i < COUNT(workers); i++)
-        assert_true(workers[i].good);
+    for (size_t i = 0; i < COUNT(workers); i++) pthread_join(workers[i].thread, NULL);
+    for (size_t i = 0; i < COUNT(workers); i++) assert_true(workers[i].good);
     use_gpu(&gpus[0]);
     use_gpu(&gpus[1]);
     gpu_close(&gpus[0]);
@@ -236,10 +250,8 @@ static void test_two_instances(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_import_refusals),
-        cmocka_unit_test(test_import_intact),
-        cmocka_unit_test(test_import_queue_lock),
-        cmocka_unit_test(test_required_features),
+        cmocka_unit_test(test_import_refusals),   cmocka_unit_test(test_import_intact),
+        cmocka_unit_test(test_import_queue_lock), cmocka_unit_test(test_required_features),
         cmocka_unit_test(test_two_instances),
     };
     return cmocka_run_group_tests_name("import", tests, NULL, NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Two ways to one answer: what must not change the result, or only by rounding. Both sides run through the library, and
-// differ by at most what each may differ from the exact answer (tolerance.c).
+// Two ways to one answer: what must not change the result, or only by rounding. Both sides run
+// through the library, and differ by at most what each may differ from the exact answer
+// (tolerance.c).
 
 #include <math.h>
 #include <stdio.h>
@@ -12,8 +13,9 @@
 #include "device/context.h"
 #include "problem.h"
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Each check runs with the best kernel and with each other family on a device of the tests' own, and on the floor.
+// -------------------------------------------------------------------------------------------------
+// Each check runs with the best kernel and with each other family on a device of the tests' own,
+// and on the floor.
 
 struct setting {
     const struct mode_context *context;
@@ -22,23 +24,25 @@ struct setting {
     uint64_t seed;
 };
 
-static void for_each_setting(void (*check)(const struct setting *), uint64_t stream)
-{
-    const struct mode_context *import = harness_mode(MODE_IMPORT), *floor = harness_mode(MODE_IMPORT_FLOOR);
+static void for_each_setting(void (*check)(const struct setting *), uint64_t stream) {
+    const struct mode_context *import = harness_mode(MODE_IMPORT),
+                              *floor = harness_mode(MODE_IMPORT_FLOOR);
     tulle_device_info info;
     tulle_context_info(import->tulle, &info);
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
     if (info.buffer_device_address) {
         usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     }
     struct variants variants;
     harness_variants(import->tulle, NULL, &variants);
-    char tried[8][32] = {""};
+    char tried[8][32] = { "" };
     size_t count = 0;
     for (uint32_t n = 0; n < variants.count; n++) {
         // one variant of a family: what stands before the first underscore and before the last
         char family[32];
-        snprintf(family, sizeof family, "%.*s", (int)(strrchr(variants.names[n], '_') - variants.names[n]), variants.names[n]);
+        snprintf(family, sizeof family, "%.*s",
+                 (int)(strrchr(variants.names[n], '_') - variants.names[n]), variants.names[n]);
         bool known = false;
         for (size_t t = 0; t < count; t++) {
             known = known || strcmp(tried[t], family) == 0;
@@ -46,7 +50,12 @@ static void for_each_setting(void (*check)(const struct setting *), uint64_t str
         if (known || count == 8) {
             continue;
         }
-        const tulle_attention_desc plain = {.heads = 1, .q_len = 64, .kv_len = 64, .head_dim = 64, .buffer_usage = usage, .kernel = variants.names[n]};
+        const tulle_attention_desc plain = { .heads = 1,
+                                             .q_len = 64,
+                                             .kv_len = 64,
+                                             .head_dim = 64,
+                                             .buffer_usage = usage,
+                                             .kernel = variants.names[n] };
         struct variants named;
         harness_variants(import->tulle, &plain, &named);
         bool serves = false;
@@ -55,16 +64,17 @@ static void for_each_setting(void (*check)(const struct setting *), uint64_t str
         }
         if (serves) {
             memcpy(tried[count++], family, sizeof family);
-            check(&(struct setting){import, variants.names[n], usage, rng_hash(harness_seed(), stream)});
+            check(&(struct setting){ import, variants.names[n], usage,
+                                     rng_hash(harness_seed(), stream) });
         }
     }
-    check(&(struct setting){import, NULL, usage, rng_hash(harness_seed(), stream + 1)});
-    check(&(struct setting){floor, NULL, 0, rng_hash(harness_seed(), stream + 2)});
+    check(&(struct setting){ import, NULL, usage, rng_hash(harness_seed(), stream + 1) });
+    check(&(struct setting){ floor, NULL, 0, rng_hash(harness_seed(), stream + 2) });
 }
 
-static void state_problem(struct problem *problem, const struct setting *setting, int64_t batch, int64_t heads, int64_t kv_heads, int64_t q_len,
-                          int64_t kv_len, int64_t head_dim)
-{
+static void state_problem(struct problem *problem, const struct setting *setting, int64_t batch,
+                          int64_t heads, int64_t kv_heads, int64_t q_len, int64_t kv_len,
+                          int64_t head_dim) {
     problem_init(problem, setting->seed);
     problem->batch = batch;
     problem->heads = heads;
@@ -77,31 +87,36 @@ static void state_problem(struct problem *problem, const struct setting *setting
     problem->data = DATA_RISING;
 }
 
-static void run(struct problem *problem, const struct setting *setting) { problem_must_run(problem, setting->context, WAY_RECORD); }
+static void run(struct problem *problem, const struct setting *setting) {
+    problem_must_run(problem, setting->context, WAY_RECORD);
+}
 
-static void fill_run_check(struct problem *problem, const struct setting *setting, const char *what)
-{
+static void fill_run_check(struct problem *problem, const struct setting *setting,
+                           const char *what) {
     problem_fill(problem);
     run(problem, setting);
     problem_check(problem, what);
 }
 
-static struct ref_term ones(struct problem *problem, int64_t block)
-{
+static struct ref_term ones(struct problem *problem, int64_t block) {
     const int64_t rows = (problem->kv_len + problem->q_len) / block + 1;
     uint8_t *mask = problem_own(problem, (size_t)(rows * rows), 1);
     memset(mask, 1, (size_t)(rows * rows));
-    return (struct ref_term){.kind = REF_BLOCKS, .block = block, .mask = mask, .layouts = 1, .block_rows = rows, .block_cols = rows};
+    return (struct ref_term){ .kind = REF_BLOCKS,
+                              .block = block,
+                              .mask = mask,
+                              .layouts = 1,
+                              .block_rows = rows,
+                              .block_cols = rows };
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Patterns that say the same
 
-static void check_equal_to_dense(const struct setting *setting)
-{
+static void check_equal_to_dense(const struct setting *setting) {
     for (int variant = 0; variant < 6; variant++) {
         struct problem dense, other;
-        struct problem *both[] = {&dense, &other};
+        struct problem *both[] = { &dense, &other };
         for (int n = 0; n < 2; n++) {
             state_problem(both[n], setting, 2, 2, 1, 70, 151, 40);
             both[n]->causal = variant % 2 == 1;
@@ -109,44 +124,49 @@ static void check_equal_to_dense(const struct setting *setting)
         switch (variant / 2) {
         case 0: problem_term(&other, 0, ones(&other, 32)); break;
         case 1: problem_term(&other, 0, ones(&other, 7)); break;
-        default: problem_term(&other, 0, (struct ref_term){.kind = REF_WINDOW, .left = TULLE_INFINITE, .right = TULLE_INFINITE}); break;
+        default:
+            problem_term(&other, 0,
+                         (struct ref_term){
+                             .kind = REF_WINDOW, .left = TULLE_INFINITE, .right = TULLE_INFINITE });
+            break;
         }
         fill_run_check(&dense, setting, "dense");
         fill_run_check(&other, setting, "as good as dense");
-        problem_check_same(&dense, &other, variant / 2 < 2 ? "blocks of ones and dense" : "an infinite window and dense");
+        problem_check_same(&dense, &other,
+                           variant / 2 < 2 ? "blocks of ones and dense"
+                                           : "an infinite window and dense");
         problem_free(&dense);
         problem_free(&other);
     }
 }
 
-static void test_equal_to_dense(void **state)
-{
+static void test_equal_to_dense(void **state) {
     (void)state;
     for_each_setting(check_equal_to_dense, 100);
 }
 
 // Terms in any order, and twice: the same bits.
-static void check_union_order(const struct setting *setting)
-{
-    struct rng rng = {setting->seed};
+static void check_union_order(const struct setting *setting) {
+    struct rng rng = { setting->seed };
     struct problem first;
     for (int attempt = 0; attempt < 5; attempt++) {
         struct problem problem;
         state_problem(&problem, setting, 1, 3, 1, 90, 140, 32);
         problem.causal = true;
-        int64_t *ends = problem_own(&problem, 3, sizeof *ends), *list = problem_own(&problem, 2, sizeof *list);
+        int64_t *ends = problem_own(&problem, 3, sizeof *ends),
+                *list = problem_own(&problem, 2, sizeof *list);
         ends[1] = 50;
         ends[2] = 140;
         list[0] = 33;
         list[1] = 7;
         struct ref_term terms[] = {
-            {.kind = REF_WINDOW, .left = 9, .right = 3},
-            {.kind = REF_DILATED, .left = 6, .right = 2, .step = 4},
-            {.kind = REF_STRIDED, .step = 6},
-            {.kind = REF_GLOBAL, .count = 2},
-            {.kind = REF_GLOBAL_LIST, .list = list, .list_len = 2},
-            {.kind = REF_RANDOM, .block = 16, .count = 2, .seed = 5},
-            {.kind = REF_FIXED, .step = 20, .count = 3},
+            { .kind = REF_WINDOW, .left = 9, .right = 3 },
+            { .kind = REF_DILATED, .left = 6, .right = 2, .step = 4 },
+            { .kind = REF_STRIDED, .step = 6 },
+            { .kind = REF_GLOBAL, .count = 2 },
+            { .kind = REF_GLOBAL_LIST, .list = list, .list_len = 2 },
+            { .kind = REF_RANDOM, .block = 16, .count = 2, .seed = 5 },
+            { .kind = REF_FIXED, .step = 20, .count = 3 },
         };
         const size_t count = sizeof terms / sizeof terms[0];
         for (size_t n = 0; n < count && attempt > 0; n++) {
@@ -159,41 +179,46 @@ static void check_union_order(const struct setting *setting)
             problem_term(&problem, 0, terms[n]);
         }
         if (attempt == 4) {
-            problem_term(&problem, 0, terms[2]); // once more
+            problem_term(&problem, 0, terms[2]);  // once more
         }
         fill_run_check(&problem, setting, "a union");
         if (attempt == 0) {
             first = problem;
         } else {
-            problem_check_identical(&first, &problem, attempt == 4 ? "a term given twice" : "terms in another order");
+            problem_check_identical(&first, &problem,
+                                    attempt == 4 ? "a term given twice" : "terms in another order");
             problem_free(&problem);
         }
     }
     problem_free(&first);
 }
 
-static void test_union_order(void **state)
-{
+static void test_union_order(void **state) {
     (void)state;
     for_each_setting(check_union_order, 200);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Inputs moved about
 
-// Copies inputs: row r of `to` is row r + shift of `from`. Heads may differ: head h is head h · from / to.
-static void copy_inputs(struct problem *to, const struct problem *from, int64_t q_shift, int64_t kv_shift)
-{
+// Copies inputs: row r of `to` is row r + shift of `from`. Heads may differ: head h is head h ·
+// from / to.
+static void copy_inputs(struct problem *to, const struct problem *from, int64_t q_shift,
+                        int64_t kv_shift) {
     for (int64_t b = 0; b < to->batch; b++) {
         for (int64_t head = 0; head < to->heads; head++) {
             memcpy(to->q64 + (b * to->heads + head) * to->q_len * to->head_dim,
-                   from->q64 + ((b * from->heads + head) * from->q_len + q_shift) * from->head_dim, (size_t)(to->q_len * to->head_dim) * sizeof(double));
+                   from->q64 + ((b * from->heads + head) * from->q_len + q_shift) * from->head_dim,
+                   (size_t)(to->q_len * to->head_dim) * sizeof(double));
         }
         for (int64_t g = 0; g < to->kv_heads; g++) {
-            const int64_t source = (b * from->kv_heads + g * from->kv_heads / to->kv_heads) * from->kv_len + kv_shift;
-            memcpy(to->k64 + (b * to->kv_heads + g) * to->kv_len * to->head_dim, from->k64 + source * from->head_dim,
+            const int64_t source =
+                (b * from->kv_heads + g * from->kv_heads / to->kv_heads) * from->kv_len + kv_shift;
+            memcpy(to->k64 + (b * to->kv_heads + g) * to->kv_len * to->head_dim,
+                   from->k64 + source * from->head_dim,
                    (size_t)(to->kv_len * to->head_dim) * sizeof(double));
-            memcpy(to->v64 + (b * to->kv_heads + g) * to->kv_len * to->v_head_dim, from->v64 + source * from->v_head_dim,
+            memcpy(to->v64 + (b * to->kv_heads + g) * to->kv_len * to->v_head_dim,
+                   from->v64 + source * from->v_head_dim,
                    (size_t)(to->kv_len * to->v_head_dim) * sizeof(double));
         }
     }
@@ -201,13 +226,12 @@ static void copy_inputs(struct problem *to, const struct problem *from, int64_t 
     problem_reference(to);
 }
 
-static void check_key_permutation(const struct setting *setting)
-{
+static void check_key_permutation(const struct setting *setting) {
     const int64_t block = 8, blocks = 20, length = block * blocks;
-    struct rng rng = {setting->seed};
+    struct rng rng = { setting->seed };
     for (int by_block = 0; by_block < 2; by_block++) {
         struct problem plain, moved;
-        struct problem *both[] = {&plain, &moved};
+        struct problem *both[] = { &plain, &moved };
         uint8_t *masks[2];
         for (int n = 0; n < 2; n++) {
             state_problem(both[n], setting, 1, 2, 2, 60, length, 64);
@@ -228,7 +252,13 @@ static void check_key_permutation(const struct setting *setting)
                 masks[1][n] = masks[0][n / blocks * blocks + order[n % blocks]];
             }
             for (int n = 0; n < 2; n++) {
-                problem_term(both[n], 0, (struct ref_term){.kind = REF_BLOCKS, .block = block, .mask = masks[n], .layouts = 1, .block_rows = blocks, .block_cols = blocks});
+                problem_term(both[n], 0,
+                             (struct ref_term){ .kind = REF_BLOCKS,
+                                                .block = block,
+                                                .mask = masks[n],
+                                                .layouts = 1,
+                                                .block_rows = blocks,
+                                                .block_cols = blocks });
             }
         }
         problem_fill(&plain);
@@ -236,8 +266,10 @@ static void check_key_permutation(const struct setting *setting)
         for (int64_t g = 0; g < 2; g++) {
             for (int64_t j = 0; j < length; j++) {
                 const int64_t source = g * length + order[j / unit] * unit + j % unit;
-                memcpy(moved.k64 + (g * length + j) * 64, plain.k64 + source * 64, 64 * sizeof(double));
-                memcpy(moved.v64 + (g * length + j) * 64, plain.v64 + source * 64, 64 * sizeof(double));
+                memcpy(moved.k64 + (g * length + j) * 64, plain.k64 + source * 64,
+                       64 * sizeof(double));
+                memcpy(moved.v64 + (g * length + j) * 64, plain.v64 + source * 64,
+                       64 * sizeof(double));
             }
         }
         memcpy(moved.q64, plain.q64, (size_t)(2 * 60 * 64) * sizeof(double));
@@ -252,23 +284,22 @@ static void check_key_permutation(const struct setting *setting)
     }
 }
 
-static void test_key_permutation(void **state)
-{
+static void test_key_permutation(void **state) {
     (void)state;
     for_each_setting(check_key_permutation, 300);
 }
 
-static void check_gqa(const struct setting *setting)
-{
-    static const int64_t kv_heads[] = {1, 2, 4};
+static void check_gqa(const struct setting *setting) {
+    static const int64_t kv_heads[] = { 1, 2, 4 };
     for (size_t n = 0; n < 3; n++) {
         struct problem grouped, expanded;
         state_problem(&grouped, setting, 2, 8, kv_heads[n], 50, 75, 48);
         state_problem(&expanded, setting, 2, 8, 8, 50, 75, 48);
-        struct problem *both[] = {&grouped, &expanded};
+        struct problem *both[] = { &grouped, &expanded };
         for (int p = 0; p < 2; p++) {
             both[p]->v_head_dim = 32;
-            problem_term(both[p], 0, (struct ref_term){.kind = REF_WINDOW, .left = 30, .right = 10});
+            problem_term(both[p], 0,
+                         (struct ref_term){ .kind = REF_WINDOW, .left = 30, .right = 10 });
             problem_fill(both[p]);
         }
         copy_inputs(&expanded, &grouped, 0, 0);
@@ -281,60 +312,69 @@ static void check_gqa(const struct setting *setting)
     }
 }
 
-static void test_gqa(void **state)
-{
+static void test_gqa(void **state) {
     (void)state;
     for_each_setting(check_gqa, 400);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Queries in chunks
 
 enum { PREFILL_PATTERNS = 8 };
 
-static void prefill_pattern(struct problem *problem, int which)
-{
+static void prefill_pattern(struct problem *problem, int which) {
     switch (which) {
     case 0: break;
-    case 1: problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 20, .right = 0}); break;
+    case 1:
+        problem_term(problem, 0, (struct ref_term){ .kind = REF_WINDOW, .left = 20, .right = 0 });
+        break;
     case 2:
-        problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 11});
-        problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 12});
+        problem_term(problem, 0, (struct ref_term){ .kind = REF_WINDOW, .left = 11 });
+        problem_term(problem, 0, (struct ref_term){ .kind = REF_STRIDED, .step = 12 });
         break;
-    case 3: problem_term(problem, 0, (struct ref_term){.kind = REF_FIXED, .step = 16, .count = 2}); break;
+    case 3:
+        problem_term(problem, 0, (struct ref_term){ .kind = REF_FIXED, .step = 16, .count = 2 });
+        break;
     case 4:
-        problem_term(problem, 0, (struct ref_term){.kind = REF_RANDOM, .block = 16, .count = 3, .seed = 77});
-        problem_term(problem, 0, (struct ref_term){.kind = REF_GLOBAL, .count = 1});
+        problem_term(problem, 0,
+                     (struct ref_term){ .kind = REF_RANDOM, .block = 16, .count = 3, .seed = 77 });
+        problem_term(problem, 0, (struct ref_term){ .kind = REF_GLOBAL, .count = 1 });
         break;
-    case 5: problem_term(problem, 0, (struct ref_term){.kind = REF_DILATED, .left = 8, .right = 3, .step = 5}); break;
+    case 5:
+        problem_term(problem, 0,
+                     (struct ref_term){ .kind = REF_DILATED, .left = 8, .right = 3, .step = 5 });
+        break;
     case 6: problem_term(problem, 0, ones(problem, 24)); break;
     default: {
         int64_t *ends = problem_own(problem, 4, sizeof *ends);
         ends[1] = 37;
         ends[2] = 38;
         ends[3] = 200;
-        problem_term(problem, 0, (struct ref_term){.kind = REF_DOCUMENTS, .list = ends, .list_len = 4});
+        problem_term(problem, 0,
+                     (struct ref_term){ .kind = REF_DOCUMENTS, .list = ends, .list_len = 4 });
         break;
     }
     }
 }
 
-static void place_rows(struct problem *whole, const struct problem *chunk, int64_t row)
-{
+static void place_rows(struct problem *whole, const struct problem *chunk, int64_t row) {
     for (int64_t b = 0; b < whole->batch; b++) {
         for (int64_t head = 0; head < whole->heads; head++) {
             for (int64_t n = 0; n < chunk->q_len; n++) {
-                memcpy(tensor_at(&whole->o, b, head, row + n, 0), tensor_at(&chunk->o, b, head, n, 0), (size_t)chunk->o.dim * tulle_dtype_size(chunk->o.dtype));
-                memcpy(tensor_at(&whole->l, b, head, row + n, 0), tensor_at(&chunk->l, b, head, n, 0), sizeof(float));
+                memcpy(tensor_at(&whole->o, b, head, row + n, 0),
+                       tensor_at(&chunk->o, b, head, n, 0),
+                       (size_t)chunk->o.dim * tulle_dtype_size(chunk->o.dtype));
+                memcpy(tensor_at(&whole->l, b, head, row + n, 0),
+                       tensor_at(&chunk->l, b, head, n, 0), sizeof(float));
             }
         }
     }
 }
 
-// The whole prefill, the same in chunks of `rows` queries with their offset. growing: a chunk sees only the keys up to its
-// last query (as decoding does); else all of them.
-static void check_chunks_of(const struct setting *setting, int pattern, bool causal, bool growing, int64_t rows)
-{
+// The whole prefill, the same in chunks of `rows` queries with their offset. growing: a chunk sees
+// only the keys up to its last query (as decoding does); else all of them.
+static void check_chunks_of(const struct setting *setting, int pattern, bool causal, bool growing,
+                            int64_t rows) {
     const int64_t length = 96;
     struct problem whole, pieced;
     state_problem(&whole, setting, 1, 2, 1, length, length, 32);
@@ -367,58 +407,54 @@ static void check_chunks_of(const struct setting *setting, int pattern, bool cau
     problem_free(&pieced);
 }
 
-static void check_chunks(const struct setting *setting)
-{
+static void check_chunks(const struct setting *setting) {
     for (int pattern = 0; pattern < PREFILL_PATTERNS; pattern++) {
         check_chunks_of(setting, pattern, true, true, 37);
         check_chunks_of(setting, pattern, pattern % 2 == 0, false, 50);
     }
 }
 
-static void test_chunks(void **state)
-{
+static void test_chunks(void **state) {
     (void)state;
     for_each_setting(check_chunks, 500);
 }
 
-static void check_row_by_row(const struct setting *setting)
-{
-    for (int pattern = (int)(setting->seed % 2); pattern < PREFILL_PATTERNS; pattern += 2) { // half of them, by the seed
+static void check_row_by_row(const struct setting *setting) {
+    // half of them, by the seed
+    for (int pattern = (int)(setting->seed % 2); pattern < PREFILL_PATTERNS; pattern += 2) {
         check_chunks_of(setting, pattern, true, true, 1);
     }
 }
 
-static void test_row_by_row(void **state)
-{
+static void test_row_by_row(void **state) {
     (void)state;
     for_each_setting(check_row_by_row, 600);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Work divided in other ways
 
-static void state_long_rows(struct problem *problem, const struct setting *setting)
-{
-    static const int64_t far[] = {1470, 3};
+static void state_long_rows(struct problem *problem, const struct setting *setting) {
+    static const int64_t far[] = { 1470, 3 };
     state_problem(problem, setting, 1, 2, 2, 37, 1500, 32);
-    problem_term(problem, 0, (struct ref_term){.kind = REF_WINDOW, .left = 40, .right = 0});
-    problem_term(problem, 0, (struct ref_term){.kind = REF_GLOBAL_LIST, .list = far, .list_len = 2});
-    problem_term(problem, 0, (struct ref_term){.kind = REF_STRIDED, .step = 9});
+    problem_term(problem, 0, (struct ref_term){ .kind = REF_WINDOW, .left = 40, .right = 0 });
+    problem_term(problem, 0,
+                 (struct ref_term){ .kind = REF_GLOBAL_LIST, .list = far, .list_len = 2 });
+    problem_term(problem, 0, (struct ref_term){ .kind = REF_STRIDED, .step = 9 });
     // the other head's has three parts: no kernel finishes those without combining
-    problem_term(problem, 1, (struct ref_term){.kind = REF_WINDOW, .left = 40, .right = 0});
-    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 9});
-    problem_term(problem, 1, (struct ref_term){.kind = REF_STRIDED, .step = 2});
+    problem_term(problem, 1, (struct ref_term){ .kind = REF_WINDOW, .left = 40, .right = 0 });
+    problem_term(problem, 1, (struct ref_term){ .kind = REF_STRIDED, .step = 9 });
+    problem_term(problem, 1, (struct ref_term){ .kind = REF_STRIDED, .step = 2 });
 }
 
-static void check_splits(const struct setting *setting)
-{
+static void check_splits(const struct setting *setting) {
     struct problem plain;
     state_long_rows(&plain, setting);
     fill_run_check(&plain, setting, "as planned by default");
     bool divided = false;
     for (int variant = 0; variant < 5; variant++) {
         struct problem other, again;
-        struct problem *both[] = {&other, &again};
+        struct problem *both[] = { &other, &again };
         for (int n = 0; n < 2; n++) {
             state_long_rows(both[n], setting);
             both[n]->dispatch_pairs = variant == 0 ? 0 : UINT64_C(40000) >> (3 * variant);
@@ -440,17 +476,15 @@ static void check_splits(const struct setting *setting)
     problem_free(&plain);
 }
 
-static void test_splits(void **state)
-{
+static void test_splits(void **state) {
     (void)state;
     for_each_setting(check_splits, 700);
 }
 
 // Each dispatch recorded alone is the same as all at once, bit for bit.
-static void check_ranges(const struct setting *setting)
-{
+static void check_ranges(const struct setting *setting) {
     struct problem whole, alone;
-    struct problem *both[] = {&whole, &alone};
+    struct problem *both[] = { &whole, &alone };
     for (int n = 0; n < 2; n++) {
         state_long_rows(both[n], setting);
         both[n]->dispatch_pairs = 3000;
@@ -467,19 +501,18 @@ static void check_ranges(const struct setting *setting)
     problem_free(&alone);
 }
 
-static void test_ranges(void **state)
-{
+static void test_ranges(void **state) {
     (void)state;
     for_each_setting(check_ranges, 800);
 }
 
-// One workspace under two plans in turn, in one command buffer with only the barriers that the caller owes.
-static void check_shared_workspace(const struct setting *setting)
-{
+// One workspace under two plans in turn, in one command buffer with only the barriers that the
+// caller owes.
+static void check_shared_workspace(const struct setting *setting) {
     const struct gpu *gpu = &setting->context->gpu;
-    tulle_error error = {0};
+    tulle_error error = { 0 };
     struct problem problems[2];
-    tulle_plan *plans[2] = {NULL, NULL};
+    tulle_plan *plans[2] = { NULL, NULL };
     struct problem_session sessions[2];
     VkDeviceSize needed = 0;
     for (int n = 0; n < 2; n++) {
@@ -491,21 +524,27 @@ static void check_shared_workspace(const struct setting *setting)
         }
         problems[n].dispatch_pairs = 20000;
         problem_fill(&problems[n]);
-        harness_ok(problem_plan(&problems[n], setting->context->tulle, &plans[n], &error), &error, "tulle_plan_create");
-        needed = problems[n].info.workspace_bytes > needed ? problems[n].info.workspace_bytes : needed;
+        harness_ok(problem_plan(&problems[n], setting->context->tulle, &plans[n], &error), &error,
+                   "tulle_plan_create");
+        needed =
+            problems[n].info.workspace_bytes > needed ? problems[n].info.workspace_bytes : needed;
     }
     if (needed == 0) {
         harness_fail("neither plan needs a workspace: nothing was tried");
     }
-    struct gpu_buffer workspace = gpu_buffer_create(gpu, needed, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | setting->usage);
+    struct gpu_buffer workspace =
+        gpu_buffer_create(gpu, needed, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | setting->usage);
     memset(workspace.mapped, 0xff, needed);
-    const tulle_buffer shared = {workspace.buffer, 0, needed};
+    const tulle_buffer shared = { workspace.buffer, 0, needed };
     for (int n = 0; n < 2; n++) {
-        harness_ok(problem_bind(&problems[n], gpu, plans[n], &shared, &sessions[n], &error), &error, "tulle_binding_create");
+        harness_ok(problem_bind(&problems[n], gpu, plans[n], &shared, &sessions[n], &error), &error,
+                   "tulle_binding_create");
     }
     VkCommandBuffer cmd = gpu_begin(gpu);
     for (int turn = 0; turn < 4; turn++) {
-        harness_ok(tulle_cmd_attention(cmd, plans[turn % 2], sessions[turn % 2].binding, 0, 0, &error), &error, "tulle_cmd_attention");
+        harness_ok(
+            tulle_cmd_attention(cmd, plans[turn % 2], sessions[turn % 2].binding, 0, 0, &error),
+            &error, "tulle_cmd_attention");
         gpu_barrier(gpu, cmd);
     }
     gpu_finish(gpu, cmd);
@@ -520,20 +559,22 @@ static void check_shared_workspace(const struct setting *setting)
     harness_silent();
 }
 
-static void test_shared_workspace(void **state)
-{
+static void test_shared_workspace(void **state) {
     (void)state;
     for_each_setting(check_shared_workspace, 900);
 }
 
-// Wherever the caller's workspace begins in its buffer, the same bits come out, and none before it or behind it. With a texel
-// alignment above what the storage buffers want, texels are counted from before the workspace.
-static void check_workspace_place(const struct setting *setting)
-{
+// Wherever the caller's workspace begins in its buffer, the same bits come out, and none before it
+// or behind it. With a texel alignment above what the storage buffers want, texels are counted from
+// before the workspace.
+static void check_workspace_place(const struct setting *setting) {
     struct caps *caps = &setting->context->tulle->caps;
     const uint64_t unit = caps_storage_unit(caps);
     const uint32_t alignment = caps->texel_alignment;
-    const struct { uint64_t units; uint32_t texel_alignment; } places[] = {{4, alignment}, {5, alignment}, {11, alignment}, {9, 1024}};
+    const struct {
+        uint64_t units;
+        uint32_t texel_alignment;
+    } places[] = { { 4, alignment }, { 5, alignment }, { 11, alignment }, { 9, 1024 } };
     enum { PLACES = sizeof places / sizeof places[0] };
     struct problem problems[PLACES];
     for (int n = 0; n < PLACES; n++) {
@@ -554,109 +595,133 @@ static void check_workspace_place(const struct setting *setting)
     }
 }
 
-static void test_workspace_place(void **state)
-{
+static void test_workspace_place(void **state) {
     (void)state;
     for_each_setting(check_workspace_place, 1100);
 }
 
-// Rows of which one part of a union selects something and the other nothing. With tiles of the size that is tried, a residue class's
-// third tile has rows that the dilated part serves in some classes only, so that some rows of an item have a partial result to begin
-// with or to be combined, and their neighbours have none; row 0 has keys in both parts, so that its partial result is no empty one. The
-// workspace is NaN before.
-static void check_absent_part(const struct setting *setting)
-{
-    static const int64_t tiles[] = {4, 8, 16, 32, 64};
-    enum { STEP = 5, CLASSES = 3 }; // of the STEP classes, those that have such a tile
+// Rows of which one part of a union selects something and the other nothing. With tiles of the size
+// that is tried, a residue class's third tile has rows that the dilated part serves in some classes
+// only, so that some rows of an item have a partial result to begin with or to be combined, and
+// their neighbours have none; row 0 has keys in both parts, so that its partial result is no empty
+// one. The workspace is NaN before.
+static void check_absent_part(const struct setting *setting) {
+    static const int64_t tiles[] = { 4, 8, 16, 32, 64 };
+    enum { STEP = 5, CLASSES = 3 };  // of the STEP classes, those that have such a tile
     bool tried = false;
     for (size_t n = 0; n < sizeof tiles / sizeof tiles[0]; n++) {
-        const int64_t served = 2 * STEP * tiles[n] + CLASSES; // rows
-        const int64_t left = 8 * tiles[n] / STEP + 1;         // far enough for a part of its own
+        const int64_t served = 2 * STEP * tiles[n] + CLASSES;  // rows
+        const int64_t left = 8 * tiles[n] / STEP + 1;          // far enough for a part of its own
         struct problem problem;
         state_problem(&problem, setting, 1, 2, 1, served + 9, served - STEP * left, 24);
         problem.align = TULLE_ALIGN_FIRST_KEY;
         problem.workspace_at = 4096;
         problem.lse = true;
-        problem_term(&problem, 0, (struct ref_term){.kind = REF_SINK, .count = 3});
-        problem_term(&problem, 0, (struct ref_term){.kind = REF_DILATED, .left = left, .right = 1, .step = STEP});
+        problem_term(&problem, 0, (struct ref_term){ .kind = REF_SINK, .count = 3 });
+        problem_term(
+            &problem, 0,
+            (struct ref_term){ .kind = REF_DILATED, .left = left, .right = 1, .step = STEP });
         fill_run_check(&problem, setting, "a part that selects nothing in some rows");
         tried = tried || (problem.info.tile_rows == tiles[n] && problem.info.workspace_bytes > 0);
         problem_free(&problem);
     }
     if (!tried) {
-        harness_fail("no union had two parts with tiles of the size that it was made for: nothing was tried");
+        harness_fail(
+            "no union had two parts with tiles of the size that it was made for: nothing was tried");
     }
 }
 
-static void test_absent_part(void **state)
-{
+static void test_absent_part(void **state) {
     (void)state;
     for_each_setting(check_absent_part, 1200);
 }
 
-// Host arrays may lie in memory in any order: rows from last to first, by a negative stride, give the same bits.
-static void test_backward_rows(void **state)
-{
+// Host arrays may lie in memory in any order: rows from last to first, by a negative stride, give
+// the same bits.
+static void test_backward_rows(void **state) {
     (void)state;
     enum { ROWS = 37, DIM = 12, COUNT = ROWS * DIM };
-    static float forward[4][COUNT], backward[4][COUNT]; // Q, K, V, O
-    struct rng rng = {rng_hash(harness_seed(), 1000)};
+    static float forward[4][COUNT], backward[4][COUNT];  // Q, K, V, O
+    struct rng rng = { rng_hash(harness_seed(), 1000) };
     for (int n = 0; n < COUNT; n++) {
         for (int t = 0; t < 3; t++) {
-            forward[t][n] = backward[t][(ROWS - 1 - n / DIM) * DIM + n % DIM] = (float)rng_normal(&rng);
+            forward[t][n] = backward[t][(ROWS - 1 - n / DIM) * DIM + n % DIM] =
+                (float)rng_normal(&rng);
         }
         forward[3][n] = backward[3][n] = NAN;
     }
-    const tulle_attention_desc desc = {.heads = 1, .q_len = ROWS, .kv_len = ROWS, .head_dim = DIM, .causal = true};
-    tulle_error error = {0};
+    const tulle_attention_desc desc = {
+        .heads = 1, .q_len = ROWS, .kv_len = ROWS, .head_dim = DIM, .causal = true
+    };
+    tulle_error error = { 0 };
     tulle_plan *plan = NULL;
-    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error, "tulle_plan_create");
-    const tulle_host_arrays plain = {.q = forward[0], .k = forward[1], .v = forward[2], .o = forward[3]};
-    const tulle_strides reversed = {COUNT, COUNT, -DIM};
+    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error,
+               "tulle_plan_create");
+    const tulle_host_arrays plain = {
+        .q = forward[0], .k = forward[1], .v = forward[2], .o = forward[3]
+    };
+    const tulle_strides reversed = { COUNT, COUNT, -DIM };
     const int last = (ROWS - 1) * DIM;
-    const tulle_host_arrays turned = {.q = backward[0] + last, .k = backward[1] + last, .v = backward[2] + last, .o = backward[3] + last,
-                                      .q_strides = reversed, .k_strides = reversed, .v_strides = reversed, .o_strides = reversed};
+    const tulle_host_arrays turned = { .q = backward[0] + last,
+                                       .k = backward[1] + last,
+                                       .v = backward[2] + last,
+                                       .o = backward[3] + last,
+                                       .q_strides = reversed,
+                                       .k_strides = reversed,
+                                       .v_strides = reversed,
+                                       .o_strides = reversed };
     harness_ok(tulle_attention(plan, &plain, &error), &error, "tulle_attention");
-    harness_ok(tulle_attention(plan, &turned, &error), &error, "tulle_attention with rows backward");
+    harness_ok(tulle_attention(plan, &turned, &error), &error,
+               "tulle_attention with rows backward");
     tulle_plan_destroy(plan);
     for (int n = 0; n < COUNT; n++) {
         const float there = backward[3][(ROWS - 1 - n / DIM) * DIM + n % DIM];
         if (memcmp(&forward[3][n], &there, sizeof there) != 0 || isnan(there)) {
-            harness_fail("O[%d, %d] is %g, and %g with rows backward", n / DIM, n % DIM, (double)forward[3][n], (double)there);
+            harness_fail("O[%d, %d] is %g, and %g with rows backward", n / DIM, n % DIM,
+                         (double)forward[3][n], (double)there);
         }
     }
     harness_silent();
 }
 
-struct followed { double last; int calls; bool strange; };
+struct followed {
+    double last;
+    int calls;
+    bool strange;
+};
 
-static void follow(void *user, double done)
-{
+static void follow(void *user, double done) {
     struct followed *f = user;
     f->strange |= done < f->last || done <= 0.0 || done > 1.0;
     f->last = done;
     f->calls++;
 }
 
-// Following the work changes how it is submitted, not what comes out; and it is told from above 0 up to 1, without falling.
-static void test_progress(void **state)
-{
+// Following the work changes how it is submitted, not what comes out; and it is told from above 0
+// up to 1, without falling.
+static void test_progress(void **state) {
     (void)state;
     enum { ROWS = 300, DIM = 16, COUNT = ROWS * DIM, REPEATS = 2 };
     static float in[3][COUNT], alone[COUNT], followed[COUNT];
-    struct rng rng = {rng_hash(harness_seed(), 1001)};
+    struct rng rng = { rng_hash(harness_seed(), 1001) };
     for (int t = 0; t < 3; t++) {
         for (int n = 0; n < COUNT; n++) in[t][n] = (float)rng_normal(&rng);
     }
-    const tulle_attention_desc desc = {.heads = 1, .q_len = ROWS, .kv_len = ROWS, .head_dim = DIM, .causal = true, .dispatch_pairs = 10000};
-    tulle_error error = {0};
+    const tulle_attention_desc desc = { .heads = 1,
+                                        .q_len = ROWS,
+                                        .kv_len = ROWS,
+                                        .head_dim = DIM,
+                                        .causal = true,
+                                        .dispatch_pairs = 10000 };
+    tulle_error error = { 0 };
     tulle_plan *plan = NULL;
     tulle_plan_info info;
-    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error, "tulle_plan_create");
+    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error,
+               "tulle_plan_create");
     tulle_plan_get_info(plan, &info);
-    struct followed calls = {0};
+    struct followed calls = { 0 };
     double milliseconds[REPEATS];
-    tulle_host_arrays arrays = {.q = in[0], .k = in[1], .v = in[2], .o = alone};
+    tulle_host_arrays arrays = { .q = in[0], .k = in[1], .v = in[2], .o = alone };
     harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention");
     arrays.o = followed;
     arrays.repeat = REPEATS;
@@ -667,20 +732,22 @@ static void test_progress(void **state)
     tulle_plan_destroy(plan);
     assert_false(calls.strange);
     assert_true(info.dispatches > 3);
-    assert_true(calls.calls >= (int)info.dispatches + REPEATS && calls.calls <= (1 + REPEATS) * (int)info.dispatches);
+    assert_true(calls.calls >= (int)info.dispatches + REPEATS &&
+                calls.calls <= (1 + REPEATS) * (int)info.dispatches);
     assert_true(calls.last == 1.0);
     assert_memory_equal(alone, followed, sizeof alone);
     harness_silent();
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal_to_dense), cmocka_unit_test(test_union_order), cmocka_unit_test(test_key_permutation),
-        cmocka_unit_test(test_gqa),            cmocka_unit_test(test_chunks),      cmocka_unit_test(test_row_by_row),
-        cmocka_unit_test(test_splits),         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_shared_workspace),
-        cmocka_unit_test(test_workspace_place), cmocka_unit_test(test_absent_part), cmocka_unit_test(test_backward_rows),
+        cmocka_unit_test(test_equal_to_dense),   cmocka_unit_test(test_union_order),
+        cmocka_unit_test(test_key_permutation),  cmocka_unit_test(test_gqa),
+        cmocka_unit_test(test_chunks),           cmocka_unit_test(test_row_by_row),
+        cmocka_unit_test(test_splits),           cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_shared_workspace), cmocka_unit_test(test_workspace_place),
+        cmocka_unit_test(test_absent_part),      cmocka_unit_test(test_backward_rows),
         cmocka_unit_test(test_progress),
     };
     return HARNESS_RUN(argv, "metamorphic", tests);

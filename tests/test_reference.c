@@ -14,10 +14,9 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define MOST 20 // the largest q_len and kv_len here
+#define MOST 20  // the largest q_len and kv_len here
 
-static void check_near(double got, double want, int line)
-{
+static void check_near(double got, double want, int line) {
     bool same = got == want || fabs(got - want) <= 1e-13 * (1.0 + fabs(want));
     if (!same) {
         fail_msg("line %d: got %.17g, want %.17g", line, got, want);
@@ -26,12 +25,12 @@ static void check_near(double got, double want, int line)
 
 #define NEAR(got, want) check_near(got, want, __LINE__)
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Selection: rows[i][j] is '#' where the pattern selects (first_p + i, j), else '.'.
 
-static void check_matrix_of(struct ref_pattern pattern, int64_t head, int64_t heads, int64_t kv_heads, bool causal,
-                            int64_t first_p, const char *const *rows, size_t n_rows, int line)
-{
+static void check_matrix_of(struct ref_pattern pattern, int64_t head, int64_t heads,
+                            int64_t kv_heads, bool causal, int64_t first_p, const char *const *rows,
+                            size_t n_rows, int line) {
     int64_t kv_len = (int64_t)strlen(rows[0]);
     assert_true(kv_len <= MOST && n_rows <= MOST && heads <= 4 && kv_heads <= heads);
     for (size_t i = 0; i < n_rows; i++) {
@@ -45,16 +44,31 @@ static void check_matrix_of(struct ref_pattern pattern, int64_t head, int64_t he
         }
     }
 
-    // The same through ref_attention: with all logits 0 and the values a unit matrix, o_ij = 1 / |A_i| where selected.
+    // The same through ref_attention: with all logits 0 and the values a unit matrix, o_ij = 1 /
+    // |A_i| where selected.
     static double zeros[4 * MOST], unit[4 * MOST * MOST], o[4 * MOST * MOST], lse[4 * MOST];
     for (int64_t n = 0; n < kv_heads * kv_len * kv_len; n++) {
         unit[n] = n / kv_len % kv_len == n % kv_len ? 1.0 : 0.0;
     }
     uint64_t pairs = 0;
-    struct ref_problem problem = {.batch = 1, .heads = heads, .kv_heads = kv_heads, .q_len = (int64_t)n_rows,
-                                  .kv_len = kv_len, .head_dim = 1, .v_head_dim = kv_len, .q = zeros, .k = zeros,
-                                  .v = unit, .causal = causal, .patterns = &pattern, .n_patterns = 1,
-                                  .q_offset = &first_p, .n_q_offset = 1, .o = o, .lse = lse, .pairs = &pairs};
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = heads,
+                                   .kv_heads = kv_heads,
+                                   .q_len = (int64_t)n_rows,
+                                   .kv_len = kv_len,
+                                   .head_dim = 1,
+                                   .v_head_dim = kv_len,
+                                   .q = zeros,
+                                   .k = zeros,
+                                   .v = unit,
+                                   .causal = causal,
+                                   .patterns = &pattern,
+                                   .n_patterns = 1,
+                                   .q_offset = &first_p,
+                                   .n_q_offset = 1,
+                                   .o = o,
+                                   .lse = lse,
+                                   .pairs = &pairs };
     ref_attention(&problem);
     uint64_t total = 0;
     for (size_t i = 0; i < n_rows; i++) {
@@ -76,194 +90,196 @@ static void check_matrix_of(struct ref_pattern pattern, int64_t head, int64_t he
     }
 }
 
-#define MATRIX_OF(term, head, heads, kv_heads, causal, first_p, rows)                                                  \
-    check_matrix_of((struct ref_pattern){&(term), 1}, head, heads, kv_heads, causal, first_p, rows, COUNT(rows),       \
-                    __LINE__)
+#define MATRIX_OF(term, head, heads, kv_heads, causal, first_p, rows)                           \
+    check_matrix_of((struct ref_pattern){ &(term), 1 }, head, heads, kv_heads, causal, first_p, \
+                    rows, COUNT(rows), __LINE__)
 
 // Either way of calling, since most patterns do not depend on it.
-#define MATRIX(term, first_p, rows)                                                                                    \
-    do {                                                                                                               \
-        MATRIX_OF(term, 0, 1, 1, false, first_p, rows);                                                                \
-        MATRIX_OF(term, 0, 1, 1, true, first_p, rows);                                                                 \
+#define MATRIX(term, first_p, rows)                     \
+    do {                                                \
+        MATRIX_OF(term, 0, 1, 1, false, first_p, rows); \
+        MATRIX_OF(term, 0, 1, 1, true, first_p, rows);  \
     } while (0)
 
-static void test_dense(void **state)
-{
+static void test_dense(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_DENSE};
-    const char *rows[] = {"####", "####", "####", "####", "####", "####"};
+    struct ref_term term = { .kind = REF_DENSE };
+    const char *rows[] = { "####", "####", "####", "####", "####", "####" };
     MATRIX(term, -2, rows);
 }
 
-static void test_window(void **state)
-{
+static void test_window(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_WINDOW, .left = 2, .right = 1};
+    struct ref_term term = { .kind = REF_WINDOW, .left = 2, .right = 1 };
     const char *rows[] = {
-        "......", // p = -2
-        "#.....", // p = -1
-        "##....", // p = 0
-        "###...", //
-        "####..", //
-        ".####.", //
-        "..####", //
-        "...###", //
-        "....##", // p = 6
+        "......",  // p = -2
+        "#.....",  // p = -1
+        "##....",  // p = 0
+        "###...",  //
+        "####..",  //
+        ".####.",  //
+        "..####",  //
+        "...###",  //
+        "....##",  // p = 6
     };
     MATRIX(term, -2, rows);
 
-    struct ref_term itself = {.kind = REF_WINDOW, .left = 0, .right = 0};
-    const char *diagonal[] = {"...", "#..", ".#.", "..#", "..."};
+    struct ref_term itself = { .kind = REF_WINDOW, .left = 0, .right = 0 };
+    const char *diagonal[] = { "...", "#..", ".#.", "..#", "..." };
     MATRIX(itself, -1, diagonal);
 
-    struct ref_term past = {.kind = REF_WINDOW, .left = -1, .right = 0};
-    const char *lower[] = {"...", "#..", "##.", "###", "###"};
+    struct ref_term past = { .kind = REF_WINDOW, .left = -1, .right = 0 };
+    const char *lower[] = { "...", "#..", "##.", "###", "###" };
     MATRIX(past, -1, lower);
 
-    struct ref_term future = {.kind = REF_WINDOW, .left = 1, .right = -1};
-    const char *upper[] = {"###", "###", "###", ".##", "..#", "..."};
+    struct ref_term future = { .kind = REF_WINDOW, .left = 1, .right = -1 };
+    const char *upper[] = { "###", "###", "###", ".##", "..#", "..." };
     MATRIX(future, -1, upper);
 
-    struct ref_term all = {.kind = REF_WINDOW, .left = -1, .right = -1};
-    const char *full[] = {"###", "###", "###", "###", "###"};
+    struct ref_term all = { .kind = REF_WINDOW, .left = -1, .right = -1 };
+    const char *full[] = { "###", "###", "###", "###", "###" };
     MATRIX(all, -1, full);
 }
 
-static void test_dilated(void **state)
-{
+static void test_dilated(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_DILATED, .left = 2, .right = 1, .step = 2};
+    struct ref_term term = { .kind = REF_DILATED, .left = 2, .right = 1, .step = 2 };
     const char *rows[] = {
-        ".......", // p = -3
-        "#......", // p = -2
-        ".#.....", // p = -1
-        "#.#....", // p = 0
-        ".#.#...", //
-        "#.#.#..", //
-        ".#.#.#.", //
-        "#.#.#.#", //
-        ".#.#.#.", //
-        "..#.#.#", // p = 6
+        ".......",  // p = -3
+        "#......",  // p = -2
+        ".#.....",  // p = -1
+        "#.#....",  // p = 0
+        ".#.#...",  //
+        "#.#.#..",  //
+        ".#.#.#.",  //
+        "#.#.#.#",  //
+        ".#.#.#.",  //
+        "..#.#.#",  // p = 6
     };
     MATRIX(term, -3, rows);
 
-    struct ref_term past = {.kind = REF_DILATED, .left = -1, .right = 0, .step = 3};
-    const char *lower[] = {".......", "#......", ".#.....", "..#....", "#..#...", ".#..#..", "..#..#.", "#..#..#",
-                           ".#..#.."};
+    struct ref_term past = { .kind = REF_DILATED, .left = -1, .right = 0, .step = 3 };
+    const char *lower[] = { ".......", "#......", ".#.....", "..#....", "#..#...",
+                            ".#..#..", "..#..#.", "#..#..#", ".#..#.." };
     MATRIX(past, -1, lower);
 
-    struct ref_term future = {.kind = REF_DILATED, .left = 0, .right = -1, .step = 3};
-    const char *upper[] = {".#..#..", "..#..#.", "#..#..#", ".#..#..", "..#..#.", "...#..#", "....#.."};
+    struct ref_term future = { .kind = REF_DILATED, .left = 0, .right = -1, .step = 3 };
+    const char *upper[] = { ".#..#..", "..#..#.", "#..#..#", ".#..#..",
+                            "..#..#.", "...#..#", "....#.." };
     MATRIX(future, -2, upper);
 }
 
-static void test_global(void **state)
-{
+static void test_global(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_GLOBAL, .count = 2};
+    struct ref_term term = { .kind = REF_GLOBAL, .count = 2 };
     const char *rows[] = {
-        "##...", // p = -1
-        "#####", // p = 0
-        "#####", //
-        "##...", //
-        "##...", //
-        "##...", // p = 4
+        "##...",  // p = -1
+        "#####",  // p = 0
+        "#####",  //
+        "##...",  //
+        "##...",  //
+        "##...",  // p = 4
     };
     MATRIX(term, -1, rows);
 
-    struct ref_term none = {.kind = REF_GLOBAL, .count = 0};
-    const char *empty[] = {"...", "...", "..."};
+    struct ref_term none = { .kind = REF_GLOBAL, .count = 0 };
+    const char *empty[] = { "...", "...", "..." };
     MATRIX(none, -1, empty);
 }
 
-static void test_global_list(void **state)
-{
+static void test_global_list(void **state) {
     (void)state;
-    const int64_t list[] = {3, 1, 9, 3};
-    struct ref_term term = {.kind = REF_GLOBAL_LIST, .list = list, .list_len = COUNT(list)};
+    const int64_t list[] = { 3, 1, 9, 3 };
+    struct ref_term term = { .kind = REF_GLOBAL_LIST, .list = list, .list_len = COUNT(list) };
     const char *rows[] = {
-        ".#.#.", // p = -1
-        ".#.#.", // p = 0
-        "#####", //
-        ".#.#.", //
-        "#####", //
-        ".#.#.", // p = 4
+        ".#.#.",  // p = -1
+        ".#.#.",  // p = 0
+        "#####",  //
+        ".#.#.",  //
+        "#####",  //
+        ".#.#.",  // p = 4
     };
     MATRIX(term, -1, rows);
-    const char *late[] = {".#.#.", "#####", ".#.#."};
+    const char *late[] = { ".#.#.", "#####", ".#.#." };
     MATRIX(term, 8, late);
 
-    struct ref_term none = {.kind = REF_GLOBAL_LIST};
-    const char *empty[] = {"...", "...", "..."};
+    struct ref_term none = { .kind = REF_GLOBAL_LIST };
+    const char *empty[] = { "...", "...", "..." };
     MATRIX(none, -1, empty);
 }
 
-static void test_sink(void **state)
-{
+static void test_sink(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_SINK, .count = 2};
-    const char *rows[] = {"##...", "##...", "##...", "##...", "##..."};
+    struct ref_term term = { .kind = REF_SINK, .count = 2 };
+    const char *rows[] = { "##...", "##...", "##...", "##...", "##..." };
     MATRIX(term, -1, rows);
-    struct ref_term none = {.kind = REF_SINK, .count = 0};
-    const char *empty[] = {"...", "..."};
+    struct ref_term none = { .kind = REF_SINK, .count = 0 };
+    const char *empty[] = { "...", "..." };
     MATRIX(none, 0, empty);
 }
 
-static void test_strided(void **state)
-{
+static void test_strided(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_STRIDED, .step = 3};
+    struct ref_term term = { .kind = REF_STRIDED, .step = 3 };
     const char *rows[] = {
-        ".#..#..", // p = -2
-        "..#..#.", // p = -1
-        "#..#..#", // p = 0
-        ".#..#..", //
-        "..#..#.", //
-        "#..#..#", //
-        ".#..#..", // p = 4
+        ".#..#..",  // p = -2
+        "..#..#.",  // p = -1
+        "#..#..#",  // p = 0
+        ".#..#..",  //
+        "..#..#.",  //
+        "#..#..#",  //
+        ".#..#..",  // p = 4
     };
     MATRIX(term, -2, rows);
-    struct ref_term every = {.kind = REF_STRIDED, .step = 1};
-    const char *full[] = {"###", "###"};
+    struct ref_term every = { .kind = REF_STRIDED, .step = 1 };
+    const char *full[] = { "###", "###" };
     MATRIX(every, -1, full);
 }
 
-static void test_fixed(void **state)
-{
+static void test_fixed(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_FIXED, .step = 4, .count = 1};
+    struct ref_term term = { .kind = REF_FIXED, .step = 4, .count = 1 };
     const char *rows[] = {
-        "...#...#", // p = -5
-        "...#...#", // p = -4
-        "...#...#", //
-        "...#...#", //
-        "...#...#", // p = -1
-        "####...#", // p = 0
-        "####...#", //
-        "####...#", //
-        "####...#", // p = 3
-        "...#####", // p = 4
-        "...#####", //
-        "...#####", //
-        "...#####", // p = 7
-        "...#...#", // p = 8
+        "...#...#",  // p = -5
+        "...#...#",  // p = -4
+        "...#...#",  //
+        "...#...#",  //
+        "...#...#",  // p = -1
+        "####...#",  // p = 0
+        "####...#",  //
+        "####...#",  //
+        "####...#",  // p = 3
+        "...#####",  // p = 4
+        "...#####",  //
+        "...#####",  //
+        "...#####",  // p = 7
+        "...#...#",  // p = 8
     };
     MATRIX(term, -5, rows);
 
-    struct ref_term two = {.kind = REF_FIXED, .step = 3, .count = 2};
-    const char *wider[] = {".##.##.", "###.##.", "###.##.", "###.##.", ".#####.", ".#####.", ".#####.", ".##.###"};
+    struct ref_term two = { .kind = REF_FIXED, .step = 3, .count = 2 };
+    const char *wider[] = { ".##.##.", "###.##.", "###.##.", "###.##.",
+                            ".#####.", ".#####.", ".#####.", ".##.###" };
     MATRIX(two, -1, wider);
 }
 
-static void test_blocks(void **state)
-{
+static void test_blocks(void **state) {
     (void)state;
-    const uint8_t mask[2][3][3] = {{{1, 0, 1}, {0, 1, 0}, {0, 0, 1}}, {{0, 0, 0}, {1, 1, 0}, {0, 1, 1}}};
-    const char *first[] = {".....", ".....", "##..#", "##..#", "..##.", "..##.", "....#", "....#"};
-    const char *second[] = {".....", ".....", ".....", ".....", "####.", "####.", "..###", "..###"};
+    const uint8_t mask[2][3][3] = { { { 1, 0, 1 }, { 0, 1, 0 }, { 0, 0, 1 } },
+                                    { { 0, 0, 0 }, { 1, 1, 0 }, { 0, 1, 1 } } };
+    const char *first[] = {
+        ".....", ".....", "##..#", "##..#", "..##.", "..##.", "....#", "....#"
+    };
+    const char *second[] = {
+        ".....", ".....", ".....", ".....", "####.", "####.", "..###", "..###"
+    };
 
-    struct ref_term one = {.kind = REF_BLOCKS, .block = 2, .mask = &mask[0][0][0], .layouts = 1, .block_rows = 3,
-                           .block_cols = 3};
+    struct ref_term one = { .kind = REF_BLOCKS,
+                            .block = 2,
+                            .mask = &mask[0][0][0],
+                            .layouts = 1,
+                            .block_rows = 3,
+                            .block_cols = 3 };
     MATRIX(one, -2, first);
     MATRIX_OF(one, 3, 4, 2, false, -2, first);
 
@@ -281,16 +297,15 @@ static void test_blocks(void **state)
     // Not square: 1 row, 3 columns.
     struct ref_term flat = one;
     flat.block_rows = 1;
-    const char *short_rows[] = {".....", "##..#", "##..#"};
+    const char *short_rows[] = { ".....", "##..#", "##..#" };
     MATRIX(flat, -1, short_rows);
 }
 
-// The draws below come from a separate few lines of Python after the page's text. Block rows by block columns, each
-// block being two positions.
-static void check_random(struct ref_term term, int64_t head, bool causal, int64_t kv_len, const char *const blocks[8],
-                         int line)
-{
-    struct ref_pattern pattern = {&term, 1};
+// The draws below come from a separate few lines of Python after the page's text. Block rows by
+// block columns, each block being two positions.
+static void check_random(struct ref_term term, int64_t head, bool causal, int64_t kv_len,
+                         const char *const blocks[8], int line) {
+    struct ref_pattern pattern = { &term, 1 };
     for (int64_t p = -3; p < 16; p++) {
         for (int64_t j = 0; j < kv_len; j++) {
             bool want = p >= 0 && blocks[p / 2][j / 2] == '#';
@@ -301,36 +316,39 @@ static void check_random(struct ref_term term, int64_t head, bool causal, int64_
     }
 }
 
-static void test_random(void **state)
-{
+static void test_random(void **state) {
     (void)state;
-    struct ref_term term = {.kind = REF_RANDOM, .block = 2, .count = 3, .seed = 7};
-    const char *const head0[8] = {"..#..#.#", "##....#.", ".#.##...", "..#.##..",
-                                  ".###....", ".#.#.#..", "..##.#..", "...##.#."};
-    const char *const head1[8] = {"..##..#.", "....###.", "##.#....", "...#..##",
-                                  ".##...#.", ".#....##", "#.##....", "..#.#.#."};
+    struct ref_term term = { .kind = REF_RANDOM, .block = 2, .count = 3, .seed = 7 };
+    const char *const head0[8] = { "..#..#.#", "##....#.", ".#.##...", "..#.##..",
+                                   ".###....", ".#.#.#..", "..##.#..", "...##.#." };
+    const char *const head1[8] = { "..##..#.", "....###.", "##.#....", "...#..##",
+                                   ".##...#.", ".#....##", "#.##....", "..#.#.#." };
     check_random(term, 0, false, 16, head0, __LINE__);
     check_random(term, 1, false, 16, head1, __LINE__);
-    check_random(term, 0, false, 15, head0, __LINE__); // the last, partial block is a candidate like any other
+    // the last, partial block is a candidate like any other
+    check_random(term, 0, false, 15, head0, __LINE__);
 
-    struct ref_term wide = {.kind = REF_RANDOM, .block = 2, .count = 2, .seed = UINT64_C(0x123456789abcdef0)};
-    const char *const causal0[8] = {"#.......", "##......", "##......", "#..#....",
-                                    "#...#...", "..##....", ".#...#..", "#......#"};
-    const char *const causal1[8] = {"#.......", "##......", "#.#.....", "#..#....",
-                                    "#...#...", "....##..", "..#..#..", ".....#.#"};
+    struct ref_term wide = {
+        .kind = REF_RANDOM, .block = 2, .count = 2, .seed = UINT64_C(0x123456789abcdef0)
+    };
+    const char *const causal0[8] = { "#.......", "##......", "##......", "#..#....",
+                                     "#...#...", "..##....", ".#...#..", "#......#" };
+    const char *const causal1[8] = { "#.......", "##......", "#.#.....", "#..#....",
+                                     "#...#...", "....##..", "..#..#..", ".....#.#" };
     check_random(wide, 0, true, 16, causal0, __LINE__);
     check_random(wide, 1, true, 16, causal1, __LINE__);
-    check_random(wide, 0, true, 6, causal0, __LINE__); // causal draws do not depend on kv_len
+    check_random(wide, 0, true, 6, causal0, __LINE__);  // causal draws do not depend on kv_len
     check_random(wide, 1, true, 1, causal1, __LINE__);
 
     // As many as there are, or more: all of them (causal: of 0 ... I).
-    struct ref_term many = {.kind = REF_RANDOM, .block = 2, .count = 3, .seed = 1};
-    const char *all[] = {".....", "#####", "#####", "#####", "#####", "#####", "#####", "#####"};
+    struct ref_term many = { .kind = REF_RANDOM, .block = 2, .count = 3, .seed = 1 };
+    const char *all[] = { ".....", "#####", "#####", "#####", "#####", "#####", "#####", "#####" };
     MATRIX_OF(many, 0, 1, 1, false, -1, all);
-    const char *some[] = {".....", "##...", "##...", "####.", "####.", "#####", "#####"};
+    const char *some[] = { ".....", "##...", "##...", "####.", "####.", "#####", "#####" };
     MATRIX_OF(many, 0, 1, 1, true, -1, some);
 
-    // Through ref_attention: a prefill, whose cached draws must not go stale between rows, and two heads.
+    // Through ref_attention: a prefill, whose cached draws must not go stale between rows, and two
+    // heads.
     static double zeros[2 * MOST], unit[16 * 16], o[2 * 16 * 16], lse[2 * 16];
     memset(unit, 0, sizeof unit);
     for (size_t n = 0; n < 16; n++) {
@@ -338,12 +356,26 @@ static void test_random(void **state)
     }
     int64_t length = 15;
     uint64_t pairs = 0;
-    struct ref_pattern pattern = {&term, 1};
+    struct ref_pattern pattern = { &term, 1 };
     int64_t offset = 0;
-    struct ref_problem problem = {.batch = 1, .heads = 2, .kv_heads = 1, .q_len = 16, .kv_len = 16, .head_dim = 1,
-                                  .v_head_dim = 16, .q = zeros, .k = zeros, .v = unit, .patterns = &pattern,
-                                  .n_patterns = 1, .q_offset = &offset, .n_q_offset = 1, .kv_lengths = &length,
-                                  .o = o, .lse = lse, .pairs = &pairs};
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = 2,
+                                   .kv_heads = 1,
+                                   .q_len = 16,
+                                   .kv_len = 16,
+                                   .head_dim = 1,
+                                   .v_head_dim = 16,
+                                   .q = zeros,
+                                   .k = zeros,
+                                   .v = unit,
+                                   .patterns = &pattern,
+                                   .n_patterns = 1,
+                                   .q_offset = &offset,
+                                   .n_q_offset = 1,
+                                   .kv_lengths = &length,
+                                   .o = o,
+                                   .lse = lse,
+                                   .pairs = &pairs };
     ref_attention(&problem);
     uint64_t total = 0;
     for (size_t head = 0; head < 2; head++) {
@@ -357,75 +389,93 @@ static void test_random(void **state)
     }
     assert_true(pairs == total);
 
-    // The candidates are those of the batch entry's length: three blocks under five keys, so all of them.
+    // The candidates are those of the batch entry's length: three blocks under five keys, so all of
+    // them.
     length = 5;
     ref_attention(&problem);
     assert_true(pairs == 2 * 16 * 5);
 }
 
-static void test_documents(void **state)
-{
+static void test_documents(void **state) {
     (void)state;
-    const int64_t lengths[] = {0, 2, 2, 5};
-    struct ref_term term = {.kind = REF_DOCUMENTS, .list = lengths, .list_len = COUNT(lengths)};
+    const int64_t lengths[] = { 0, 2, 2, 5 };
+    struct ref_term term = { .kind = REF_DOCUMENTS, .list = lengths, .list_len = COUNT(lengths) };
     const char *rows[] = {
-        ".......", // p = -1
-        "##.....", // p = 0
-        "##.....", //
-        "..###..", //
-        "..###..", //
-        "..###..", //
-        ".......", // p = 5
-        ".......", //
-        ".......", // p = 7
+        ".......",  // p = -1
+        "##.....",  // p = 0
+        "##.....",  //
+        "..###..",  //
+        "..###..",  //
+        "..###..",  //
+        ".......",  // p = 5
+        ".......",  //
+        ".......",  // p = 7
     };
     MATRIX(term, -1, rows);
-    const int64_t nothing[] = {0, 0};
-    struct ref_term none = {.kind = REF_DOCUMENTS, .list = nothing, .list_len = COUNT(nothing)};
-    const char *empty[] = {"...", "...", "..."};
+    const int64_t nothing[] = { 0, 0 };
+    struct ref_term none = { .kind = REF_DOCUMENTS, .list = nothing, .list_len = COUNT(nothing) };
+    const char *empty[] = { "...", "...", "..." };
     MATRIX(none, -1, empty);
 }
 
-static void test_union(void **state)
-{
+static void test_union(void **state) {
     (void)state;
-    // sink(1) + window(1, 0) + strided(4): pairs of several terms count once (check_matrix_of counts them).
-    struct ref_term terms[] = {{.kind = REF_SINK, .count = 1},
-                               {.kind = REF_WINDOW, .left = 1, .right = 0},
-                               {.kind = REF_STRIDED, .step = 4}};
+    // sink(1) + window(1, 0) + strided(4): pairs of several terms count once (check_matrix_of
+    // counts them).
+    struct ref_term terms[] = { { .kind = REF_SINK, .count = 1 },
+                                { .kind = REF_WINDOW, .left = 1, .right = 0 },
+                                { .kind = REF_STRIDED, .step = 4 } };
     const char *rows[] = {
-        "#..#..", // p = -1
-        "#...#.", // p = 0
-        "##...#", //
-        "###...", //
-        "#.##..", //
-        "#..##.", //
-        "##..##", // p = 5
+        "#..#..",  // p = -1
+        "#...#.",  // p = 0
+        "##...#",  //
+        "###...",  //
+        "#.##..",  //
+        "#..##.",  //
+        "##..##",  // p = 5
     };
-    check_matrix_of((struct ref_pattern){terms, 3}, 0, 1, 1, false, -1, rows, COUNT(rows), __LINE__);
-    check_matrix_of((struct ref_pattern){terms, 3}, 0, 1, 1, true, -1, rows, COUNT(rows), __LINE__);
-    const char *empty[] = {"..", ".."};
-    check_matrix_of((struct ref_pattern){NULL, 0}, 0, 1, 1, true, 0, empty, COUNT(empty), __LINE__);
+    check_matrix_of((struct ref_pattern){ terms, 3 }, 0, 1, 1, false, -1, rows, COUNT(rows),
+                    __LINE__);
+    check_matrix_of((struct ref_pattern){ terms, 3 }, 0, 1, 1, true, -1, rows, COUNT(rows),
+                    __LINE__);
+    const char *empty[] = { "..", ".." };
+    check_matrix_of((struct ref_pattern){ NULL, 0 }, 0, 1, 1, true, 0, empty, COUNT(empty),
+                    __LINE__);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Numbers. With q = 1, scale 1 and k_j = ln w_j, key j has weight w_j: o = sum w v / sum w, LSE = ln sum w.
+// -------------------------------------------------------------------------------------------------
+// Numbers. With q = 1, scale 1 and k_j = ln w_j, key j has weight w_j: o = sum w v / sum w, LSE =
+// ln sum w.
 
-static const struct ref_term dense_term = {.kind = REF_DENSE};
-static const struct ref_pattern dense = {&dense_term, 1};
+static const struct ref_term dense_term = { .kind = REF_DENSE };
+static const struct ref_pattern dense = { &dense_term, 1 };
 
-static void test_weights(void **state)
-{
+static void test_weights(void **state) {
     (void)state;
-    const double q[] = {1.0, 1.0}, k[] = {log(1.0), log(2.0), log(5.0)};
-    const double v[] = {1.0, -1.0, 10.0, 20.0, 100.0, -300.0};
+    const double q[] = { 1.0, 1.0 }, k[] = { log(1.0), log(2.0), log(5.0) };
+    const double v[] = { 1.0, -1.0, 10.0, 20.0, 100.0, -300.0 };
     double o[4], lse[2], absolute[4], bound[2];
     uint64_t pairs = 99;
-    struct ref_problem problem = {.batch = 1, .heads = 1, .kv_heads = 1, .q_len = 2, .kv_len = 3, .head_dim = 1,
-                                  .v_head_dim = 2, .q = q, .k = k, .v = v, .scale = 1.0, .causal = true,
-                                  .patterns = &dense, .n_patterns = 1, .o = o, .lse = lse, .absolute = absolute,
-                                  .score_bound = bound, .pairs = &pairs};
-    ref_attention(&problem); // default offset 1: the rows sit at 1 and 2
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .q_len = 2,
+                                   .kv_len = 3,
+                                   .head_dim = 1,
+                                   .v_head_dim = 2,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .scale = 1.0,
+                                   .causal = true,
+                                   .patterns = &dense,
+                                   .n_patterns = 1,
+                                   .o = o,
+                                   .lse = lse,
+                                   .absolute = absolute,
+                                   .score_bound = bound,
+                                   .pairs = &pairs };
+    ref_attention(&problem);  // default offset 1: the rows sit at 1 and 2
     NEAR(o[0], 21.0 / 3.0);
     NEAR(o[1], 39.0 / 3.0);
     NEAR(absolute[1], 41.0 / 3.0);
@@ -456,7 +506,8 @@ static void test_weights(void **state)
     NEAR(o[2], 0.0);
     NEAR(lse[1], 5000.0);
 
-    // Negative offset, not causal: the rows sit at -4 and -3; ALiBi of slope ln 2 halves a weight for each step.
+    // Negative offset, not causal: the rows sit at -4 and -3; ALiBi of slope ln 2 halves a weight
+    // for each step.
     const int64_t offset = -4;
     const double slope = log(2.0);
     problem.sink_logits = NULL;
@@ -465,7 +516,8 @@ static void test_weights(void **state)
     problem.causal = false;
     problem.slopes = &slope;
     ref_attention(&problem);
-    // Distances 4, 5, 6, then 3, 4, 5: weights 1/16, 2/32, 5/64 = (4, 4, 5) / 64, then (4, 4, 5) / 32.
+    // Distances 4, 5, 6, then 3, 4, 5: weights 1/16, 2/32, 5/64 = (4, 4, 5) / 64, then (4, 4, 5) /
+    // 32.
     NEAR(o[0], (4.0 + 40.0 + 500.0) / 13.0);
     NEAR(o[1], (-4.0 + 80.0 - 1500.0) / 13.0);
     NEAR(lse[0], log(13.0 / 64.0));
@@ -497,16 +549,28 @@ static void test_weights(void **state)
     NEAR(lse[0], log(5.0));
 }
 
-static void test_scale_and_softcap(void **state)
-{
+static void test_scale_and_softcap(void **state) {
     (void)state;
-    const double q[] = {1.0, -2.0, 1.0, 4.0}, k[] = {3.0, -2.0, -2.0, 1.0}; // 3 + 4 - 2 + 4 = 9; absolutes 13
-    const double v[] = {7.0};
+    // 3 + 4 - 2 + 4 = 9; absolutes 13
+    const double q[] = { 1.0, -2.0, 1.0, 4.0 }, k[] = { 3.0, -2.0, -2.0, 1.0 };
+    const double v[] = { 7.0 };
     double o[1], lse[1], bound[1];
-    struct ref_problem problem = {.batch = 1, .heads = 1, .kv_heads = 1, .q_len = 1, .kv_len = 1, .head_dim = 4,
-                                  .v_head_dim = 1, .q = q, .k = k, .v = v, .patterns = &dense, .n_patterns = 1,
-                                  .o = o, .lse = lse, .score_bound = bound};
-    ref_attention(&problem); // scale 1 / sqrt(4)
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .q_len = 1,
+                                   .kv_len = 1,
+                                   .head_dim = 4,
+                                   .v_head_dim = 1,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .patterns = &dense,
+                                   .n_patterns = 1,
+                                   .o = o,
+                                   .lse = lse,
+                                   .score_bound = bound };
+    ref_attention(&problem);  // scale 1 / sqrt(4)
     NEAR(o[0], 7.0);
     NEAR(lse[0], 4.5);
     NEAR(bound[0], 6.5);
@@ -530,26 +594,43 @@ static void test_scale_and_softcap(void **state)
     NEAR(bound[0], 1.5 * log(3.0) / 9.0 * 13.0 + 20.0);
 }
 
-static void test_lengths_and_starts(void **state)
-{
+static void test_lengths_and_starts(void **state) {
     (void)state;
     // Two batch entries of 3 rows and 4 keys; dense, causal. NAN stands where nothing may be read.
-    //   entry 0: 2 rows, keys 1 and 2, offset 3 - 2 = 1:   p = 1: {1}, p = 2: {1, 2}, past the length
+    //   entry 0: 2 rows, keys 1 and 2, offset 3 - 2 = 1:   p = 1: {1}, p = 2: {1, 2}, past the
+    //                                                      length
     //   entry 1: 3 rows, keys 0 and 1, offset 2 - 3 = -1:  p = -1: {}, p = 0: {0}, p = 1: {0, 1}
-    const int64_t q_lengths[] = {2, 3}, kv_lengths[] = {3, 2}, kv_starts[] = {1, 0};
-    const double q[] = {1.0, 1.0, NAN, NAN, 1.0, 1.0};
-    const double k[] = {NAN, log(2.0), log(3.0), NAN, log(5.0), log(7.0), NAN, NAN};
-    const double v[] = {NAN, 10.0, 100.0, INFINITY, 1.0, 10.0, NAN, -INFINITY};
+    const int64_t q_lengths[] = { 2, 3 }, kv_lengths[] = { 3, 2 }, kv_starts[] = { 1, 0 };
+    const double q[] = { 1.0, 1.0, NAN, NAN, 1.0, 1.0 };
+    const double k[] = { NAN, log(2.0), log(3.0), NAN, log(5.0), log(7.0), NAN, NAN };
+    const double v[] = { NAN, 10.0, 100.0, INFINITY, 1.0, 10.0, NAN, -INFINITY };
     double o[6], lse[6], absolute[6], bound[6];
     uint64_t pairs;
-    struct ref_problem problem = {.batch = 2, .heads = 1, .kv_heads = 1, .q_len = 3, .kv_len = 4, .head_dim = 1,
-                                  .v_head_dim = 1, .q = q, .k = k, .v = v, .scale = 1.0, .causal = true,
-                                  .patterns = &dense, .n_patterns = 1, .q_lengths = q_lengths,
-                                  .kv_lengths = kv_lengths, .kv_starts = kv_starts, .o = o, .lse = lse,
-                                  .absolute = absolute, .score_bound = bound, .pairs = &pairs};
+    struct ref_problem problem = { .batch = 2,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .q_len = 3,
+                                   .kv_len = 4,
+                                   .head_dim = 1,
+                                   .v_head_dim = 1,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .scale = 1.0,
+                                   .causal = true,
+                                   .patterns = &dense,
+                                   .n_patterns = 1,
+                                   .q_lengths = q_lengths,
+                                   .kv_lengths = kv_lengths,
+                                   .kv_starts = kv_starts,
+                                   .o = o,
+                                   .lse = lse,
+                                   .absolute = absolute,
+                                   .score_bound = bound,
+                                   .pairs = &pairs };
     ref_attention(&problem);
-    const double want[] = {10.0, 320.0 / 5.0, 0.0, 0.0, 1.0, 75.0 / 12.0};
-    const double want_lse[] = {log(2.0), log(5.0), -INFINITY, -INFINITY, log(5.0), log(12.0)};
+    const double want[] = { 10.0, 320.0 / 5.0, 0.0, 0.0, 1.0, 75.0 / 12.0 };
+    const double want_lse[] = { log(2.0), log(5.0), -INFINITY, -INFINITY, log(5.0), log(12.0) };
     for (size_t n = 0; n < 6; n++) {
         NEAR(o[n], want[n]);
         NEAR(absolute[n], want[n]);
@@ -567,18 +648,18 @@ static void test_lengths_and_starts(void **state)
     problem.sink_logits = NULL;
 
     // An offset each: entry 0 at 0 and 1: {}, {1}; entry 1 at -2, -1, 0: {}, {}, {0}.
-    const int64_t offsets[] = {0, -2};
+    const int64_t offsets[] = { 0, -2 };
     problem.q_offset = offsets;
     problem.n_q_offset = 2;
     ref_attention(&problem);
-    const double moved[] = {0.0, 10.0, 0.0, 0.0, 0.0, 1.0};
+    const double moved[] = { 0.0, 10.0, 0.0, 0.0, 0.0, 1.0 };
     for (size_t n = 0; n < 6; n++) {
         NEAR(o[n], moved[n]);
     }
     assert_true(pairs == 2);
 
     // A start past the length, and no keys at all.
-    const int64_t late[] = {3, 4};
+    const int64_t late[] = { 3, 4 };
     problem.kv_starts = late;
     problem.causal = false;
     ref_attention(&problem);
@@ -588,52 +669,81 @@ static void test_lengths_and_starts(void **state)
     assert_true(pairs == 0);
 }
 
-static void test_heads(void **state)
-{
+static void test_heads(void **state) {
     (void)state;
-    // Four heads over two kv heads; heads 1 and 2 have window(0, 0), the others are dense. One row, at 1, of two keys.
-    struct ref_term window = {.kind = REF_WINDOW, .left = 0, .right = 0};
-    struct ref_pattern patterns[] = {dense, {&window, 1}};
-    const int32_t head_pattern[] = {0, 1, 1, 0};
-    const double q[] = {1.0, 1.0, 1.0, 1.0}, k[] = {log(1.0), log(2.0), log(3.0), log(4.0)};
-    const double v[] = {1.0, 10.0, 100.0, 1000.0};
-    const double slopes[] = {0.0, 5.0, 6.0, log(2.0)}, sinks[] = {0.0, log(2.0), log(4.0), -INFINITY};
+    // Four heads over two kv heads; heads 1 and 2 have window(0, 0), the others are dense. One row,
+    // at 1, of two keys.
+    struct ref_term window = { .kind = REF_WINDOW, .left = 0, .right = 0 };
+    struct ref_pattern patterns[] = { dense, { &window, 1 } };
+    const int32_t head_pattern[] = { 0, 1, 1, 0 };
+    const double q[] = { 1.0, 1.0, 1.0, 1.0 }, k[] = { log(1.0), log(2.0), log(3.0), log(4.0) };
+    const double v[] = { 1.0, 10.0, 100.0, 1000.0 };
+    const double slopes[] = { 0.0, 5.0, 6.0, log(2.0) },
+                 sinks[] = { 0.0, log(2.0), log(4.0), -INFINITY };
     double o[4], lse[4];
     uint64_t pairs;
-    struct ref_problem problem = {.batch = 1, .heads = 4, .kv_heads = 2, .q_len = 1, .kv_len = 2, .head_dim = 1,
-                                  .v_head_dim = 1, .q = q, .k = k, .v = v, .scale = 1.0, .patterns = patterns,
-                                  .n_patterns = 2, .head_pattern = head_pattern, .slopes = slopes,
-                                  .sink_logits = sinks, .o = o, .lse = lse, .pairs = &pairs};
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = 4,
+                                   .kv_heads = 2,
+                                   .q_len = 1,
+                                   .kv_len = 2,
+                                   .head_dim = 1,
+                                   .v_head_dim = 1,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .scale = 1.0,
+                                   .patterns = patterns,
+                                   .n_patterns = 2,
+                                   .head_pattern = head_pattern,
+                                   .slopes = slopes,
+                                   .sink_logits = sinks,
+                                   .o = o,
+                                   .lse = lse,
+                                   .pairs = &pairs };
     ref_attention(&problem);
-    NEAR(o[0], 21.0 / 4.0); // weights 1, 2, sink 1
+    NEAR(o[0], 21.0 / 4.0);  // weights 1, 2, sink 1
     NEAR(lse[0], log(4.0));
-    NEAR(o[1], 20.0 / 4.0); // weight 2, sink 2
+    NEAR(o[1], 20.0 / 4.0);  // weight 2, sink 2
     NEAR(lse[1], log(4.0));
-    NEAR(o[2], 4000.0 / 8.0); // weight 4, sink 4
+    NEAR(o[2], 4000.0 / 8.0);  // weight 4, sink 4
     NEAR(lse[2], log(8.0));
-    NEAR(o[3], 4150.0 / 5.5); // weights 3/2, 4, no sink
+    NEAR(o[3], 4150.0 / 5.5);  // weights 3/2, 4, no sink
     NEAR(lse[3], log(5.5));
     assert_true(pairs == 6);
 }
 
-// One pattern serves a prefill, any chunk of it, and each decode step: the same rows come out bit for bit.
-static void test_chunks(void **state)
-{
+// One pattern serves a prefill, any chunk of it, and each decode step: the same rows come out bit
+// for bit.
+static void test_chunks(void **state) {
     (void)state;
     enum { LENGTH = 16, DIM = 3 };
-    struct ref_term terms[] = {{.kind = REF_RANDOM, .block = 2, .count = 2, .seed = 5},
-                               {.kind = REF_FIXED, .step = 5, .count = 1},
-                               {.kind = REF_WINDOW, .left = 1, .right = 0}};
-    struct ref_pattern pattern = {terms, 3};
-    double q[LENGTH * DIM], k[LENGTH * DIM], v[LENGTH * DIM], whole[LENGTH * DIM], whole_lse[LENGTH];
+    struct ref_term terms[] = { { .kind = REF_RANDOM, .block = 2, .count = 2, .seed = 5 },
+                                { .kind = REF_FIXED, .step = 5, .count = 1 },
+                                { .kind = REF_WINDOW, .left = 1, .right = 0 } };
+    struct ref_pattern pattern = { terms, 3 };
+    double q[LENGTH * DIM], k[LENGTH * DIM], v[LENGTH * DIM], whole[LENGTH * DIM],
+        whole_lse[LENGTH];
     for (int n = 0; n < LENGTH * DIM; n++) {
         q[n] = sin(n + 1.0);
         k[n] = cos(2.0 * n);
         v[n] = sin(3.0 * n + 2.0);
     }
-    struct ref_problem problem = {.batch = 1, .heads = 1, .kv_heads = 1, .q_len = LENGTH, .kv_len = LENGTH,
-                                  .head_dim = DIM, .v_head_dim = DIM, .q = q, .k = k, .v = v, .causal = true,
-                                  .patterns = &pattern, .n_patterns = 1, .o = whole, .lse = whole_lse};
+    struct ref_problem problem = { .batch = 1,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .q_len = LENGTH,
+                                   .kv_len = LENGTH,
+                                   .head_dim = DIM,
+                                   .v_head_dim = DIM,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .causal = true,
+                                   .patterns = &pattern,
+                                   .n_patterns = 1,
+                                   .o = whole,
+                                   .lse = whole_lse };
     ref_attention(&problem);
     for (int p = 0; p < LENGTH; p++) {
         double o[DIM], lse;
@@ -648,22 +758,21 @@ static void test_chunks(void **state)
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Philox and 16-bit floats
 
-static void test_philox(void **state)
-{
+static void test_philox(void **state) {
     (void)state;
     const uint32_t ff = UINT32_MAX;
     const struct {
         uint32_t counter[4], key[2], out[4];
     } known[] = {
         // Random123's kat_vectors, philox4x32 10
-        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{ff, ff, ff, ff}, {ff, ff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-         {0xa4093822, 0x299f31d0},
-         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        { { 0, 0, 0, 0 }, { 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
+        { { ff, ff, ff, ff }, { ff, ff }, { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
+        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
+          { 0xa4093822, 0x299f31d0 },
+          { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
     };
     for (size_t n = 0; n < COUNT(known); n++) {
         uint32_t out[4];
@@ -675,9 +784,10 @@ static void test_philox(void **state)
     }
 }
 
-// Every pattern of bits there and back, and the rounding of every finite neighbour pair: below, at and above the middle.
-static void check_format(double (*to_double)(uint16_t), uint16_t (*from_double)(double), uint16_t infinity)
-{
+// Every pattern of bits there and back, and the rounding of every finite neighbour pair: below, at
+// and above the middle.
+static void check_format(double (*to_double)(uint16_t), uint16_t (*from_double)(double),
+                         uint16_t infinity) {
     for (uint32_t bits = 0; bits < 0x10000; bits++) {
         const uint16_t magnitude = (uint16_t)(bits & 0x7fff);
         const double value = to_double((uint16_t)bits);
@@ -701,8 +811,7 @@ static void check_format(double (*to_double)(uint16_t), uint16_t (*from_double)(
     }
 }
 
-static void test_half(void **state)
-{
+static void test_half(void **state) {
     (void)state;
     check_format(ref_half_to_double, ref_double_to_half, 0x7c00);
     assert_true(ref_half_to_double(0x3c00) == 1.0);
@@ -717,12 +826,12 @@ static void test_half(void **state)
     assert_int_equal(ref_double_to_half(-1e300), 0xfc00);
     assert_int_equal(ref_double_to_half(5e-324), 0x0000);
     assert_int_equal(ref_double_to_half(-5e-324), 0x8000);
-    // One rounding, not two: just above the middle of 1 and its successor, by less than a float could tell.
+    // One rounding, not two: just above the middle of 1 and its successor, by less than a float
+    // could tell.
     assert_int_equal(ref_double_to_half(1.0 + ldexp(1.0, -11) + ldexp(1.0, -40)), 0x3c01);
 }
 
-static void test_bf16(void **state)
-{
+static void test_bf16(void **state) {
     (void)state;
     check_format(ref_bf16_to_double, ref_double_to_bf16, 0x7f80);
     assert_true(ref_bf16_to_double(0x3f80) == 1.0);
@@ -736,8 +845,7 @@ static void test_bf16(void **state)
     assert_int_equal(ref_double_to_bf16(1.0 + ldexp(1.0, -8) + ldexp(1.0, -40)), 0x3f81);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dense),
         cmocka_unit_test(test_window),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The program's reader of .safetensors files: what it takes, and that everything else is refused with a message.
+// The program's reader of .safetensors files: what it takes, and that everything else is refused
+// with a message.
 #define _XOPEN_SOURCE 700
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ static size_t build(unsigned char *file, const char *header, size_t data) {
     return 8 + length + data;
 }
 
-static bool read_tensor(const void *bytes, size_t size, const char *tensor, struct array *array, struct message *message) {
+static bool read_tensor(const void *bytes, size_t size, const char *tensor, struct array *array,
+                        struct message *message) {
     char name[600];
     snprintf(name, sizeof name, "%s%s", scratch_write(NAME, bytes, size), tensor);
     return safetensors_read(name, array, message);
@@ -31,18 +33,22 @@ static bool read_tensor(const void *bytes, size_t size, const char *tensor, stru
 
 static void refused(const void *bytes, size_t size, const char *tensor, const char *expected) {
     struct array array;
-    struct message message = {""};
-    if (read_tensor(bytes, size, tensor, &array, &message)) fail_msg("was read: %zu bytes, expected \"%s\"", size, expected);
+    struct message message = { "" };
+    if (read_tensor(bytes, size, tensor, &array, &message))
+        fail_msg("was read: %zu bytes, expected \"%s\"", size, expected);
     assert_null(array.data);
-    if (!strstr(message.text, expected)) fail_msg("\"%s\" does not say \"%s\"", message.text, expected);
-    if (!strstr(message.text, scratch_path)) fail_msg("\"%s\" does not name the file", message.text);
+    if (!strstr(message.text, expected))
+        fail_msg("\"%s\" does not say \"%s\"", message.text, expected);
+    if (!strstr(message.text, scratch_path))
+        fail_msg("\"%s\" does not name the file", message.text);
 }
 
-static const char good[] = "{\"__metadata__\": {\"format\": \"pt\"}, "
-                           "\"q\": {\"dtype\": \"F32\", \"shape\": [2, 3], \"data_offsets\": [0, 24]}, "
-                           "\"k\": {\"dtype\": \"F16\", \"shape\": [4], \"data_offsets\": [24, 32]}, "
-                           "\"v\": {\"dtype\": \"BF16\", \"shape\": [1, 1, 2], \"data_offsets\": [32, 36]}, "
-                           "\"n\": {\"dtype\": \"I64\", \"shape\": [0], \"data_offsets\": [36, 36]}}   ";
+static const char good[] =
+    "{\"__metadata__\": {\"format\": \"pt\"}, "
+    "\"q\": {\"dtype\": \"F32\", \"shape\": [2, 3], \"data_offsets\": [0, 24]}, "
+    "\"k\": {\"dtype\": \"F16\", \"shape\": [4], \"data_offsets\": [24, 32]}, "
+    "\"v\": {\"dtype\": \"BF16\", \"shape\": [1, 1, 2], \"data_offsets\": [32, 36]}, "
+    "\"n\": {\"dtype\": \"I64\", \"shape\": [0], \"data_offsets\": [36, 36]}}   ";
 
 static void test_what_is_read(void **state) {
     unsigned char file[1024];
@@ -52,7 +58,8 @@ static void test_what_is_read(void **state) {
     const unsigned char *data = file + size - 36;
     (void)state;
     assert_true(read_tensor(file, size, ":q", &array, &message));
-    assert_true(array.element == ELEMENT_F32 && array.dimensions == 2 && array.shape[0] == 2 && array.shape[1] == 3 && array.count == 6);
+    assert_true(array.element == ELEMENT_F32 && array.dimensions == 2 && array.shape[0] == 2 &&
+                array.shape[1] == 3 && array.count == 6);
     assert_memory_equal(array.data, data, 24);
     array_free(&array);
     assert_true(read_tensor(file, size, ":k", &array, &message));
@@ -89,8 +96,10 @@ static void test_names(void **state) {
     size_t at = 0;
     many[at++] = '{';
     for (int i = 0; i < 500; i++)
-        at += (size_t)sprintf(many + at, "%s\"layer.%d.attention.weight\": {\"dtype\": \"F32\", \"shape\": [], \"data_offsets\": [0, 4]}",
-                              i ? ", " : "", i);
+        at += (size_t)sprintf(
+            many + at,
+            "%s\"layer.%d.attention.weight\": {\"dtype\": \"F32\", \"shape\": [], \"data_offsets\": [0, 4]}",
+            i ? ", " : "", i);
     strcpy(many + at, "}");
     refused(large, build(large, many, 4), ":x", "…");
     free(many);
@@ -101,38 +110,53 @@ static void test_bad_headers(void **state) {
     static const struct {
         const char *header, *expected;
     } headers[] = {
-        {"", "not JSON"},
-        {"{", "not JSON"},
-        {"[]", "not a JSON object"},
-        {"7", "not a JSON object"},
-        {"null", "not a JSON object"},
-        {"{\"q\": 1}", "lacks"},
-        {"{\"q\": {}}", "lacks"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2]}}", "lacks"},
-        {"{\"q\": {\"dtype\": 32, \"shape\": [2], \"data_offsets\": [0, 8]}}", "lacks"},
-        {"{\"q\": {\"dtype\": \"F64\", \"shape\": [1], \"data_offsets\": [0, 8]}}", "F64"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": 2, \"data_offsets\": [0, 8]}}", "lacks"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [-2], \"data_offsets\": [0, 8]}}", "list of lengths"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2.5], \"data_offsets\": [0, 8]}}", "list of lengths"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [\"2\"], \"data_offsets\": [0, 8]}}", "list of lengths"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [1e300], \"data_offsets\": [0, 8]}}", "list of lengths"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,2], \"data_offsets\": [0, 8]}}", "more than 8 axes"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [4294967296, 4294967296], \"data_offsets\": [0, 8]}}", "memory cannot hold"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0]}}", "pair of rising"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8, 8]}}", "pair of rising"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [8, 0]}}", "pair of rising"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [-8, 0]}}", "pair of rising"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0.5, 8]}}", "pair of rising"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 4]}}", "4 bytes of data; its shape needs 8"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [4, 12]}}", "ends at byte 12 of 8"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [9007199254740984, 9007199254740992]}}", "ends at byte"},
-        {"{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}, "
-         "\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}}",
-         "twice"},
+        { "", "not JSON" },
+        { "{", "not JSON" },
+        { "[]", "not a JSON object" },
+        { "7", "not a JSON object" },
+        { "null", "not a JSON object" },
+        { "{\"q\": 1}", "lacks" },
+        { "{\"q\": {}}", "lacks" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2]}}", "lacks" },
+        { "{\"q\": {\"dtype\": 32, \"shape\": [2], \"data_offsets\": [0, 8]}}", "lacks" },
+        { "{\"q\": {\"dtype\": \"F64\", \"shape\": [1], \"data_offsets\": [0, 8]}}", "F64" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": 2, \"data_offsets\": [0, 8]}}", "lacks" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [-2], \"data_offsets\": [0, 8]}}",
+          "list of lengths" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2.5], \"data_offsets\": [0, 8]}}",
+          "list of lengths" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [\"2\"], \"data_offsets\": [0, 8]}}",
+          "list of lengths" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [1e300], \"data_offsets\": [0, 8]}}",
+          "list of lengths" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,2], \"data_offsets\": [0, 8]}}",
+          "more than 8 axes" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [4294967296, 4294967296], \"data_offsets\": [0, 8]}}",
+          "memory cannot hold" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0]}}",
+          "pair of rising" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8, 8]}}",
+          "pair of rising" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [8, 0]}}",
+          "pair of rising" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [-8, 0]}}",
+          "pair of rising" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0.5, 8]}}",
+          "pair of rising" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 4]}}",
+          "4 bytes of data; its shape needs 8" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [4, 12]}}",
+          "ends at byte 12 of 8" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [9007199254740984, 9007199254740992]}}",
+          "ends at byte" },
+        { "{\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}, "
+          "\"q\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}}",
+          "twice" },
     };
     unsigned char file[1024];
     (void)state;
-    for (size_t i = 0; i < COUNT(headers); i++) refused(file, build(file, headers[i].header, 8), ":q", headers[i].expected);
+    for (size_t i = 0; i < COUNT(headers); i++)
+        refused(file, build(file, headers[i].header, 8), ":q", headers[i].expected);
     // Deep nesting must not run through the stack.
     char *deep = malloc(200001);
     unsigned char *large = malloc(200100);
@@ -180,8 +204,10 @@ static void test_changed_bytes(void **state) {
             struct message message;
             const unsigned char before = file[at];
             random = random * 1664525u + 1013904223u;
-            file[at] = round < 8 ? (unsigned char)(before ^ 1u << round) : (unsigned char)(random >> 24);
-            if (read_tensor(file, size, round % 2 ? ":q" : ":v", &array, &message)) array_free(&array);
+            file[at] =
+                round < 8 ? (unsigned char)(before ^ 1u << round) : (unsigned char)(random >> 24);
+            if (read_tensor(file, size, round % 2 ? ":q" : ":v", &array, &message))
+                array_free(&array);
             file[at] = before;
         }
     }
@@ -189,8 +215,9 @@ static void test_changed_bytes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_read), cmocka_unit_test(test_names),       cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_starts),   cmocka_unit_test(test_truncations), cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_what_is_read), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_bad_headers),  cmocka_unit_test(test_bad_starts),
+        cmocka_unit_test(test_truncations),  cmocka_unit_test(test_changed_bytes),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

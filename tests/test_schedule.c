@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Schedules without a device: random attentions (schedule_trial.h) are planned, and plan memory is then read back as the
-// kernels read it (schedule_machine.h). Every (batch, head, row, key) must be taken exactly as often as the reference says,
-// 0 or 1 times; every row finished once; every partial result written before it is merged and merged once; every limit of
-// the device kept. Then what is refused, what a failed allocation leaves, and what a schedule costs: keys visited, bytes of plan
-// memory, how evenly its items run.
+// Schedules without a device: random attentions (schedule_trial.h) are planned, and plan memory is
+// then read back as the kernels read it (schedule_machine.h). Every (batch, head, row, key) must be
+// taken exactly as often as the reference says, 0 or 1 times; every row finished once; every
+// partial result written before it is merged and merged once; every limit of the device kept. Then
+// what is refused, what a failed allocation leaves, and what a schedule costs: keys visited, bytes
+// of plan memory, how evenly its items run.
 //
-// TULLE_TEST_SEED: the run's seed; TULLE_TEST_CASE: one trial alone, by its index; TULLE_TEST_TRIALS: how many.
+// TULLE_TEST_SEED: the run's seed; TULLE_TEST_CASE: one trial alone, by its index;
+// TULLE_TEST_TRIALS: how many.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +21,14 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Trials
 
 /// The tiles' own count of pairs, against the reference.
-struct pair_sum { struct tiler *tiler; uint64_t pairs; };
+struct pair_sum {
+    struct tiler *tiler;
+    uint64_t pairs;
+};
 
 static bool sum_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
     struct pair_sum *sum = user;
@@ -40,21 +45,30 @@ static void check_pairs(const struct trial *t) {
         struct part *parts;
         uint32_t count;
         uint64_t pairs = 0, want = 0;
-        assert_true(parts_create(&group->site, l->tile_rows, l->chunk, l->segment_texels, &parts, &count));
+        assert_true(
+            parts_create(&group->site, l->tile_rows, l->chunk, l->segment_texels, &parts, &count));
         for (uint32_t k = 0; k < count; k++) {
-            struct tiler tiler = { .site = &group->site, .part = &parts[k], .tile_rows = l->tile_rows, .chunk = l->chunk };
+            struct tiler tiler = { .site = &group->site,
+                                   .part = &parts[k],
+                                   .tile_rows = l->tile_rows,
+                                   .chunk = l->chunk };
             struct pair_sum sum = { &tiler, 0 };
-            assert_true(tiles_each(parts[k].step, 0, group->site.q_length, l->tile_rows, sum_pairs, &sum));
+            assert_true(
+                tiles_each(parts[k].step, 0, group->site.q_length, l->tile_rows, sum_pairs, &sum));
             pairs += sum.pairs;
             tiler_free(&tiler);
         }
         parts_free(parts, count);
         for (int64_t i = 0; i < t->q_len * t->kv_len; i++) want += t->want[g][i];
-        CHECK(pairs == want, "group %u: tile_pairs %llu, should be %llu", g, (unsigned long long)pairs, (unsigned long long)want);
+        CHECK(pairs == want, "group %u: tile_pairs %llu, should be %llu", g,
+              (unsigned long long)pairs, (unsigned long long)want);
     }
 }
 
-static struct { uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming, dispatches, segments, waves; } tally;
+static struct {
+    uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
+        dispatches, segments, waves;
+} tally;
 
 /// One room for all trials: what a schedule left in it must not show in the next.
 static struct schedule_room *room;
@@ -69,8 +83,10 @@ static void trial_run(uint64_t seed) {
     tulle_result result = schedule_build(&t.input, NULL, &s, &error);
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
         tally.refused_workspace++;
-        CHECK(s.workspace_rows_least > t.input.limits.workspace_rows, "refused %llu rows of workspace, says that %llu will do",
-              (unsigned long long)t.input.limits.workspace_rows, (unsigned long long)s.workspace_rows_least);
+        CHECK(s.workspace_rows_least > t.input.limits.workspace_rows,
+              "refused %llu rows of workspace, says that %llu will do",
+              (unsigned long long)t.input.limits.workspace_rows,
+              (unsigned long long)s.workspace_rows_least);
         t.input.limits.workspace_rows = s.workspace_rows_least;
         trial_say(" → workspace %llu", (unsigned long long)s.workspace_rows_least);
         schedule_free(&s);
@@ -78,10 +94,13 @@ static void trial_run(uint64_t seed) {
     }
     CHECK(result == TULLE_OK, "%s: %s", tulle_result_name(result), error.message);
     struct machine_counts m = machine_run(&t, &s);
-    CHECK(m.items == s.items, "%llu items run; the schedule says %llu", (unsigned long long)m.items, (unsigned long long)s.items);
+    CHECK(m.items == s.items, "%llu items run; the schedule says %llu", (unsigned long long)m.items,
+          (unsigned long long)s.items);
     tally.built++;
-    tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits, tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
-    tally.dispatches += s.dispatch_count, tally.segments += s.segment_count, tally.waves += m.epochs;
+    tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits,
+        tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
+    tally.dispatches += s.dispatch_count, tally.segments += s.segment_count,
+        tally.waves += m.epochs;
 
     // The least workspace: just enough, and no less.
     uint64_t least = s.workspace_rows_least;
@@ -91,15 +110,17 @@ static void trial_run(uint64_t seed) {
         t.input.limits.workspace_rows = least;
         trial_say(" → workspace %llu", (unsigned long long)least);
         result = schedule_build(&t.input, NULL, &again, &error);
-        CHECK(result == TULLE_OK, "refused the least workspace: %s, %s; now says %llu", tulle_result_name(result), error.message,
+        CHECK(result == TULLE_OK, "refused the least workspace: %s, %s; now says %llu",
+              tulle_result_name(result), error.message,
               (unsigned long long)again.workspace_rows_least);
         machine_run(&t, &again);
         CHECK(again.workspace_rows_least == least, "the least workspace depends on the limit");
         schedule_free(&again);
         t.input.limits.workspace_rows = least - 1;
         result = schedule_build(&t.input, NULL, &again, &error);
-        CHECK(result == TULLE_ERROR_WORKSPACE_LIMIT && again.workspace_rows_least == least, "%llu rows of workspace: %s, least %llu",
-              (unsigned long long)least - 1, tulle_result_name(result), (unsigned long long)again.workspace_rows_least);
+        CHECK(result == TULLE_ERROR_WORKSPACE_LIMIT && again.workspace_rows_least == least,
+              "%llu rows of workspace: %s, least %llu", (unsigned long long)least - 1,
+              tulle_result_name(result), (unsigned long long)again.workspace_rows_least);
         schedule_free(&again);
         t.input.limits.workspace_rows = before;
     }
@@ -116,10 +137,14 @@ static void trial_run(uint64_t seed) {
     }
     for (uint32_t g = 0; g < t.input.group_count; g++)
         for (size_t n = 0; n < t.pattern_count; n++)
-            if (t.groups[g].site.pattern == was[n]) { t.groups[g].site.pattern = t.patterns[n]; break; }
+            if (t.groups[g].site.pattern == was[n]) {
+                t.groups[g].site.pattern = t.patterns[n];
+                break;
+            }
     result = schedule_build(&t.input, room, &again, &error);
     CHECK(result == TULLE_OK, "terms in another order: %s", error.message);
-    CHECK(same_schedule(&s, &again), "the order of terms, or what the room held before, changes the schedule");
+    CHECK(same_schedule(&s, &again),
+          "the order of terms, or what the room held before, changes the schedule");
     schedule_free(&again);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
     schedule_free(&s);
@@ -132,37 +157,64 @@ static void test_random(void **state) {
     int64_t trials = one ? 1 : many ? atoll(many) : 400, first = one ? atoll(one) : 0;
     room = schedule_room_create();
     assert_non_null(room);
-    for (trial_index = first; trial_index < first + trials; trial_index++) trial_run(rng_hash(run_seed, (uint64_t)trial_index));
+    for (trial_index = first; trial_index < first + trials; trial_index++)
+        trial_run(rng_hash(run_seed, (uint64_t)trial_index));
     schedule_room_destroy(room);
-    print_message("%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
-                  "%llu lists; %llu partial rows, %llu items that resume some, %llu dispatches, %llu segments, %llu epochs\n",
-                  (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
-                  (unsigned long long)tally.full, (unsigned long long)tally.band, (unsigned long long)tally.bits, (unsigned long long)tally.lists,
-                  (unsigned long long)tally.partials, (unsigned long long)tally.resuming, (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
-                  (unsigned long long)tally.waves);
+    print_message(
+        "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
+        "%llu lists; %llu partial rows, %llu items that resume some, %llu dispatches, %llu segments, %llu epochs\n",
+        (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
+        (unsigned long long)tally.full, (unsigned long long)tally.band,
+        (unsigned long long)tally.bits, (unsigned long long)tally.lists,
+        (unsigned long long)tally.partials, (unsigned long long)tally.resuming,
+        (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
+        (unsigned long long)tally.waves);
 }
 
 /// Long runs, cut where a window ends and where 15 bits of keys do.
 static void test_long(void **state) {
     (void)state;
-    static const struct ref_term terms[] = { { .kind = REF_DENSE }, { .kind = REF_WINDOW, .left = 99990, .right = 3 }, { .kind = REF_FIXED, .step = 3, .count = 1 },
+    static const struct ref_term terms[] = { { .kind = REF_DENSE },
+                                             { .kind = REF_WINDOW, .left = 99990, .right = 3 },
+                                             { .kind = REF_FIXED, .step = 3, .count = 1 },
                                              { .kind = REF_STRIDED, .step = 2 } };
     for (size_t n = 0; n < COUNT(terms); n++)
         for (int windows = 0; windows < 2; windows++) {
-            struct trial t = { .batch = 1, .heads = 1, .kv_heads = 1, .q_len = 3, .kv_len = 100003, .q_length = { 3 }, .kv_length = { 100003 },
-                               .q_offset = { 100000 }, .terms = { { terms[n] } }, .term_count = { 1 }, .pattern_count = 1 };
+            struct trial t = { .batch = 1,
+                               .heads = 1,
+                               .kv_heads = 1,
+                               .q_len = 3,
+                               .kv_len = 100003,
+                               .q_length = { 3 },
+                               .kv_length = { 100003 },
+                               .q_offset = { 100000 },
+                               .terms = { { terms[n] } },
+                               .term_count = { 1 },
+                               .pattern_count = 1 };
             trial_begin();
             trial_say("term %zu, windows %d", n, windows);
             t.patterns[0] = trial_pattern(t.terms[0], 1, NULL);
             trial_group(&t);
             trial_want(&t);
-            t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 32, .direct = true, .segment_texels = 65536, .segment_alignment = 1,
-                                                       .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 60000, .item_chunks_least = 60000,
-                                                       .items_wanted = 1, .dispatch_pairs = UINT64_C(1) << 40, .workspace_rows = 1 << 20,
+            t.input.limits = (struct schedule_limits){ .tile_rows = 8,
+                                                       .chunk = 32,
+                                                       .direct = true,
+                                                       .segment_texels = 65536,
+                                                       .segment_alignment = 1,
+                                                       .max_workgroups_x = 65535,
+                                                       .max_workgroups_y = 65535,
+                                                       .item_chunks_most = 60000,
+                                                       .item_chunks_least = 60000,
+                                                       .items_wanted = 1,
+                                                       .dispatch_pairs = UINT64_C(1) << 40,
+                                                       .workspace_rows = 1 << 20,
                                                        .window_bytes = 40001 * 16 };
             t.input.header = t.header;
             t.input.heads = t.input.kv_heads = 1;
-            for (int i = 0; i < TENSOR_COUNT; i++) t.input.tensors[i] = (struct tensor_shape){ .row = 16, .row_bytes = 16, .windowed = windows && i == TENSOR_K };
+            for (int i = 0; i < TENSOR_COUNT; i++)
+                t.input.tensors[i] = (struct tensor_shape){ .row = 16,
+                                                            .row_bytes = 16,
+                                                            .windowed = windows && i == TENSOR_K };
             struct schedule s = { 0 };
             tulle_error error = { 0 };
             tulle_result result = schedule_build(&t.input, NULL, &s, &error);
@@ -174,17 +226,35 @@ static void test_long(void **state) {
         }
 }
 
-/// A union of a part of step 1 and one stepped part, where the kernel writes rows directly: only rows that were split leave anything to combine, and
-/// the workspace holds the stepped part's partial results alone.
+/// A union of a part of step 1 and one stepped part, where the kernel writes rows directly: only
+/// rows that were split leave anything to combine, and the workspace holds the stepped part's
+/// partial results alone.
 static void test_resumed(void **state) {
     (void)state;
-    static const struct ref_term terms[] = { { .kind = REF_WINDOW, .left = 20 }, { .kind = REF_STRIDED, .step = 16 }, { .kind = REF_GLOBAL, .count = 5 } };
-    static const struct { size_t terms; int64_t left, item_chunks; bool direct; const char *what; } cases[] = {
-        { 2, 20, 60000, false, "a kernel that cannot" }, { 2, 20, 60000, true, "nothing split" }, { 2, 20, 3, true, "all tiles split" },
-        { 3, 20, 8, true, "the global rows split" }, { 2, 7, 2, true, "only the stepped part's third tiles split" } };
+    static const struct ref_term terms[] = { { .kind = REF_WINDOW, .left = 20 },
+                                             { .kind = REF_STRIDED, .step = 16 },
+                                             { .kind = REF_GLOBAL, .count = 5 } };
+    static const struct {
+        size_t terms;
+        int64_t left, item_chunks;
+        bool direct;
+        const char *what;
+    } cases[] = { { 2, 20, 60000, false, "a kernel that cannot" },
+                  { 2, 20, 60000, true, "nothing split" },
+                  { 2, 20, 3, true, "all tiles split" },
+                  { 3, 20, 8, true, "the global rows split" },
+                  { 2, 7, 2, true, "only the stepped part's third tiles split" } };
     for (size_t n = 0; n < COUNT(cases); n++) {
-        struct trial t = { .batch = 1, .heads = 2, .kv_heads = 1, .q_len = 301, .kv_len = 301, .causal = n != 3, .q_length = { 301 }, .kv_length = { 301 },
-                           .term_count = { cases[n].terms }, .pattern_count = 1 };
+        struct trial t = { .batch = 1,
+                           .heads = 2,
+                           .kv_heads = 1,
+                           .q_len = 301,
+                           .kv_len = 301,
+                           .causal = n != 3,
+                           .q_length = { 301 },
+                           .kv_length = { 301 },
+                           .term_count = { cases[n].terms },
+                           .pattern_count = 1 };
         trial_begin();
         trial_say("%s", cases[n].what);
         memcpy(t.terms[0], terms, sizeof terms);
@@ -192,38 +262,54 @@ static void test_resumed(void **state) {
         t.patterns[0] = trial_pattern(t.terms[0], cases[n].terms, NULL);
         trial_group(&t);
         trial_want(&t);
-        t.input.limits = (struct schedule_limits){ .tile_rows = 8, .chunk = 8, .direct = cases[n].direct, .segment_texels = 65536,
-                                                   .segment_alignment = 1, .max_workgroups_x = 65535, .max_workgroups_y = 65535,
-                                                   .item_chunks_most = cases[n].item_chunks, .item_chunks_least = cases[n].item_chunks, .items_wanted = 1,
-                                                   .dispatch_pairs = UINT64_C(1) << 40, .workspace_rows = 1 << 20 };
+        t.input.limits = (struct schedule_limits){ .tile_rows = 8,
+                                                   .chunk = 8,
+                                                   .direct = cases[n].direct,
+                                                   .segment_texels = 65536,
+                                                   .segment_alignment = 1,
+                                                   .max_workgroups_x = 65535,
+                                                   .max_workgroups_y = 65535,
+                                                   .item_chunks_most = cases[n].item_chunks,
+                                                   .item_chunks_least = cases[n].item_chunks,
+                                                   .items_wanted = 1,
+                                                   .dispatch_pairs = UINT64_C(1) << 40,
+                                                   .workspace_rows = 1 << 20 };
         t.input.header = t.header;
         t.input.heads = 2, t.input.kv_heads = 1;
         struct schedule s = { 0 };
         tulle_error error = { 0 };
         CHECK(schedule_build(&t.input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
         struct machine_counts m = machine_run(&t, &s);
-        uint32_t combines = 0, combined = 0;   // rows, of one head
+        uint32_t combines = 0, combined = 0;  // rows, of one head
         for (uint32_t i = 0; i < s.dispatch_count; i++) {
             const struct dispatch *d = &s.dispatches[i];
             combines += d->kind == DISPATCH_COMBINE;
-            for (uint32_t x = 0; x < d->item_count && d->kind == DISPATCH_COMBINE && d->bh_first == 0; x++)
-                combined += s.words[((size_t)s.segments[d->segment].first_texel + d->items + x) * 4 + 1];
+            for (uint32_t x = 0;
+                 x < d->item_count && d->kind == DISPATCH_COMBINE && d->bh_first == 0; x++)
+                combined +=
+                    s.words[((size_t)s.segments[d->segment].first_texel + d->items + x) * 4 + 1];
         }
-        const uint64_t unit = 8 * 16, stepped_rows = 3 * unit;   // a class has 18 or 19 rows: three tiles, one in each range of 128 rows
+        // a class has 18 or 19 rows: three tiles, one in each range of 128 rows
+        const uint64_t unit = 8 * 16, stepped_rows = 3 * unit;
         bool split = cases[n].item_chunks < 60000;
         CHECK((combines > 0) == (split || !cases[n].direct), "%u dispatches of combine", combines);
-        CHECK((m.resuming > 0) == cases[n].direct, "%llu items resume", (unsigned long long)m.resuming);
+        CHECK((m.resuming > 0) == cases[n].direct, "%llu items resume",
+              (unsigned long long)m.resuming);
         if (cases[n].direct && !split)
-            CHECK(m.resuming == 38 && m.epochs == 2 && s.workspace_rows == 2 * stepped_rows && s.workspace_rows_least == unit,
-                  "%llu items resume in %u epochs; workspace %llu, least %llu", (unsigned long long)m.resuming, m.epochs,
-                  (unsigned long long)s.workspace_rows, (unsigned long long)s.workspace_rows_least);
-        if (n == 3) CHECK(combined == 8, "%u rows are combined; the global ones share a tile of 8", combined);
+            CHECK(m.resuming == 38 && m.epochs == 2 && s.workspace_rows == 2 * stepped_rows &&
+                      s.workspace_rows_least == unit,
+                  "%llu items resume in %u epochs; workspace %llu, least %llu",
+                  (unsigned long long)m.resuming, m.epochs, (unsigned long long)s.workspace_rows,
+                  (unsigned long long)s.workspace_rows_least);
+        if (n == 3)
+            CHECK(combined == 8, "%u rows are combined; the global ones share a tile of 8",
+                  combined);
         schedule_free(&s);
         trial_free(&t);
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is refused
 
 static void test_refused(void **state) {
@@ -233,27 +319,47 @@ static void test_refused(void **state) {
     for (uint32_t i = 0; i < COUNT(bh); i++) bh[i] = i;
     trial_begin();
     tulle_pattern *pattern = trial_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
-    struct group group = { .site = { .pattern = pattern, .at = { 0, 8, 8, 64, true }, .q_len = 64, .q_length = 64 }, .bh = bh, .bh_count = COUNT(bh) };
-    struct schedule_limits limits = { .tile_rows = 32, .chunk = 32, .direct = true, .segment_texels = 4096, .segment_alignment = 1, .max_workgroups_x = 65535,
-                                      .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16, .items_wanted = 1,
-                                      .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20, .window_bytes = 63 };
-    struct schedule_input input = { .limits = limits, .header = header, .heads = 8, .kv_heads = 8, .groups = &group, .group_count = 1 };
+    struct group group = {
+        .site = { .pattern = pattern, .at = { 0, 8, 8, 64, true }, .q_len = 64, .q_length = 64 },
+        .bh = bh,
+        .bh_count = COUNT(bh)
+    };
+    struct schedule_limits limits = { .tile_rows = 32,
+                                      .chunk = 32,
+                                      .direct = true,
+                                      .segment_texels = 4096,
+                                      .segment_alignment = 1,
+                                      .max_workgroups_x = 65535,
+                                      .max_workgroups_y = 65535,
+                                      .item_chunks_most = 30000,
+                                      .item_chunks_least = 16,
+                                      .items_wanted = 1,
+                                      .dispatch_pairs = UINT64_C(1) << 36,
+                                      .workspace_rows = 1 << 20,
+                                      .window_bytes = 63 };
+    struct schedule_input input = { .limits = limits,
+                                    .header = header,
+                                    .heads = 8,
+                                    .kv_heads = 8,
+                                    .groups = &group,
+                                    .group_count = 1 };
     struct schedule s = { 0 };
     tulle_error error = { 0 };
     input.tensors[TENSOR_V] = (struct tensor_shape){ .row = 64, .row_bytes = 64, .windowed = true };
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
     assert_string_equal(error.message, "a row does not fit a binding of 63 bytes");
     schedule_free(&s);
-    input.limits.window_bytes = 64;   // one key at a time
+    input.limits.window_bytes = 64;  // one key at a time
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     schedule_free(&s);
     input.limits.window_bytes = 0;
     input.tensors[TENSOR_V].windowed = false;
-    // A row may be cut into no more pieces than one invocation can merge: larger pieces then, and past those an error.
+    // A row may be cut into no more pieces than one invocation can merge: larger pieces then, and
+    // past those an error.
     group.site.at.kv_len = 32 * 1000;
     group.site.at.causal = false;
     input.limits.item_chunks_most = 1000;
-    input.limits.dispatch_pairs = 32 * 32 * 20;   // 50 items of 20 chunks a tile
+    input.limits.dispatch_pairs = 32 * 32 * 20;  // 50 items of 20 chunks a tile
     input.limits.workspace_rows = 1 << 28;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
     assert_int_equal(s.items, 2 * 50);
@@ -264,7 +370,9 @@ static void test_refused(void **state) {
     schedule_free(&s);
     input.limits.item_chunks_most = 48;
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
-    assert_non_null(strstr(error.message, "rows from 0 on select more keys than this device's kernels can merge (21 items, 20 at most)"));
+    assert_non_null(strstr(
+        error.message,
+        "rows from 0 on select more keys than this device's kernels can merge (21 items, 20 at most)"));
     schedule_free(&s);
     group.site.at.kv_len = 64;
     group.site.at.causal = true;
@@ -278,7 +386,7 @@ static void test_refused(void **state) {
     tulle_pattern_destroy(pattern);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Memory runs out
 
 static void test_out_of_memory(void **state) {
@@ -288,9 +396,10 @@ static void test_out_of_memory(void **state) {
         struct rng rng = { rng_hash(run_seed, UINT64_C(1000000) + (uint64_t)trial_index) };
         struct trial t;
         trial_make(&t, &rng);
-        struct schedule_input first_group = t.input;   // what a room holds of it is often too small for all groups
+        // what a room holds of it is often too small for all groups
+        struct schedule_input first_group = t.input;
         first_group.group_count = 1;
-        for (int way = 0; way < 3; way++)   // no room, an empty one, one that was used
+        for (int way = 0; way < 3; way++)  // no room, an empty one, one that was used
             for (long n = 0;; n++) {
                 struct schedule s = { 0 };
                 tulle_error error = { 0 };
@@ -298,7 +407,8 @@ static void test_out_of_memory(void **state) {
                 failing_enter();
                 struct schedule_room *kept = way ? schedule_room_create() : NULL;
                 if (way == 2) {
-                    (void)schedule_build(&first_group, kept, &s, NULL);   // its workspace may not do, which is no matter here
+                    // its workspace may not do, which is no matter here
+                    (void)schedule_build(&first_group, kept, &s, NULL);
                     schedule_free(&s);
                 }
                 failing_arm(FAILING_ALLOCATIONS, n + 1);
@@ -307,38 +417,50 @@ static void test_out_of_memory(void **state) {
                 schedule_free(&s);
                 schedule_room_destroy(kept);
                 failing_leave();
-                CHECK(failing_pieces() == 0, "allocation %ld fails: %ld leaks", n + 1, failing_pieces());
+                CHECK(failing_pieces() == 0, "allocation %ld fails: %ld leaks", n + 1,
+                      failing_pieces());
                 if (!reached) break;
                 failed_allocations++;
-                CHECK(result == TULLE_ERROR_OUT_OF_HOST_MEMORY, "allocation %ld fails: %s", n + 1, tulle_result_name(result));
-                CHECK(n % 2 == 0 || error.result == result, "the error says %s", tulle_result_name(error.result));
+                CHECK(result == TULLE_ERROR_OUT_OF_HOST_MEMORY, "allocation %ld fails: %s", n + 1,
+                      tulle_result_name(result));
+                CHECK(n % 2 == 0 || error.result == result, "the error says %s",
+                      tulle_result_name(error.result));
             }
         trial_free(&t);
     }
     print_message("%lld allocations failed in turn\n", (long long)failed_allocations);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // How much is visited
 
-/// A window's tiles visit the keys that some row of theirs takes, rounded up to a chunk: L + rows of them.
+/// A window's tiles visit the keys that some row of theirs takes, rounded up to a chunk: L + rows
+/// of them.
 static void test_window_padding(void **state) {
     (void)state;
     for (int32_t rows = 8; rows <= 64; rows *= 2)
         for (int32_t chunk = 4; chunk <= 32; chunk *= 2)
             for (int64_t left = 0; left < 300; left += left < 70 ? 1 : 13) {
-                tulle_pattern *pattern = trial_pattern(&(struct ref_term){ .kind = REF_WINDOW, .left = left }, 1, NULL);
-                struct site site = { .pattern = pattern, .at = { 0, 1, 1, 2048, true }, .q_len = 2048, .q_length = 2048 };
+                tulle_pattern *pattern =
+                    trial_pattern(&(struct ref_term){ .kind = REF_WINDOW, .left = left }, 1, NULL);
+                struct site site = { .pattern = pattern,
+                                     .at = { 0, 1, 1, 2048, true },
+                                     .q_len = 2048,
+                                     .q_length = 2048 };
                 struct part *parts = NULL;
                 uint32_t count = 0;
                 assert_true(parts_create(&site, rows, chunk, 65536, &parts, &count));
-                struct tiler tiler = { .site = &site, .part = parts, .tile_rows = rows, .chunk = chunk };
+                struct tiler tiler = {
+                    .site = &site, .part = parts, .tile_rows = rows, .chunk = chunk
+                };
                 for (int64_t row = 512; row < 512 + 2 * rows; row += rows) {
                     assert_true(tile_runs(&tiler, row, rows));
                     int64_t best = (left + rows + chunk - 1) / chunk;
                     if (tile_chunks(&tiler) > best)
-                        fail_msg("window(%lld, 0), %d rows, chunks of %d keys: %lld chunks, %lld will do", (long long)left, rows, chunk,
-                                 (long long)tile_chunks(&tiler), (long long)best);
+                        fail_msg(
+                            "window(%lld, 0), %d rows, chunks of %d keys: %lld chunks, %lld will do",
+                            (long long)left, rows, chunk, (long long)tile_chunks(&tiler),
+                            (long long)best);
                 }
                 tiler_free(&tiler);
                 parts_free(parts, count);
@@ -346,21 +468,39 @@ static void test_window_padding(void **state) {
             }
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // In which order items run
 
-/// A driver may give each thread one stretch of the grid. Under causal later rows cost more; every half, third and quarter of
-/// a dispatch must still cost its share, to within two items.
+/// A driver may give each thread one stretch of the grid. Under causal later rows cost more; every
+/// half, third and quarter of a dispatch must still cost its share, to within two items.
 static void test_even_stretches(void **state) {
     (void)state;
     static const uint32_t header[PM_HEADER_TEXELS * 4];
     uint32_t bh = 0;
     tulle_pattern *pattern = trial_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
-    struct group group = { .site = { .pattern = pattern, .at = { 0, 1, 1, 4096, true }, .q_len = 4096, .q_length = 4096 }, .bh = &bh, .bh_count = 1 };
-    struct schedule_input input = { .limits = { .tile_rows = 8, .chunk = 8, .direct = true, .segment_texels = 1 << 24, .segment_alignment = 1,
-                                        .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16,
-                                        .items_wanted = 64, .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20 },
-                                    .header = header, .heads = 1, .kv_heads = 1, .groups = &group, .group_count = 1 };
+    struct group group = { .site = { .pattern = pattern,
+                                     .at = { 0, 1, 1, 4096, true },
+                                     .q_len = 4096,
+                                     .q_length = 4096 },
+                           .bh = &bh,
+                           .bh_count = 1 };
+    struct schedule_input input = { .limits = { .tile_rows = 8,
+                                                .chunk = 8,
+                                                .direct = true,
+                                                .segment_texels = 1 << 24,
+                                                .segment_alignment = 1,
+                                                .max_workgroups_x = 65535,
+                                                .max_workgroups_y = 65535,
+                                                .item_chunks_most = 30000,
+                                                .item_chunks_least = 16,
+                                                .items_wanted = 64,
+                                                .dispatch_pairs = UINT64_C(1) << 36,
+                                                .workspace_rows = 1 << 20 },
+                                    .header = header,
+                                    .heads = 1,
+                                    .kv_heads = 1,
+                                    .groups = &group,
+                                    .group_count = 1 };
     struct schedule s = { 0 };
     tulle_error error = { 0 };
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
@@ -374,19 +514,22 @@ static void test_even_stretches(void **state) {
         for (uint32_t r = 0; r < (item[2] & PM_ITEM_RUNS_MASK); r++) {
             uint32_t shape = texels[((size_t)item[1] + r) * 4 + 1];
             bool full = shape >> PM_RUN_KIND_SHIFT == PM_RUN_FULL;
-            chunks[i] += (int64_t)((shape & (full ? PM_RUN_FULL_COUNT_MASK : PM_RUN_COUNT_MASK)) + 7) / 8;
+            chunks[i] +=
+                (int64_t)((shape & (full ? PM_RUN_FULL_COUNT_MASK : PM_RUN_COUNT_MASK)) + 7) / 8;
         }
         all += chunks[i];
         if (chunks[i] > most) most = chunks[i];
     }
-    assert_true(most > all / d->item_count);   // they do differ
+    assert_true(most > all / d->item_count);  // they do differ
     for (uint32_t threads = 2; threads <= 4; threads++) {
         uint32_t each = d->item_count / threads;
         for (uint32_t thread = 0; thread < threads; thread++) {
             int64_t sum = 0;
             for (uint32_t i = thread * each; i < (thread + 1) * each; i++) sum += chunks[i];
-            if (sum > all / threads + 2 * most || sum < all / threads - 2 * most - (int64_t)threads * most)
-                fail_msg("thread %u of %u has %lld chunks of %lld", thread, threads, (long long)sum, (long long)all);
+            if (sum > all / threads + 2 * most ||
+                sum < all / threads - 2 * most - (int64_t)threads * most)
+                fail_msg("thread %u of %u has %lld chunks of %lld", thread, threads, (long long)sum,
+                         (long long)all);
         }
     }
     free(chunks);
@@ -394,7 +537,7 @@ static void test_even_stretches(void **state) {
     tulle_pattern_destroy(pattern);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // How long planning takes (printed; only memory is asserted)
 
 static double now(void) {
@@ -403,19 +546,39 @@ static double now(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static struct schedule_input plain_input(const uint32_t *header, const struct group *group, int32_t tile_rows, int32_t chunk) {
-    return (struct schedule_input){ .limits = { .tile_rows = tile_rows, .chunk = chunk, .direct = true, .segment_texels = 65536, .segment_alignment = 1,
-                                                .max_workgroups_x = 65535, .max_workgroups_y = 65535, .item_chunks_most = 30000, .item_chunks_least = 16,
-                                                .items_wanted = 512, .dispatch_pairs = UINT64_C(1) << 36, .workspace_rows = 1 << 20 },
-                                    .header = header, .heads = 8, .kv_heads = 8, .groups = group, .group_count = 1 };
+static struct schedule_input plain_input(const uint32_t *header, const struct group *group,
+                                         int32_t tile_rows, int32_t chunk) {
+    return (struct schedule_input){ .limits = { .tile_rows = tile_rows,
+                                                .chunk = chunk,
+                                                .direct = true,
+                                                .segment_texels = 65536,
+                                                .segment_alignment = 1,
+                                                .max_workgroups_x = 65535,
+                                                .max_workgroups_y = 65535,
+                                                .item_chunks_most = 30000,
+                                                .item_chunks_least = 16,
+                                                .items_wanted = 512,
+                                                .dispatch_pairs = UINT64_C(1) << 36,
+                                                .workspace_rows = 1 << 20 },
+                                    .header = header,
+                                    .heads = 8,
+                                    .kv_heads = 8,
+                                    .groups = group,
+                                    .group_count = 1 };
 }
 
-static void time_one(const char *name, const struct ref_term *terms, size_t count, int64_t q_len, int64_t kv_len, int32_t tile_rows, bool small) {
+static void time_one(const char *name, const struct ref_term *terms, size_t count, int64_t q_len,
+                     int64_t kv_len, int32_t tile_rows, bool small) {
     static const uint32_t header[PM_HEADER_TEXELS * 4];
     uint32_t bh[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
     tulle_pattern *pattern = trial_pattern(terms, count, NULL);
-    struct group group = { .site = { .pattern = pattern, .at = { 0, 8, 8, kv_len, true }, .q_len = q_len, .q_length = q_len, .q_offset = kv_len - q_len },
-                           .bh = bh, .bh_count = 8 };
+    struct group group = { .site = { .pattern = pattern,
+                                     .at = { 0, 8, 8, kv_len, true },
+                                     .q_len = q_len,
+                                     .q_length = q_len,
+                                     .q_offset = kv_len - q_len },
+                           .bh = bh,
+                           .bh_count = 8 };
     struct schedule_input input = plain_input(header, &group, tile_rows, 32);
     double best = 1e30;
     uint64_t texels = 0, dispatches = 0, items = 0;
@@ -430,13 +593,15 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
         }
         double took = (now() - start) / times;
         if (took < best) best = took;
-        texels = s.word_count / 4, dispatches = s.dispatch_count, items = s.items, visited = (double)s.visited / 8;
+        texels = s.word_count / 4, dispatches = s.dispatch_count, items = s.items,
+        visited = (double)s.visited / 8;
         schedule_free(&s);
     }
     double tiles = (double)tiles_count(1, q_len, tile_rows);
-    print_message("%-28s q %7lld kv %7lld rows %2d: %9.3f ms, %8llu items, %4llu dispatches, %6.1f bytes a tile, %7.1f keys a row\n", name, (long long)q_len,
-                  (long long)kv_len, tile_rows, best, (unsigned long long)items, (unsigned long long)dispatches, (double)texels * 16 / tiles,
-                  visited / (double)q_len);
+    print_message(
+        "%-28s q %7lld kv %7lld rows %2d: %9.3f ms, %8llu items, %4llu dispatches, %6.1f bytes a tile, %7.1f keys a row\n",
+        name, (long long)q_len, (long long)kv_len, tile_rows, best, (unsigned long long)items,
+        (unsigned long long)dispatches, (double)texels * 16 / tiles, visited / (double)q_len);
     if (small) assert_true((double)texels * 16 / tiles <= 96);
     tulle_pattern_destroy(pattern);
 }
@@ -444,7 +609,8 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
 static void test_speed(void **state) {
     (void)state;
     const int64_t million = 1 << 20;
-    const struct ref_term window = { .kind = REF_WINDOW, .left = 255 }, dense = { .kind = REF_DENSE };
+    const struct ref_term window = { .kind = REF_WINDOW, .left = 255 },
+                          dense = { .kind = REF_DENSE };
     time_one("window:255,0", &window, 1, million, million, 32, true);
     time_one("window:255,0", &window, 1, million, million, 8, true);
     time_one("window:255,0", &window, 1, 4096, 4096, 32, true);
@@ -452,16 +618,20 @@ static void test_speed(void **state) {
     time_one("dense", &dense, 1, 1, 65536, 32, false);
     time_one("dense", &dense, 1, 4096, 4096, 32, false);
     time_one("dense", &dense, 1, 65536, 65536, 32, false);
-    const struct ref_term strided[] = { { .kind = REF_WINDOW, .left = 127 }, { .kind = REF_STRIDED, .step = 128 } };
+    const struct ref_term strided[] = { { .kind = REF_WINDOW, .left = 127 },
+                                        { .kind = REF_STRIDED, .step = 128 } };
     time_one("window + strided", strided, 2, 65536, 65536, 32, false);
     time_one("window + strided", strided, 2, 65536, 65536, 8, false);
     time_one("window + strided", strided, 2, million, million, 8, false);
     time_one("window + strided", strided, 2, 1, 65536, 32, false);
     const struct ref_term fixed = { .kind = REF_FIXED, .step = 128, .count = 8 };
     time_one("fixed:128,8", &fixed, 1, 65536, 65536, 32, false);
-    const struct ref_term bird[] = { { .kind = REF_WINDOW, .left = 191 }, { .kind = REF_SINK, .count = 64 }, { .kind = REF_RANDOM, .block = 64, .count = 3, .seed = 1 } };
+    const struct ref_term bird[] = { { .kind = REF_WINDOW, .left = 191 },
+                                     { .kind = REF_SINK, .count = 64 },
+                                     { .kind = REF_RANDOM, .block = 64, .count = 3, .seed = 1 } };
     time_one("window + sink + random", bird, 3, 65536, 65536, 32, false);
-    const struct ref_term longformer[] = { { .kind = REF_WINDOW, .left = 256 }, { .kind = REF_GLOBAL, .count = 16 } };
+    const struct ref_term longformer[] = { { .kind = REF_WINDOW, .left = 256 },
+                                           { .kind = REF_GLOBAL, .count = 16 } };
     time_one("window + global", longformer, 2, 65536, 65536, 32, false);
 }
 
@@ -471,14 +641,10 @@ int main(void) {
     printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
     fflush(stdout);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_window_padding),
-        cmocka_unit_test(test_even_stretches),
-        cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_random),         cmocka_unit_test(test_long),
+        cmocka_unit_test(test_resumed),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_window_padding),
+        cmocka_unit_test(test_even_stretches), cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which kernel a device gets, for devices that are not here: what was measured or asked of their compilers (README, "Tile
-// shapes"), and the limits at which a kernel is refused.
+// Which kernel a device gets, for devices that are not here: what was measured or asked of their
+// compilers (README, "Tile shapes"), and the limits at which a kernel is refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,18 +13,32 @@
 
 #include "kernel/variant.h"
 
-enum { STORAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, TEXEL = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, ADDRESS = VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT };
+enum {
+    STORAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+    TEXEL = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
+    ADDRESS = VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
+};
 
 static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
 enum { DIMS = sizeof dims / sizeof *dims };
 
 // What is taken at each head size, as it stands behind base_DTYPE_ or rows_DTYPE_.
-static const char *const wide[DIMS] = { "q32k32", "q32k32", "q32k32", "q32k32", "q32k32", "q32k32" };
+static const char *const wide[DIMS] = {
+    "q32k32", "q32k32", "q32k32", "q32k32", "q32k32", "q32k32"
+};
 
-/// A GPU as its driver may report it, with the limits of Vulkan 1.1 but for storage buffers and texels.
+/// A GPU as its driver may report it, with the limits of Vulkan 1.1 but for storage buffers and
+/// texels.
 static struct caps gpu(VkDriverId driver, uint32_t vendor, uint32_t storage_buffers) {
-    return (struct caps){ .type = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, .driver_id = driver, .vendor_id = vendor, .subgroup_size = 32, .subgroup_shuffle = true,
-                          .buffer_device_address = true, .max_workgroup_invocations = 128, .max_shared_memory = 16384, .max_storage_buffers = storage_buffers,
+    return (struct caps){ .type = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
+                          .driver_id = driver,
+                          .vendor_id = vendor,
+                          .subgroup_size = 32,
+                          .subgroup_shuffle = true,
+                          .buffer_device_address = true,
+                          .max_workgroup_invocations = 128,
+                          .max_shared_memory = 16384,
+                          .max_storage_buffers = storage_buffers,
                           .max_texel_elements = 65536 };
 }
 
@@ -39,10 +53,15 @@ static struct caps cpu(bool slow_addresses, uint32_t lanes) {
 }
 
 static struct attention attention(tulle_dtype dtype, uint32_t head_dim) {
-    return (struct attention){ .head_dim = head_dim, .v_head_dim = head_dim, .dtype = dtype, .o_dtype = dtype, .buffer_usage = STORAGE | TEXEL | ADDRESS };
+    return (struct attention){ .head_dim = head_dim,
+                               .v_head_dim = head_dim,
+                               .dtype = dtype,
+                               .o_dtype = dtype,
+                               .buffer_usage = STORAGE | TEXEL | ADDRESS };
 }
 
-static void check_taken(const char *what, const struct caps *caps, const char *family, tulle_dtype dtype, const char *const taken[DIMS]) {
+static void check_taken(const char *what, const struct caps *caps, const char *family,
+                        tulle_dtype dtype, const char *const taken[DIMS]) {
     static const char *const dtypes[] = { "f32", "f16", "bf16" };
     for (size_t i = 0; i < DIMS; i++) {
         const struct attention a = attention(dtype, dims[i]);
@@ -51,59 +70,77 @@ static void check_taken(const char *what, const struct caps *caps, const char *f
         const struct variant *v = variant_choose(&a, caps, &error);
         snprintf(name, sizeof name, "%s_%s_%s", family, dtypes[dtype], taken[i]);
         if (!v) fail_msg("%s, head_dim %u: nothing serves: %s", what, dims[i], error.message);
-        if (strcmp(v->name, name)) fail_msg("%s, head_dim %u: %s is taken, not %s", what, dims[i], v->name, name);
+        if (strcmp(v->name, name))
+            fail_msg("%s, head_dim %u: %s is taken, not %s", what, dims[i], v->name, name);
     }
 }
 
 static void test_gpus(void **state) {
     (void)state;
     static const char *const mali[] = { "q16k32", "q16k32", "q16k32", "q16k32", "q8k64", "q8k64" };
-    static const char *const powervr[] = { "q32k32", "q32k32", "q16k32", "q16k32", "q8k64", "q8k64" };
+    static const char *const powervr[] = {
+        "q32k32", "q32k32", "q16k32", "q16k32", "q8k64", "q8k64"
+    };
     static const char *const pi[] = { "q8k32", "q8k32", "q8k32", "q8k32", "q8k32", "q8k32" };
-    static const struct { const char *what; VkDriverId driver; uint32_t vendor, buffers; const char *const *taken; } devices[] = {
+    static const struct {
+        const char *what;
+        VkDriverId driver;
+        uint32_t vendor, buffers;
+        const char *const *taken;
+    } devices[] = {
         { "AMD", VK_DRIVER_ID_MESA_RADV, 0x1002, 16, wide },
         { "Intel", VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 0x8086, 16, wide },
         { "NVIDIA", VK_DRIVER_ID_NVIDIA_PROPRIETARY, 0x10de, 16, wide },
         { "Adreno", VK_DRIVER_ID_MESA_TURNIP, 0x5143, 16, wide },
-        { "Apple under Honeykrisp", (VkDriverId)26, 0x10005, 16, wide },   // VK_DRIVER_ID_MESA_HONEYKRISP: Debian 12's headers are older
+        // VK_DRIVER_ID_MESA_HONEYKRISP: Debian 12's headers are older
+        { "Apple under Honeykrisp", (VkDriverId)26, 0x10005, 16, wide },
         { "a GPU that says nothing of itself", (VkDriverId)0, 0, 4, wide },
         { "Mali under PanVK", VK_DRIVER_ID_MESA_PANVK, 0x13b5, 16, mali },
         { "Mali under Arm's driver", VK_DRIVER_ID_ARM_PROPRIETARY, 0x13b5, 4, mali },
         { "Mali by its vendor alone", (VkDriverId)0, 0x13b5, 4, mali },
         { "PowerVR", VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA, 0x1010, 4, powervr },
-        { "PowerVR under Imagination's driver", VK_DRIVER_ID_IMAGINATION_PROPRIETARY, 0x1010, 4, powervr },
+        { "PowerVR under Imagination's driver", VK_DRIVER_ID_IMAGINATION_PROPRIETARY, 0x1010, 4,
+          powervr },
         { "PowerVR by its vendor alone", (VkDriverId)0, 0x1010, 4, powervr },
         { "Raspberry Pi", VK_DRIVER_ID_MESA_V3DV, 0x14e4, 4, pi },
         { "Raspberry Pi by its vendor alone", (VkDriverId)0, 0x14e4, 4, pi },
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         const struct caps caps = gpu(devices[i].driver, devices[i].vendor, devices[i].buffers);
-        for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) check_taken(devices[i].what, &caps, "base", (tulle_dtype)dtype, devices[i].taken);
+        for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++)
+            check_taken(devices[i].what, &caps, "base", (tulle_dtype)dtype, devices[i].taken);
     }
 }
 
 static void test_cpus(void **state) {
     (void)state;
-    static const char *const by_address[] = { "address_r1k16", "address_r1k8", "address_r1k4", "address_r1k4", "address_r1k4", "address_r1k4" };
-    static const char *const half_by_address[] = { "address_r2k4", "address_r2k4", "address_r1k4", "address_r2k2", "address_r1k2", "address_r1k2" };
-    static const char *const by_texel[] = { "texel_r2k4", "texel_r2k4", "texel_r2k2", "texel_r2k2", "texel_r1k2", "texel_r1k2" };
+    static const char *const by_address[] = { "address_r1k16", "address_r1k8", "address_r1k4",
+                                              "address_r1k4",  "address_r1k4", "address_r1k4" };
+    static const char *const half_by_address[] = { "address_r2k4", "address_r2k4", "address_r1k4",
+                                                   "address_r2k2", "address_r1k2", "address_r1k2" };
+    static const char *const by_texel[] = { "texel_r2k4", "texel_r2k4", "texel_r2k2",
+                                            "texel_r2k2", "texel_r1k2", "texel_r1k2" };
     for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
         struct caps caps = cpu(false, 8);
-        check_taken("lavapipe 26.1", &caps, "rows", (tulle_dtype)dtype, dtype == TULLE_F32 ? by_address : half_by_address);
+        check_taken("lavapipe 26.1", &caps, "rows", (tulle_dtype)dtype,
+                    dtype == TULLE_F32 ? by_address : half_by_address);
         caps = cpu(true, 8);
         check_taken("lavapipe 22.3", &caps, "rows", (tulle_dtype)dtype, by_texel);
         caps.subgroup_shuffle = false;
-        check_taken("a CPU driver with neither addresses nor shuffles", &caps, "base", (tulle_dtype)dtype, wide);
+        check_taken("a CPU driver with neither addresses nor shuffles", &caps, "base",
+                    (tulle_dtype)dtype, wide);
     }
 }
 
 /// Whether a kernel serves, and that it says why where it does not.
-static bool serves(const struct attention *a, const struct caps *caps, const char *name, const char *says) {
+static bool serves(const struct attention *a, const struct caps *caps, const char *name,
+                   const char *says) {
     for (uint32_t i = 0; i < variant_count; i++) {
         char reason[160];
         if (strcmp(variants[i].name, name)) continue;
         if (variant_serves(&variants[i], a, caps, true, reason, sizeof reason)) return true;
-        if (!strstr(reason, says)) fail_msg("%s is refused because it '%s'; expected was '%s'", name, reason, says);
+        if (!strstr(reason, says))
+            fail_msg("%s is refused because it '%s'; expected was '%s'", name, reason, says);
         return false;
     }
     fail_msg("there is no kernel %s", name);
@@ -111,27 +148,33 @@ static bool serves(const struct attention *a, const struct caps *caps, const cha
 }
 
 /// A tensor may be just as large as the kernel's arithmetic reaches, and no larger.
-static void check_span(struct attention *a, const struct caps *caps, const char *name, int tensor, uint64_t pieces, bool included) {
+static void check_span(struct attention *a, const struct caps *caps, const char *name, int tensor,
+                       uint64_t pieces, bool included) {
     char says[40];
     const uint64_t piece = 4 * attention_element(a, tensor);
     snprintf(says, sizeof says, "%s ", tensor_names[tensor]);
     a->span[tensor] = (pieces - (included ? 0 : 1)) * piece;
-    if (!serves(a, caps, name, "")) fail_msg("%s is refused for the largest %s", name, tensor_names[tensor]);
+    if (!serves(a, caps, name, ""))
+        fail_msg("%s is refused for the largest %s", name, tensor_names[tensor]);
     a->span[tensor] += piece;
-    if (serves(a, caps, name, says)) fail_msg("%s serves for a larger %s than it can reach", name, tensor_names[tensor]);
+    if (serves(a, caps, name, says))
+        fail_msg("%s serves for a larger %s than it can reach", name, tensor_names[tensor]);
     a->span[tensor] = 0;
 }
 
 static void test_limits(void **state) {
     (void)state;
-    static const char *const names[2][2] = { { "rows_f32_address_r1k4", "rows_f16_address_r1k4" }, { "rows_f32_texel_r2k4", "rows_f16_texel_r2k4" } };
+    static const char *const names[2][2] = { { "rows_f32_address_r1k4", "rows_f16_address_r1k4" },
+                                             { "rows_f32_texel_r2k4", "rows_f16_texel_r2k4" } };
     for (int half = 0; half < 2; half++) {
         struct attention a = attention(half ? TULLE_F16 : TULLE_F32, 64);
         struct caps caps = cpu(false, 8);
-        for (int t = TENSOR_Q; t < TENSOR_COUNT; t++) check_span(&a, &caps, names[0][half], t, t == TENSOR_O ? 1u << 30 : 1u << 31, false);
-        a.o_dtype = TULLE_F32;   // an index of O counts 8 bytes whatever O's dtype
+        for (int t = TENSOR_Q; t < TENSOR_COUNT; t++)
+            check_span(&a, &caps, names[0][half], t, t == TENSOR_O ? 1u << 30 : 1u << 31, false);
+        a.o_dtype = TULLE_F32;  // an index of O counts 8 bytes whatever O's dtype
         check_span(&a, &caps, names[0][half], TENSOR_O, 1u << 30, false);
-        for (int t = TENSOR_Q; t <= TENSOR_V; t++) check_span(&a, &caps, names[1][half], t, 1u << 27, true);
+        for (int t = TENSOR_Q; t <= TENSOR_V; t++)
+            check_span(&a, &caps, names[1][half], t, 1u << 27, true);
     }
     // What the device has, and what the caller's buffers may be used for.
     struct attention a = attention(TULLE_F32, 64);
@@ -145,8 +188,10 @@ static void test_limits(void **state) {
     assert_false(serves(&a, &caps, "rows_f32_texel_r2k4", "subgroup of 4 to 32"));
     caps = cpu(false, 8);
     a.buffer_usage = STORAGE;
-    assert_false(serves(&a, &caps, "rows_f32_address_r1k4", "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT"));
-    assert_false(serves(&a, &caps, "rows_f32_texel_r2k4", "VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT"));
+    assert_false(
+        serves(&a, &caps, "rows_f32_address_r1k4", "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT"));
+    assert_false(
+        serves(&a, &caps, "rows_f32_texel_r2k4", "VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT"));
     assert_true(serves(&a, &caps, "base_f32_q32k32", ""));
     caps.max_workgroup_invocations = 127;
     assert_false(serves(&a, &caps, "base_f32_q32k32", "128 invocations"));
@@ -156,6 +201,7 @@ static void test_limits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus), cmocka_unit_test(test_limits) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus),
+                                        cmocka_unit_test(test_limits) };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How far a right answer may be from the fp64 reference, derived from the arithmetic: see tolerance.c.
+// How far a right answer may be from the fp64 reference, derived from the arithmetic: see
+// tolerance.c.
 #ifndef TESTS_TOLERANCE_H
 #define TESTS_TOLERANCE_H
 
@@ -11,15 +12,15 @@
 // What a row's error depends on.
 struct tolerance_row {
     int64_t head_dim;
-    int64_t keys;       // how many the row selects, or more
-    double score_bound; // the reference's: the largest |scale| * sum of |q_d * k_d|, plus |bias|
-    double softcap;     // 0: none
-    double sink_logit;  // its magnitude; 0: none
-    double flush;       // the most that reading subnormal inputs as 0 changes a logit; 0: there are none
+    int64_t keys;        // how many the row selects, or more
+    double score_bound;  // the reference's: the largest |scale| * sum of |q_d * k_d|, plus |bias|
+    double softcap;      // 0: none
+    double sink_logit;   // its magnitude; 0: none
+    double flush;  // the most that reading subnormal inputs as 0 changes a logit; 0: there are none
 };
 
-// The relative error of the weights as a whole: an element of O is within this times `absolute` (the reference's sum
-// of weight times |v|) of its exact value, before it is rounded to O's dtype.
+// The relative error of the weights as a whole: an element of O is within this times `absolute`
+// (the reference's sum of weight times |v|) of its exact value, before it is rounded to O's dtype.
 double tolerance_weights(const struct tolerance_row *row);
 
 // The largest |O - exact| where the exact element is o.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// tulle bench: devices × workloads → times, beside the device's own peak and Tulle's own dense attention.
+// tulle bench: devices × workloads → times, beside the device's own peak and Tulle's own dense
+// attention.
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -35,35 +36,50 @@ static const char help[] =
     "\n"
     "Of your own workload: --heads is 1, --kv-heads as heads, --head-dim 64, --v-head-dim as head-dim, --dtype fp32,\n"
     "--batch 1 where not given; of --q-len and --kv-len one stands for both.\n"
-    "\n" HELP_SPEC
-    "\n" HELP_STATUS;
+    "\n" HELP_SPEC "\n" HELP_STATUS;
 
 enum {
-    QUICK = 256, PLAN, DEVICE, KERNEL, REPEAT, COMMAND, JSON, VERIFY, PATTERN, CAUSAL, Q_LEN, KV_LEN, BATCH, HEADS, KV_HEADS, HEAD_DIM,
-    V_HEAD_DIM, DTYPE
+    QUICK = 256,
+    PLAN,
+    DEVICE,
+    KERNEL,
+    REPEAT,
+    COMMAND,
+    JSON,
+    VERIFY,
+    PATTERN,
+    CAUSAL,
+    Q_LEN,
+    KV_LEN,
+    BATCH,
+    HEADS,
+    KV_HEADS,
+    HEAD_DIM,
+    V_HEAD_DIM,
+    DTYPE
 };
 
 static const struct option options[] = {
-    {"quick", no_argument, NULL, QUICK},
-    {"plan", no_argument, NULL, PLAN},
-    {"device", required_argument, NULL, DEVICE},
-    {"kernel", required_argument, NULL, KERNEL},
-    {"repeat", required_argument, NULL, REPEAT},
-    {"command", no_argument, NULL, COMMAND},
-    {"json", no_argument, NULL, JSON},
-    {"verify-peak", no_argument, NULL, VERIFY},
-    {"pattern", required_argument, NULL, PATTERN},
-    {"causal", no_argument, NULL, CAUSAL},
-    {"q-len", required_argument, NULL, Q_LEN},
-    {"kv-len", required_argument, NULL, KV_LEN},
-    {"batch", required_argument, NULL, BATCH},
-    {"heads", required_argument, NULL, HEADS},
-    {"kv-heads", required_argument, NULL, KV_HEADS},
-    {"head-dim", required_argument, NULL, HEAD_DIM},
-    {"v-head-dim", required_argument, NULL, V_HEAD_DIM},
-    {"dtype", required_argument, NULL, DTYPE},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    { "quick", no_argument, NULL, QUICK },
+    { "plan", no_argument, NULL, PLAN },
+    { "device", required_argument, NULL, DEVICE },
+    { "kernel", required_argument, NULL, KERNEL },
+    { "repeat", required_argument, NULL, REPEAT },
+    { "command", no_argument, NULL, COMMAND },
+    { "json", no_argument, NULL, JSON },
+    { "verify-peak", no_argument, NULL, VERIFY },
+    { "pattern", required_argument, NULL, PATTERN },
+    { "causal", no_argument, NULL, CAUSAL },
+    { "q-len", required_argument, NULL, Q_LEN },
+    { "kv-len", required_argument, NULL, KV_LEN },
+    { "batch", required_argument, NULL, BATCH },
+    { "heads", required_argument, NULL, HEADS },
+    { "kv-heads", required_argument, NULL, KV_HEADS },
+    { "head-dim", required_argument, NULL, HEAD_DIM },
+    { "v-head-dim", required_argument, NULL, V_HEAD_DIM },
+    { "dtype", required_argument, NULL, DTYPE },
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
 };
 
 #define MOST_DEVICES 16
@@ -72,7 +88,8 @@ static const struct option options[] = {
 struct request {
     const char *devices[MOST_DEVICES], *kernel, *spec;
     size_t device_count;
-    bool quick, plan, command, json, verify, causal, shaped;   // shaped: an option that only an own workload has
+    // shaped: an option that only an own workload has
+    bool quick, plan, command, json, verify, causal, shaped;
     int64_t repeat, q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;
     tulle_dtype dtype;
 };
@@ -87,14 +104,15 @@ static int read_options(int argc, char **argv, struct request *r) {
     struct message m;
     bool good = true;
     int option;
-    *r = (struct request){.batch = 1, .heads = 0, .head_dim = 64};
+    *r = (struct request){ .batch = 1, .heads = 0, .head_dim = 64 };
     while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         r->shaped = r->shaped || (option >= CAUSAL && option <= DTYPE);
         switch (option) {
         case QUICK: r->quick = true; break;
         case PLAN: r->plan = true; break;
         case DEVICE:
-            if (r->device_count == MOST_DEVICES) return fail_usage("bench", "more than %d devices", MOST_DEVICES);
+            if (r->device_count == MOST_DEVICES)
+                return fail_usage("bench", "more than %d devices", MOST_DEVICES);
             r->devices[r->device_count++] = optarg;
             break;
         case KERNEL: r->kernel = optarg; break;
@@ -108,11 +126,16 @@ static int read_options(int argc, char **argv, struct request *r) {
         case KV_LEN: good = parse_integer("--kv-len", optarg, 1, INT32_MAX, &r->kv_len, &m); break;
         case BATCH: good = parse_integer("--batch", optarg, 1, INT32_MAX, &r->batch, &m); break;
         case HEADS: good = parse_integer("--heads", optarg, 1, INT32_MAX, &r->heads, &m); break;
-        case KV_HEADS: good = parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, &m); break;
+        case KV_HEADS:
+            good = parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, &m);
+            break;
         case HEAD_DIM: good = parse_integer("--head-dim", optarg, 4, 256, &r->head_dim, &m); break;
-        case V_HEAD_DIM: good = parse_integer("--v-head-dim", optarg, 4, 256, &r->v_head_dim, &m); break;
+        case V_HEAD_DIM:
+            good = parse_integer("--v-head-dim", optarg, 4, 256, &r->v_head_dim, &m);
+            break;
         case DTYPE:
-            if (!dtype_named(optarg, &r->dtype)) good = refuse(&m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);
+            if (!dtype_named(optarg, &r->dtype))
+                good = refuse(&m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);
             break;
         case 'h': return print_out("bench", help);
         default: fputs("Try 'tulle bench --help'.\n", stderr); return STATUS_BAD_INPUT;
@@ -120,37 +143,49 @@ static int read_options(int argc, char **argv, struct request *r) {
     }
     if (!good) return fail_usage("bench", "%s", m.text);
     if (optind < argc) return fail_usage("bench", "'%s' belongs to no option", argv[optind]);
-    if (r->shaped && !r->spec) return fail_usage("bench", "the shape of a workload of your own is given, but no --pattern");
-    if (r->spec && (r->quick || r->plan)) return fail_usage("bench", "--quick and --plan are for the seed workloads, not for --pattern");
-    if (r->spec && !r->q_len && !r->kv_len) return fail_usage("bench", "--q-len and --kv-len are missing");
-    if (r->spec && strlen(r->spec) >= sizeof((struct workload *)0)->spec) return fail_usage("bench", "the SPEC is too long to be kept");
+    if (r->shaped && !r->spec)
+        return fail_usage("bench",
+                          "the shape of a workload of your own is given, but no --pattern");
+    if (r->spec && (r->quick || r->plan))
+        return fail_usage("bench",
+                          "--quick and --plan are for the seed workloads, not for --pattern");
+    if (r->spec && !r->q_len && !r->kv_len)
+        return fail_usage("bench", "--q-len and --kv-len are missing");
+    if (r->spec && strlen(r->spec) >= sizeof((struct workload *)0)->spec)
+        return fail_usage("bench", "the SPEC is too long to be kept");
     if (!r->device_count) r->devices[r->device_count++] = NULL;
     return -1;
 }
 
 static struct workload own_workload(const struct request *r) {
-    struct workload w = {.causal = r->causal,
-                         .batch = (uint32_t)r->batch,
-                         .heads = (uint32_t)(r->heads ? r->heads : r->kv_heads ? r->kv_heads : 1),
-                         .q_len = (uint32_t)(r->q_len ? r->q_len : r->kv_len),
-                         .kv_len = (uint32_t)(r->kv_len ? r->kv_len : r->q_len),
-                         .head_dim = (uint32_t)r->head_dim,
-                         .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
-                         .dtype = r->dtype};
+    struct workload w = { .causal = r->causal,
+                          .batch = (uint32_t)r->batch,
+                          .heads = (uint32_t)(r->heads      ? r->heads
+                                              : r->kv_heads ? r->kv_heads
+                                                            : 1),
+                          .q_len = (uint32_t)(r->q_len ? r->q_len : r->kv_len),
+                          .kv_len = (uint32_t)(r->kv_len ? r->kv_len : r->q_len),
+                          .head_dim = (uint32_t)r->head_dim,
+                          .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
+                          .dtype = r->dtype };
     w.kv_heads = r->kv_heads ? (uint32_t)r->kv_heads : w.heads;
     snprintf(w.spec, sizeof w.spec, "%s", r->spec);
     return w;
 }
 
-// A spec that cannot be read, or that has more patterns than there are heads, is refused before its dense yardstick is timed.
+// A spec that cannot be read, or that has more patterns than there are heads, is refused before its
+// dense yardstick is timed.
 static int check_workload(const struct workload *w) {
     tulle_pattern **patterns = NULL;
     uint32_t count = 0;
     tulle_error error;
     struct message m;
-    if (tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, &error)) return fail_tulle("bench", &error);
+    if (tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, &error))
+        return fail_tulle("bench", &error);
     tulle_patterns_free(patterns, count);
-    return check_specs("--pattern", count, w->heads, &m) ? STATUS_OK : fail("bench", STATUS_BAD_INPUT, "%s", m.text);
+    return check_specs("--pattern", count, w->heads, &m)
+               ? STATUS_OK
+               : fail("bench", STATUS_BAD_INPUT, "%s", m.text);
 }
 
 static void verify_peak(double peak) {
@@ -164,22 +199,24 @@ static void verify_peak(double peak) {
 }
 
 // Runs all workloads on one device; nothing is printed before all have run.
-static int run_workloads(const struct request *r, struct bench *bench, const struct workload *list, size_t count,
-                         struct outcome *outcomes) {
+static int run_workloads(const struct request *r, struct bench *bench, const struct workload *list,
+                         size_t count, struct outcome *outcomes) {
     tulle_error error;
     tulle_result result = TULLE_OK;
     progress_start("bench");
     for (size_t i = 0; i < count && !result; i++) {
         struct workload w = list[i];
         w.kernel = r->kernel;
-        progress_step(w.spec, (double)i / (double)count, (double)(i + 1) / (double)count, 2 * bench->seconds);
+        progress_step(w.spec, (double)i / (double)count, (double)(i + 1) / (double)count,
+                      2 * bench->seconds);
         result = workload_run(bench, &w, &outcomes[i], &error);
     }
     progress_stop();
     return result ? fail_tulle("bench", &error) : STATUS_OK;
 }
 
-static void report_workloads(const struct request *r, const char *device, const struct outcome *outcomes, size_t count,
+static void report_workloads(const struct request *r, const char *device,
+                             const struct outcome *outcomes, size_t count,
                              struct results *results) {
     struct table table;
     char command[WORKLOAD_COMMAND];
@@ -209,7 +246,8 @@ static double measure_peak(const tulle_device_info *info) {
     return peak;
 }
 
-static int run_planning(const struct request *r, tulle_context *context, const char *device, struct results *results) {
+static int run_planning(const struct request *r, tulle_context *context, const char *device,
+                        struct results *results) {
     struct planning cases[PLANNING_CASES];
     tulle_error error;
     progress_start("planning");
@@ -220,12 +258,13 @@ static int run_planning(const struct request *r, tulle_context *context, const c
         putchar('\n');
         planning_print(cases);
     }
-    for (size_t i = 0; i < PLANNING_CASES; i++) cJSON_AddItemToArray(results->planning, planning_json(&cases[i], device));
+    for (size_t i = 0; i < PLANNING_CASES; i++)
+        cJSON_AddItemToArray(results->planning, planning_json(&cases[i], device));
     return STATUS_OK;
 }
 
 static int bench_device(const struct request *r, const char *device, struct results *results) {
-    struct bench bench = {.repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1};
+    struct bench bench = { .repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1 };
     struct workload list[MOST_WORKLOADS];
     tulle_device_info info;
     tulle_error error;
@@ -234,9 +273,12 @@ static int bench_device(const struct request *r, const char *device, struct resu
     tulle_context_info(bench.context, &info);
     if (r->spec) list[count++] = own_workload(r);
     // One head keeps a CPU busy; a GPU wants more of them.
-    else if (!r->plan) count = workload_seeds(list, MOST_WORKLOADS, r->quick, info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
+    else if (!r->plan)
+        count = workload_seeds(list, MOST_WORKLOADS, r->quick,
+                               info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
     struct outcome *outcomes = calloc(MOST_WORKLOADS, sizeof *outcomes);
-    int status = outcomes ? run_workloads(r, &bench, list, count, outcomes) : fail("bench", STATUS_FAILED, "out of memory");
+    int status = outcomes ? run_workloads(r, &bench, list, count, outcomes)
+                          : fail("bench", STATUS_FAILED, "out of memory");
     if (!status) {
         const double peak = measure_peak(&info);
         for (size_t i = 0; i < count; i++) outcomes[i].peak_gflops = peak;
@@ -245,7 +287,9 @@ static int bench_device(const struct request *r, const char *device, struct resu
         cJSON_AddStringToObject(entry, "driver", info.driver);
         json_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
         cJSON_AddItemToArray(results->devices, entry);
-        if (!r->json) printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info, peak);
+        if (!r->json)
+            printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info,
+                   peak);
         if (r->verify) verify_peak(peak);
         report_workloads(r, device, outcomes, count, results);
         if (!r->spec) status = run_planning(r, bench.context, info.name, results);
@@ -272,7 +316,8 @@ int bench_main(int argc, char **argv) {
     results.devices = cJSON_AddArrayToObject(results.object, "devices");
     results.list = cJSON_AddArrayToObject(results.object, "results");
     results.planning = cJSON_AddArrayToObject(results.object, "planning");
-    for (size_t i = 0; i < request.device_count && !status; i++) status = bench_device(&request, request.devices[i], &results);
+    for (size_t i = 0; i < request.device_count && !status; i++)
+        status = bench_device(&request, request.devices[i], &results);
     if (!status && request.json) return json_print("bench", results.object);
     cJSON_Delete(results.object);
     return status ? status : print_out("bench", "");

@@ -29,12 +29,9 @@ static const char help[] =
 enum { JSON = 256, KERNELS, ALL, DEVICE };
 
 static const struct option options[] = {
-    {"json", no_argument, NULL, JSON},
-    {"kernels", no_argument, NULL, KERNELS},
-    {"all", no_argument, NULL, ALL},
-    {"device", required_argument, NULL, DEVICE},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    { "json", no_argument, NULL, JSON }, { "kernels", no_argument, NULL, KERNELS },
+    { "all", no_argument, NULL, ALL },   { "device", required_argument, NULL, DEVICE },
+    { "help", no_argument, NULL, 'h' },  { 0 },
 };
 
 struct request {
@@ -56,19 +53,24 @@ static void uuid_text(const uint8_t *uuid, char text[2 * VK_UUID_SIZE + 1]) {
     for (size_t i = 0; i < VK_UUID_SIZE; i++) snprintf(text + 2 * i, 3, "%02x", uuid[i]);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What a device is, and its kernels
 
 static void print_device(const tulle_device_info *d) {
     printf("%" PRIu32 ": %s (%s)\n", d->index, d->name, type_name(d->type));
-    printf("   driver        %s %s, Vulkan %u.%u.%u\n", d->driver[0] ? d->driver : "unknown", d->driver_info,
-           VK_API_VERSION_MAJOR(d->api_version), VK_API_VERSION_MINOR(d->api_version), VK_API_VERSION_PATCH(d->api_version));
-    printf("   workgroups    %" PRIu32 " invocations, subgroups of %" PRIu32 "%s, %" PRIu32 " bytes shared\n", d->max_workgroup_invocations,
-           d->subgroup_size, d->subgroup_size_control ? " (can be chosen)" : "", d->max_shared_memory);
-    printf("   buffers       %" PRIu32 " a stage, of at most %" PRIu64 " bytes; %" PRIu32 " texels\n", d->max_storage_buffers,
-           d->max_storage_range, d->max_texel_elements);
-    printf("   offers        %s%s%s%s%s\n", d->buffer_device_address ? "buffer addresses, " : "", d->subgroup_shuffle ? "shuffles, " : "",
-           d->timestamps ? "timestamps, " : "", d->executable_properties ? "executable properties, " : "",
+    printf("   driver        %s %s, Vulkan %u.%u.%u\n", d->driver[0] ? d->driver : "unknown",
+           d->driver_info, VK_API_VERSION_MAJOR(d->api_version),
+           VK_API_VERSION_MINOR(d->api_version), VK_API_VERSION_PATCH(d->api_version));
+    printf("   workgroups    %" PRIu32 " invocations, subgroups of %" PRIu32 "%s, %" PRIu32
+           " bytes shared\n",
+           d->max_workgroup_invocations, d->subgroup_size,
+           d->subgroup_size_control ? " (can be chosen)" : "", d->max_shared_memory);
+    printf("   buffers       %" PRIu32 " a stage, of at most %" PRIu64 " bytes; %" PRIu32
+           " texels\n",
+           d->max_storage_buffers, d->max_storage_range, d->max_texel_elements);
+    printf("   offers        %s%s%s%s%s\n", d->buffer_device_address ? "buffer addresses, " : "",
+           d->subgroup_shuffle ? "shuffles, " : "", d->timestamps ? "timestamps, " : "",
+           d->executable_properties ? "executable properties, " : "",
            d->unified_memory ? "memory shared with the host" : "memory of its own");
 }
 
@@ -76,8 +78,8 @@ static cJSON *device_json(const tulle_device_info *d) {
     char uuid[2 * VK_UUID_SIZE + 1], version[40];
     cJSON *object = cJSON_CreateObject();
     uuid_text(d->uuid, uuid);
-    snprintf(version, sizeof version, "%u.%u.%u", VK_API_VERSION_MAJOR(d->api_version), VK_API_VERSION_MINOR(d->api_version),
-             VK_API_VERSION_PATCH(d->api_version));
+    snprintf(version, sizeof version, "%u.%u.%u", VK_API_VERSION_MAJOR(d->api_version),
+             VK_API_VERSION_MINOR(d->api_version), VK_API_VERSION_PATCH(d->api_version));
     json_add_count(object, "index", d->index);
     cJSON_AddStringToObject(object, "name", d->name);
     cJSON_AddStringToObject(object, "type", type_name(d->type));
@@ -123,10 +125,12 @@ static void add_variant(void *user, const char *name, bool serves, const char *r
     cJSON_AddItemToArray(list->json, entry);
 }
 
-static tulle_result report_variants(tulle_context *context, const struct request *r, cJSON *variants, tulle_error *error) {
+static tulle_result report_variants(tulle_context *context, const struct request *r,
+                                    cJSON *variants, tulle_error *error) {
     tulle_result result = TULLE_OK;
     for (int dtype = TULLE_F32; dtype <= TULLE_BF16 && !result; dtype++) {
-        // What tulle_explain takes by itself for fp32 alone: one dense head of 64, buffers that any variant can read.
+        // What tulle_explain takes by itself for fp32 alone: one dense head of 64, buffers that any
+        // variant can read.
         const tulle_attention_desc desc = {
             .heads = 1,
             .q_len = 1024,
@@ -135,21 +139,21 @@ static tulle_result report_variants(tulle_context *context, const struct request
             .dtype = (tulle_dtype)dtype,
             .buffer_usage = TULLE_USAGE_HOST,
         };
-        struct variant_list list = {.json = variants, .dtype = dtype_name(desc.dtype)};
+        struct variant_list list = { .json = variants, .dtype = dtype_name(desc.dtype) };
         if (!r->json) printf("   kernels for %s\n", list.dtype);
         result = tulle_explain(context, &desc, r->json ? add_variant : print_variant, &list, error);
     }
     return result;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // --kernels: one row a pipeline, one column a statistic
 
 #define MOST_STATISTICS 48
 
 struct statistics {
     struct table table;
-    char last[128];          // pipeline
+    char last[128];  // pipeline
     cJSON *json, *json_row;
 };
 
@@ -173,9 +177,9 @@ static void take_statistic(void *user, const char *pipeline, const char *statist
 }
 
 static int report_kernels(tulle_context *context, const struct request *r, cJSON *device) {
-    struct statistics s = {.json = cJSON_CreateArray()};
+    struct statistics s = { .json = cJSON_CreateArray() };
     tulle_error error;
-    table_start(&s.table, 1 + MOST_STATISTICS, 1, (const char *const[]){"pipeline"});
+    table_start(&s.table, 1 + MOST_STATISTICS, 1, (const char *const[]){ "pipeline" });
     progress_start("compiling every kernel");
     const tulle_result result = tulle_compile_all(context, r->all, take_statistic, &s, &error);
     progress_stop();
@@ -216,12 +220,14 @@ static int info_of_all(const struct request *r) {
     tulle_error error;
     uint32_t count = 0;
     if (tulle_devices(&count, NULL, &error)) return fail_tulle("info", &error);
-    tulle_device_info *devices = calloc(count ? count : 1, sizeof *devices), chosen = {.index = UINT32_MAX};
+    tulle_device_info *devices = calloc(count ? count : 1, sizeof *devices),
+                      chosen = { .index = UINT32_MAX };
     if (!devices) return fail("info", STATUS_FAILED, "out of memory");
     int status = STATUS_OK;
     if (tulle_devices(&count, devices, &error)) status = fail_tulle("info", &error);
     if (!status && !count)
-        status = fail("info", STATUS_FAILED, "there is no Vulkan device; a CPU driver is in Debian's mesa-vulkan-drivers");
+        status = fail("info", STATUS_FAILED,
+                      "there is no Vulkan device; a CPU driver is in Debian's mesa-vulkan-drivers");
     if (!status && r->device) {
         tulle_context *context;
         if (open_device(r->device, &context, &error)) {
@@ -234,7 +240,8 @@ static int info_of_all(const struct request *r) {
     cJSON *object = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(object, "devices");
     cJSON_AddStringToObject(object, "version", tulle_version());
     for (uint32_t i = 0; i < count && !status; i++)
-        if (!r->device || devices[i].index == chosen.index) status = report_device(&devices[i], r, list);
+        if (!r->device || devices[i].index == chosen.index)
+            status = report_device(&devices[i], r, list);
     free(devices);
     if (!status && r->json) return json_print("info", object);
     cJSON_Delete(object);
@@ -242,7 +249,7 @@ static int info_of_all(const struct request *r) {
 }
 
 int info_main(int argc, char **argv) {
-    struct request r = {0};
+    struct request r = { 0 };
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {

@@ -42,42 +42,59 @@ static const char help[] =
     "  --repeat N           time the median of N runs (after one untimed); default 1\n"
     "  --json               report on standard output as a JSON object: device, driver, kernel, ms, plan_ms,\n"
     "                       compile_ms, pairs, visited, share, gflops, workspace_bytes\n"
-    "\n" HELP_SPEC
-    "\n" HELP_STATUS;
+    "\n" HELP_SPEC "\n" HELP_STATUS;
 
 enum {
-    Q = 256, K, V, LSE, PATTERN, CAUSAL, SCALE, SOFTCAP, ALIBI, SINKS, LAYOUT, Q_OFFSET, Q_LENGTHS, KV_LENGTHS, KV_STARTS, DEVICE,
-    KERNEL, REPEAT, JSON
+    Q = 256,
+    K,
+    V,
+    LSE,
+    PATTERN,
+    CAUSAL,
+    SCALE,
+    SOFTCAP,
+    ALIBI,
+    SINKS,
+    LAYOUT,
+    Q_OFFSET,
+    Q_LENGTHS,
+    KV_LENGTHS,
+    KV_STARTS,
+    DEVICE,
+    KERNEL,
+    REPEAT,
+    JSON
 };
 
 static const struct option options[] = {
-    {"q", required_argument, NULL, Q},
-    {"k", required_argument, NULL, K},
-    {"v", required_argument, NULL, V},
-    {"output", required_argument, NULL, 'o'},
-    {"lse", required_argument, NULL, LSE},
-    {"pattern", required_argument, NULL, PATTERN},
-    {"causal", no_argument, NULL, CAUSAL},
-    {"scale", required_argument, NULL, SCALE},
-    {"softcap", required_argument, NULL, SOFTCAP},
-    {"alibi", required_argument, NULL, ALIBI},
-    {"sink-logits", required_argument, NULL, SINKS},
-    {"layout", required_argument, NULL, LAYOUT},
-    {"q-offset", required_argument, NULL, Q_OFFSET},
-    {"q-lengths", required_argument, NULL, Q_LENGTHS},
-    {"kv-lengths", required_argument, NULL, KV_LENGTHS},
-    {"kv-starts", required_argument, NULL, KV_STARTS},
-    {"device", required_argument, NULL, DEVICE},
-    {"kernel", required_argument, NULL, KERNEL},
-    {"repeat", required_argument, NULL, REPEAT},
-    {"json", no_argument, NULL, JSON},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    { "q", required_argument, NULL, Q },
+    { "k", required_argument, NULL, K },
+    { "v", required_argument, NULL, V },
+    { "output", required_argument, NULL, 'o' },
+    { "lse", required_argument, NULL, LSE },
+    { "pattern", required_argument, NULL, PATTERN },
+    { "causal", no_argument, NULL, CAUSAL },
+    { "scale", required_argument, NULL, SCALE },
+    { "softcap", required_argument, NULL, SOFTCAP },
+    { "alibi", required_argument, NULL, ALIBI },
+    { "sink-logits", required_argument, NULL, SINKS },
+    { "layout", required_argument, NULL, LAYOUT },
+    { "q-offset", required_argument, NULL, Q_OFFSET },
+    { "q-lengths", required_argument, NULL, Q_LENGTHS },
+    { "kv-lengths", required_argument, NULL, KV_LENGTHS },
+    { "kv-starts", required_argument, NULL, KV_STARTS },
+    { "device", required_argument, NULL, DEVICE },
+    { "kernel", required_argument, NULL, KERNEL },
+    { "repeat", required_argument, NULL, REPEAT },
+    { "json", no_argument, NULL, JSON },
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
 };
 
 // What the command line says, before any file is opened.
 struct request {
-    const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts, *device, *kernel;
+    const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts,
+        *device, *kernel;
     float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
@@ -103,7 +120,7 @@ static int read_options(int argc, char **argv, struct request *r) {
     struct message m;
     bool good = true;
     int option;
-    *r = (struct request){.repeat = 1};
+    *r = (struct request){ .repeat = 1 };
     while (good && (option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
         switch (option) {
         case Q: r->q = optarg; break;
@@ -119,7 +136,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case SINKS: r->sinks = optarg; break;
         case LAYOUT:
             r->bshd = !strcmp(optarg, "bshd");
-            if (!r->bshd && strcmp(optarg, "bhsd")) good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
+            if (!r->bshd && strcmp(optarg, "bhsd"))
+                good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
             break;
         case Q_OFFSET:
             r->has_q_offset = true;
@@ -138,34 +156,52 @@ static int read_options(int argc, char **argv, struct request *r) {
     }
     if (!good) return fail_usage("run", "%s", m.text);
     if (optind < argc) return fail_usage("run", "'%s' belongs to no option", argv[optind]);
-    const char *missing = !r->q ? "--q" : !r->k ? "--k" : !r->v ? "--v" : !r->o ? "-o" : !r->spec ? "--pattern" : NULL;
+    const char *missing = !r->q      ? "--q"
+                          : !r->k    ? "--k"
+                          : !r->v    ? "--v"
+                          : !r->o    ? "-o"
+                          : !r->spec ? "--pattern"
+                                     : NULL;
     if (missing) return fail_usage("run", "%s is missing", missing);
     return -1;
 }
 
-// The shapes that must agree, said in terms of the options. What the library checks by itself is left to it.
+// The shapes that must agree, said in terms of the options. What the library checks by itself is
+// left to it.
 static bool check_shapes(const struct work *w, struct message *m) {
     const struct tensor *q = &w->q, *k = &w->k, *v = &w->v;
     if (k->dtype != q->dtype || v->dtype != q->dtype)
-        return refuse(m, "--q, --k and --v hold %s, %s and %s; they must be of one type", element_name(q->array.element),
-                      element_name(k->array.element), element_name(v->array.element));
+        return refuse(m, "--q, --k and --v hold %s, %s and %s; they must be of one type",
+                      element_name(q->array.element), element_name(k->array.element),
+                      element_name(v->array.element));
     if (k->batch != q->batch || v->batch != q->batch)
-        return refuse(m, "--q, --k and --v have %u, %u and %u batch entries; they must have as many", q->batch, k->batch, v->batch);
+        return refuse(m,
+                      "--q, --k and --v have %u, %u and %u batch entries; they must have as many",
+                      q->batch, k->batch, v->batch);
     if (v->heads != k->heads || v->length != k->length)
-        return refuse(m, "--v has %u heads of %u keys, --k has %u heads of %u; they must agree", v->heads, v->length, k->heads, k->length);
-    if (q->heads % k->heads) return refuse(m, "--q has %u heads and --k %u, which does not divide them", q->heads, k->heads);
-    if (k->dim != q->dim) return refuse(m, "--q has a last axis of %u and --k of %u; they must agree", q->dim, k->dim);
+        return refuse(m, "--v has %u heads of %u keys, --k has %u heads of %u; they must agree",
+                      v->heads, v->length, k->heads, k->length);
+    if (q->heads % k->heads)
+        return refuse(m, "--q has %u heads and --k %u, which does not divide them", q->heads,
+                      k->heads);
+    if (k->dim != q->dim)
+        return refuse(m, "--q has a last axis of %u and --k of %u; they must agree", q->dim,
+                      k->dim);
     return true;
 }
 
 static bool read_inputs(const struct request *r, struct work *w, struct message *m) {
-    if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) || !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
+    if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) ||
+        !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
         !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m))
         return false;
     const uint32_t batch = w->q.batch, heads = w->q.heads;
-    return (!r->q_lengths || (w->q_lengths = read_integers("--q-lengths", r->q_lengths, batch, "batch entry", m))) &&
-           (!r->kv_lengths || (w->kv_lengths = read_integers("--kv-lengths", r->kv_lengths, batch, "batch entry", m))) &&
-           (!r->kv_starts || (w->kv_starts = read_integers("--kv-starts", r->kv_starts, batch, "batch entry", m))) &&
+    return (!r->q_lengths ||
+            (w->q_lengths = read_integers("--q-lengths", r->q_lengths, batch, "batch entry", m))) &&
+           (!r->kv_lengths || (w->kv_lengths = read_integers("--kv-lengths", r->kv_lengths, batch,
+                                                             "batch entry", m))) &&
+           (!r->kv_starts ||
+            (w->kv_starts = read_integers("--kv-starts", r->kv_starts, batch, "batch entry", m))) &&
            (!r->alibi || (w->slopes = read_reals("--alibi", r->alibi, heads, "head", m))) &&
            (!r->sinks || (w->sinks = read_reals("--sink-logits", r->sinks, heads, "head", m)));
 }
@@ -208,7 +244,8 @@ static void describe(const struct request *r, struct work *w) {
 static bool write_outputs(const struct request *r, struct work *w, struct message *m) {
     int64_t shape[4];
     const uint32_t axes = tensor_shape(&w->q, w->v.dim, r->bshd, shape);
-    if (!npy_write(w->o_file, w->q.dtype == TULLE_F16 ? ELEMENT_F16 : ELEMENT_F32, shape, axes, w->o))
+    if (!npy_write(w->o_file, w->q.dtype == TULLE_F16 ? ELEMENT_F16 : ELEMENT_F32, shape, axes,
+                   w->o))
         return refuse(m, "cannot write '%s': %s", r->o, strerror(errno));
     // LSE is [b, h, n] in either layout.
     tensor_shape(&w->q, w->v.dim, false, shape);
@@ -232,26 +269,36 @@ static int run(const struct request *r, struct work *w) {
     tulle_error error;
     struct figures figures;
     if (!read_inputs(r, w, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
-    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error)) return fail_tulle("run", &error);
-    if (!check_specs("--pattern", w->pattern_count, w->q.heads, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
+    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error))
+        return fail_tulle("run", &error);
+    if (!check_specs("--pattern", w->pattern_count, w->q.heads, &m))
+        return fail("run", STATUS_BAD_INPUT, "%s", m.text);
     describe(r, w);
 
-    // Outputs are opened before the work: a folder that cannot be written should not cost an hour of computing.
-    const size_t rows = (size_t)w->q.batch * w->q.heads * w->q.length, o_size = w->q.dtype == TULLE_F16 ? 2 : 4;
+    // Outputs are opened before the work: a folder that cannot be written should not cost an hour
+    // of computing.
+    const size_t rows = (size_t)w->q.batch * w->q.heads * w->q.length,
+                 o_size = w->q.dtype == TULLE_F16 ? 2 : 4;
     w->o_file = outputs_add(&w->outputs, r->o, &m);
     if (!w->o_file) return fail("run", STATUS_BAD_INPUT, "-o: %s", m.text);
-    if (r->lse && !(w->lse_file = outputs_add(&w->outputs, r->lse, &m))) return fail("run", STATUS_BAD_INPUT, "--lse: %s", m.text);
+    if (r->lse && !(w->lse_file = outputs_add(&w->outputs, r->lse, &m)))
+        return fail("run", STATUS_BAD_INPUT, "--lse: %s", m.text);
     w->o = rows > SIZE_MAX / 4 / w->v.dim ? NULL : malloc(rows * w->v.dim * o_size);
     w->lse = malloc(rows * sizeof *w->lse);
     if (!w->o || !w->lse) return fail("run", STATUS_FAILED, "out of memory for the output");
 
-    if (open_device(r->device, &w->context, &error) || tulle_plan_create(w->context, &w->desc, &w->plan, &error))
+    if (open_device(r->device, &w->context, &error) ||
+        tulle_plan_create(w->context, &w->desc, &w->plan, &error))
         return fail_tulle("run", &error);
     static char label[] = "attention";
-    tulle_host_arrays arrays = {
-        .q = w->q.array.data, .k = w->k.array.data, .v = w->v.array.data, .o = w->o, .lse = r->lse ? w->lse : NULL};
+    tulle_host_arrays arrays = { .q = w->q.array.data,
+                                 .k = w->k.array.data,
+                                 .v = w->v.array.data,
+                                 .o = w->o,
+                                 .lse = r->lse ? w->lse : NULL };
     if (progress_start(label)) arrays.progress = progress_follow, arrays.progress_user = label;
-    const tulle_result result = measure(w->context, w->plan, &w->desc, &arrays, (uint32_t)r->repeat, &figures, &error);
+    const tulle_result result =
+        measure(w->context, w->plan, &w->desc, &arrays, (uint32_t)r->repeat, &figures, &error);
     progress_stop();
     if (result) return fail_tulle("run", &error);
 
@@ -265,7 +312,7 @@ static int run(const struct request *r, struct work *w) {
 
 int run_main(int argc, char **argv) {
     struct request request;
-    struct work work = {0};
+    struct work work = { 0 };
     int status = read_options(argc, argv, &request);
     if (status >= 0) return status;
     status = run(&request, &work);

@@ -40,30 +40,45 @@ static const char help[] =
     "\n"
     "In the terminal darker is more of a cell's pairs; a dot is computed without being selected; with colours blue\n"
     "is in full runs, yellow in bands, green in runs with a bit a pair.\n"
-    "\n" HELP_SPEC
-    "\n" HELP_STATUS;
+    "\n" HELP_SPEC "\n" HELP_STATUS;
 
-enum { Q_LEN = 256, KV_LEN, CAUSAL, Q_OFFSET, HEADS, KV_HEADS, HEAD, Q, K, TOKENS, SCALE, SOFTCAP, LAYOUT, KERNEL, DEVICE };
+enum {
+    Q_LEN = 256,
+    KV_LEN,
+    CAUSAL,
+    Q_OFFSET,
+    HEADS,
+    KV_HEADS,
+    HEAD,
+    Q,
+    K,
+    TOKENS,
+    SCALE,
+    SOFTCAP,
+    LAYOUT,
+    KERNEL,
+    DEVICE
+};
 
 static const struct option options[] = {
-    {"q-len", required_argument, NULL, Q_LEN},
-    {"kv-len", required_argument, NULL, KV_LEN},
-    {"causal", no_argument, NULL, CAUSAL},
-    {"q-offset", required_argument, NULL, Q_OFFSET},
-    {"heads", required_argument, NULL, HEADS},
-    {"kv-heads", required_argument, NULL, KV_HEADS},
-    {"head", required_argument, NULL, HEAD},
-    {"q", required_argument, NULL, Q},
-    {"k", required_argument, NULL, K},
-    {"tokens", required_argument, NULL, TOKENS},
-    {"scale", required_argument, NULL, SCALE},
-    {"softcap", required_argument, NULL, SOFTCAP},
-    {"layout", required_argument, NULL, LAYOUT},
-    {"kernel", required_argument, NULL, KERNEL},
-    {"device", required_argument, NULL, DEVICE},
-    {"output", required_argument, NULL, 'o'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    { "q-len", required_argument, NULL, Q_LEN },
+    { "kv-len", required_argument, NULL, KV_LEN },
+    { "causal", no_argument, NULL, CAUSAL },
+    { "q-offset", required_argument, NULL, Q_OFFSET },
+    { "heads", required_argument, NULL, HEADS },
+    { "kv-heads", required_argument, NULL, KV_HEADS },
+    { "head", required_argument, NULL, HEAD },
+    { "q", required_argument, NULL, Q },
+    { "k", required_argument, NULL, K },
+    { "tokens", required_argument, NULL, TOKENS },
+    { "scale", required_argument, NULL, SCALE },
+    { "softcap", required_argument, NULL, SOFTCAP },
+    { "layout", required_argument, NULL, LAYOUT },
+    { "kernel", required_argument, NULL, KERNEL },
+    { "device", required_argument, NULL, DEVICE },
+    { "output", required_argument, NULL, 'o' },
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
 };
 
 struct request {
@@ -90,8 +105,8 @@ static int read_options(int argc, char **argv, struct request *r) {
     struct message m;
     bool good = true;
     int option;
-    const char *of_weights = NULL;   // an option that changes nothing without --q and --k
-    *r = (struct request){0};
+    const char *of_weights = NULL;  // an option that changes nothing without --q and --k
+    *r = (struct request){ 0 };
     while (good && (option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
         switch (option) {
         case Q_LEN: good = parse_integer("--q-len", optarg, 1, INT32_MAX, &r->q_len, &m); break;
@@ -102,7 +117,9 @@ static int read_options(int argc, char **argv, struct request *r) {
             good = parse_integer("--q-offset", optarg, INT32_MIN, INT32_MAX, &r->q_offset, &m);
             break;
         case HEADS: good = parse_integer("--heads", optarg, 1, INT32_MAX, &r->heads, &m); break;
-        case KV_HEADS: good = parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, &m); break;
+        case KV_HEADS:
+            good = parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, &m);
+            break;
         case HEAD: good = parse_integer("--head", optarg, 0, INT32_MAX, &r->head, &m); break;
         case Q: r->q = optarg; break;
         case K: r->k = optarg; break;
@@ -118,7 +135,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case LAYOUT:
             of_weights = "--layout";
             r->bshd = !strcmp(optarg, "bshd");
-            if (!r->bshd && strcmp(optarg, "bhsd")) good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
+            if (!r->bshd && strcmp(optarg, "bhsd"))
+                good = refuse(&m, "--layout is '%s'; bhsd or bshd is wanted", optarg);
             break;
         case KERNEL: r->kernel = optarg; break;
         case DEVICE: r->device = optarg; break;
@@ -131,47 +149,67 @@ static int read_options(int argc, char **argv, struct request *r) {
     if (optind == argc) return fail_usage("show", "SPEC is missing");
     if (optind + 1 < argc) return fail_usage("show", "'%s' is one SPEC too many", argv[optind + 1]);
     r->spec = argv[optind];
-    if (!r->q != !r->k) return fail_usage("show", "%s is given without %s", r->q ? "--q" : "--k", r->q ? "--k" : "--q");
-    if (!r->q && !r->q_len && !r->kv_len) return fail_usage("show", "--q-len and --kv-len are missing (or --q and --k)");
-    if (of_weights && !r->q) return fail_usage("show", "%s is given without --q and --k; it changes only the weights drawn from them", of_weights);
+    if (!r->q != !r->k)
+        return fail_usage("show", "%s is given without %s", r->q ? "--q" : "--k",
+                          r->q ? "--k" : "--q");
+    if (!r->q && !r->q_len && !r->kv_len)
+        return fail_usage("show", "--q-len and --kv-len are missing (or --q and --k)");
+    if (of_weights && !r->q)
+        return fail_usage(
+            "show", "%s is given without --q and --k; it changes only the weights drawn from them",
+            of_weights);
     const size_t name = r->output ? strlen(r->output) : 0;
     if (r->output && (name < 4 || strcasecmp(r->output + name - 4, ".png")))
         return fail_usage("show", "-o is '%s'; a name that ends in .png is wanted", r->output);
-    if (r->output && !picture_available()) return fail_usage("show", "-o: this tulle was built without cairo and draws no PNG");
+    if (r->output && !picture_available())
+        return fail_usage("show", "-o: this tulle was built without cairo and draws no PNG");
     return -1;
 }
 
 // Takes a length or count from an array, and refuses an option that says something else.
-static bool agree(const char *option, int64_t *asked, uint32_t there, const char *from, struct message *m) {
-    if (*asked && *asked != there) return refuse(m, "%s is %lld, but %s has %u", option, (long long)*asked, from, there);
+static bool agree(const char *option, int64_t *asked, uint32_t there, const char *from,
+                  struct message *m) {
+    if (*asked && *asked != there)
+        return refuse(m, "%s is %lld, but %s has %u", option, (long long)*asked, from, there);
     *asked = there;
     return true;
 }
 
 static bool read_inputs(struct request *r, struct work *w, struct message *m) {
     if (r->q) {
-        if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) || !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
-            !agree("--q-len", &r->q_len, w->q.length, "--q", m) || !agree("--kv-len", &r->kv_len, w->k.length, "--k", m) ||
-            !agree("--heads", &r->heads, w->q.heads, "--q", m) || !agree("--kv-heads", &r->kv_heads, w->k.heads, "--k", m))
+        if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) ||
+            !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
+            !agree("--q-len", &r->q_len, w->q.length, "--q", m) ||
+            !agree("--kv-len", &r->kv_len, w->k.length, "--k", m) ||
+            !agree("--heads", &r->heads, w->q.heads, "--q", m) ||
+            !agree("--kv-heads", &r->kv_heads, w->k.heads, "--k", m))
             return false;
-        if (w->q.dim != w->k.dim) return refuse(m, "--q has a last axis of %u and --k of %u; they must agree", w->q.dim, w->k.dim);
+        if (w->q.dim != w->k.dim)
+            return refuse(m, "--q has a last axis of %u and --k of %u; they must agree", w->q.dim,
+                          w->k.dim);
     }
     if (!r->q_len) r->q_len = r->kv_len;
     if (!r->kv_len) r->kv_len = r->q_len;
     if (!r->heads) {
-        const int64_t least = r->head + 1 > w->pattern_count ? r->head + 1 : w->pattern_count, group = r->kv_heads ? r->kv_heads : 1;
+        const int64_t least = r->head + 1 > w->pattern_count ? r->head + 1 : w->pattern_count,
+                      group = r->kv_heads ? r->kv_heads : 1;
         r->heads = (least + group - 1) / group * group;
     }
     if (!r->kv_heads) r->kv_heads = r->heads;
     if (r->heads % r->kv_heads)
-        return refuse(m, "there are %lld heads and %lld kv heads, which do not divide them", (long long)r->heads, (long long)r->kv_heads);
-    if (r->head >= r->heads) return refuse(m, "--head is %lld; there are %lld heads, from 0 on", (long long)r->head, (long long)r->heads);
+        return refuse(m, "there are %lld heads and %lld kv heads, which do not divide them",
+                      (long long)r->heads, (long long)r->kv_heads);
+    if (r->head >= r->heads)
+        return refuse(m, "--head is %lld; there are %lld heads, from 0 on", (long long)r->head,
+                      (long long)r->heads);
     if (!check_specs("SPEC", w->pattern_count, r->heads, m)) return false;
     if (r->tokens) {
         struct message reason;
-        if (!labels_read(&w->labels, r->tokens, &reason)) return refuse(m, "--tokens: %s", reason.text);
+        if (!labels_read(&w->labels, r->tokens, &reason))
+            return refuse(m, "--tokens: %s", reason.text);
         if (w->labels.count != (uint64_t)r->kv_len)
-            return refuse(m, "--tokens: '%s' has %zu words; there are %lld keys", r->tokens, w->labels.count, (long long)r->kv_len);
+            return refuse(m, "--tokens: '%s' has %zu words; there are %lld keys", r->tokens,
+                          w->labels.count, (long long)r->kv_len);
     }
     return true;
 }
@@ -198,14 +236,14 @@ static void describe(const struct request *r, struct work *w) {
     };
 }
 
-static tulle_result make_grid(struct work *w, const struct request *r, uint32_t most_rows, uint32_t most_cols, double row_scale,
-                              tulle_error *error) {
-    const struct grid_request request = {.context = w->context,
-                                         .desc = &w->desc,
-                                         .head = (uint32_t)r->head,
-                                         .most_rows = most_rows,
-                                         .most_cols = most_cols,
-                                         .row_scale = row_scale};
+static tulle_result make_grid(struct work *w, const struct request *r, uint32_t most_rows,
+                              uint32_t most_cols, double row_scale, tulle_error *error) {
+    const struct grid_request request = { .context = w->context,
+                                          .desc = &w->desc,
+                                          .head = (uint32_t)r->head,
+                                          .most_rows = most_rows,
+                                          .most_cols = most_cols,
+                                          .row_scale = row_scale };
     grid_free(&w->grid);
     progress_start("picture");
     tulle_result result = grid_make(&w->grid, &request, error);
@@ -219,12 +257,16 @@ static void summarize(const struct grid *grid, const struct request *r, char *te
     const double computed = grid->computed[0] + grid->computed[1] + grid->computed[2];
     const double all = (double)grid->q_len * (double)grid->kv_len;
     const char *about = grid->exact ? "" : "about ";
-    int at = snprintf(text, size, "%lld queries x %lld keys%s, head %lld: %s%.4g %% of dense selected (%s%.0f pairs), %.4g %% computed",
-                      (long long)grid->q_len, (long long)grid->kv_len, r->causal ? ", causal" : "", (long long)r->head, about,
-                      100 * grid->share, about, grid->share * all, 100 * computed / all);
+    int at = snprintf(
+        text, size,
+        "%lld queries x %lld keys%s, head %lld: %s%.4g %% of dense selected (%s%.0f pairs), %.4g %% computed",
+        (long long)grid->q_len, (long long)grid->kv_len, r->causal ? ", causal" : "",
+        (long long)r->head, about, 100 * grid->share, about, grid->share * all,
+        100 * computed / all);
     if (computed > 0 && at > 0 && (size_t)at < size)
-        snprintf(text + at, size - (size_t)at, " (full runs %.3g %%, bands %.3g %%, bits %.3g %%)", 100 * grid->computed[0] / all,
-                 100 * grid->computed[1] / all, 100 * grid->computed[2] / all);
+        snprintf(text + at, size - (size_t)at, " (full runs %.3g %%, bands %.3g %%, bits %.3g %%)",
+                 100 * grid->computed[0] / all, 100 * grid->computed[1] / all,
+                 100 * grid->computed[2] / all);
 }
 
 static int draw_terminal(const struct request *r, struct work *w, const char *spec) {
@@ -232,19 +274,24 @@ static int draw_terminal(const struct request *r, struct work *w, const char *sp
     char summary[400];
     const bool color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     const int room = terminal_columns() - 12 - (r->q ? 4 : 2), panel = room / (r->q ? 2 : 1);
-    // A pair is two characters wide where all fit, so that it is about square; else one, twice as many rows to a cell.
+    // A pair is two characters wide where all fit, so that it is about square; else one, twice as
+    // many rows to a cell.
     const bool wide = r->kv_len * 2 <= panel && r->q_len <= 64;
     // A row of its own for each token, where they fit, is worth a picture that is too high.
     const bool each = wide || (r->tokens && r->q_len <= 64 && r->kv_len <= panel);
     const uint32_t most = panel < 8 ? 8 : panel > 96 ? 96 : (uint32_t)panel;
-    if (make_grid(w, r, each ? 64 : 48, most, each ? 1 : 2, &error)) return fail_tulle("show", &error);
-    const struct terminal_style style = {
-        .unicode = utf8_locale(), .color = color, .wide = wide, .labels = r->tokens ? &w->labels : NULL};
+    if (make_grid(w, r, each ? 64 : 48, most, each ? 1 : 2, &error))
+        return fail_tulle("show", &error);
+    const struct terminal_style style = { .unicode = utf8_locale(),
+                                          .color = color,
+                                          .wide = wide,
+                                          .labels = r->tokens ? &w->labels : NULL };
     summarize(&w->grid, r, summary, sizeof summary);
     printf("%s\n", spec);
     terminal_draw(stdout, &w->grid, &style);
     printf("%s\n", summary);
-    if (fflush(stdout) || ferror(stdout)) return fail("show", STATUS_FAILED, "cannot write to standard output: %s", strerror(errno));
+    if (fflush(stdout) || ferror(stdout))
+        return fail("show", STATUS_FAILED, "cannot write to standard output: %s", strerror(errno));
     return STATUS_OK;
 }
 
@@ -252,11 +299,16 @@ static int draw_png(const struct request *r, struct work *w, const char *spec, F
     struct message m;
     tulle_error error;
     char summary[400], title[500];
-    if (make_grid(w, r, PICTURE_MOST_CELLS, PICTURE_MOST_CELLS, 1, &error)) return fail_tulle("show", &error);
+    if (make_grid(w, r, PICTURE_MOST_CELLS, PICTURE_MOST_CELLS, 1, &error))
+        return fail_tulle("show", &error);
     summarize(&w->grid, r, summary, sizeof summary);
     label_short(spec, 120, false, title, sizeof title);
-    const struct picture picture = {.grid = &w->grid, .labels = r->tokens ? &w->labels : NULL, .title = title, .subtitle = summary};
-    if (!picture_write(file, &picture, &m) || !outputs_commit(&w->outputs, &m)) return fail("show", STATUS_FAILED, "%s", m.text);
+    const struct picture picture = { .grid = &w->grid,
+                                     .labels = r->tokens ? &w->labels : NULL,
+                                     .title = title,
+                                     .subtitle = summary };
+    if (!picture_write(file, &picture, &m) || !outputs_commit(&w->outputs, &m))
+        return fail("show", STATUS_FAILED, "%s", m.text);
     return STATUS_OK;
 }
 
@@ -264,17 +316,21 @@ static int show(struct request *r, struct work *w) {
     struct message m;
     tulle_error error;
     char spec[4000];
-    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error)) return fail_tulle("show", &error);
+    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error))
+        return fail_tulle("show", &error);
     if (!read_inputs(r, w, &m)) return fail("show", STATUS_BAD_INPUT, "%s", m.text);
     describe(r, w);
     // A device only tells which kernel would be chosen; a device that was named must be there.
     if (open_device(r->device, &w->context, &error)) {
         if (r->device) return fail_tulle("show", &error);
-        if (r->kernel) fprintf(stderr, "tulle show: no device (%s): runs as base's default tile takes them\n", error.message);
+        if (r->kernel)
+            fprintf(stderr, "tulle show: no device (%s): runs as base's default tile takes them\n",
+                    error.message);
         w->desc.kernel = NULL;
     }
     FILE *file = NULL;
-    if (r->output && !(file = outputs_add(&w->outputs, r->output, &m))) return fail("show", STATUS_BAD_INPUT, "-o: %s", m.text);
+    if (r->output && !(file = outputs_add(&w->outputs, r->output, &m)))
+        return fail("show", STATUS_BAD_INPUT, "-o: %s", m.text);
     tulle_pattern_print(w->patterns[(uint64_t)r->head % w->pattern_count], spec, sizeof spec);
     int status = draw_terminal(r, w, spec);
     if (!status && file) status = draw_png(r, w, spec, file);
@@ -283,7 +339,7 @@ static int show(struct request *r, struct work *w) {
 
 int show_main(int argc, char **argv) {
     struct request request;
-    struct work work = {0};
+    struct work work = { 0 };
     int status = read_options(argc, argv, &request);
     if (status >= 0) return status;
     status = show(&request, &work);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The program `tulle`: exact sparse attention from the command line. Each subcommand is a file of its own.
+// The program `tulle`: exact sparse attention from the command line. Each subcommand is a file of
+// its own.
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,17 +26,19 @@ static const struct {
     const char *name, *full_name;
     int (*main)(int argc, char **argv);
 } commands[] = {
-    {"run", "tulle run", run_main},
-    {"show", "tulle show", show_main},
-    {"info", "tulle info", info_main},
-    {"bench", "tulle bench", bench_main},
+    { "run", "tulle run", run_main },
+    { "show", "tulle show", show_main },
+    { "info", "tulle info", info_main },
+    { "bench", "tulle bench", bench_main },
 };
 
 int main(int argc, char **argv) {
     char version[64];
-    setlocale(LC_CTYPE, "");   // numbers stay in the C locale: a decimal point is a point
-    if (argc < 2) return fail_usage("", "no command given; one of run, show, info, bench is wanted");
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return print_out("", help);
+    setlocale(LC_CTYPE, "");  // numbers stay in the C locale: a decimal point is a point
+    if (argc < 2)
+        return fail_usage("", "no command given; one of run, show, info, bench is wanted");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return print_out("", help);
     if (!strcmp(argv[1], "--version")) {
         snprintf(version, sizeof version, "tulle %s\n", tulle_version());
         return print_out("", version);
@@ -46,5 +49,6 @@ int main(int argc, char **argv) {
         argv[1] = (char *)(size_t)commands[i].full_name;
         return commands[i].main(argc - 1, argv + 1);
     }
-    return fail_usage("", "'%s' is not a command; one of run, show, info, bench is wanted", argv[1]);
+    return fail_usage("", "'%s' is not a command; one of run, show, info, bench is wanted",
+                      argv[1]);
 }

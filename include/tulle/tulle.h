@@ -2,7 +2,8 @@
 //
 // Tulle: exact sparse attention on any Vulkan device.
 //
-// Reading order: results and errors, device, pattern, descriptor, plan, binding, recording, host arrays.
+// Reading order: results and errors, device, pattern, descriptor, plan, binding, recording, host
+// arrays.
 //
 //     tulle_context   a Vulkan device: its own, or the caller's
 //     tulle_pattern   which keys each query attends to (a union of terms); no device needed
@@ -11,18 +12,21 @@
 //     tulle_cmd_*     recording into the caller's command buffer
 //     tulle_attention the whole way for arrays in host memory
 //
-// Conventions. Every parameter struct may be zero-initialised: zero means the default that its comment names.
-// Every fallible function returns a tulle_result and takes, last, an optional tulle_error that receives a
-// message naming the argument, its value and what is allowed. On failure out-parameters are set to NULL (or left
-// untouched where the comment says so) and nothing has changed. Nothing is printed, nothing aborts, and there is
-// no global state apart from the Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one
-// bare VkInstance that stays (tulle_context_create).
+// Conventions. Every parameter struct may be zero-initialised: zero means the default that its
+// comment names. Every fallible function returns a tulle_result and takes, last, an optional
+// tulle_error that receives a message naming the argument, its value and what is allowed. On
+// failure out-parameters are set to NULL (or left untouched where the comment says so) and nothing
+// has changed. Nothing is printed, nothing aborts, and there is no global state apart from the
+// Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
+// VkInstance that stays (tulle_context_create).
 //
-// Threads. Contexts, patterns and plans are immutable once made and may be used by any number of threads at once.
-// A binding may be recorded by several threads at once. Destroying an object needs that no other call uses it.
+// Threads. Contexts, patterns and plans are immutable once made and may be used by any number of
+// threads at once. A binding may be recorded by several threads at once. Destroying an object needs
+// that no other call uses it.
 //
-// Lifetimes. A binding is destroyed before its plan; plans, bindings and mergers before their context. Patterns may go as soon as a plan
-// is made. What a pending command buffer uses (plan, binding, merger, buffers) must stay until it has completed.
+// Lifetimes. A binding is destroyed before its plan; plans, bindings and mergers before their
+// context. Patterns may go as soon as a plan is made. What a pending command buffer uses (plan,
+// binding, merger, buffers) must stay until it has completed.
 #ifndef TULLE_TULLE_H
 #define TULLE_TULLE_H
 
@@ -55,22 +59,24 @@ extern "C" {
 /// "0.1.0". Any thread.
 TULLE_API const char *tulle_version(void);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Results and errors
 
 typedef enum tulle_result {
     TULLE_OK = 0,
-    TULLE_ERROR_INVALID_ARGUMENT,     ///< an argument is out of its range; the message names it
-    TULLE_ERROR_SYNTAX,               ///< a pattern spec could not be read
-    TULLE_ERROR_UNSUPPORTED,          ///< this device cannot; of a plan: no kernel variant serves it, with each one's reason
-    TULLE_ERROR_WORKSPACE_LIMIT,      ///< workspace_limit is below the least that will do; the message names it
-    TULLE_ERROR_NO_VULKAN,            ///< no Vulkan loader, or it offers less than Vulkan 1.1
-    TULLE_ERROR_NO_DEVICE,            ///< no such device
+    TULLE_ERROR_INVALID_ARGUMENT,  ///< an argument is out of its range; the message names it
+    TULLE_ERROR_SYNTAX,            ///< a pattern spec could not be read
+    /// this device cannot; of a plan: no kernel variant serves it, with each one's reason
+    TULLE_ERROR_UNSUPPORTED,
+    /// workspace_limit is below the least that will do; the message names it
+    TULLE_ERROR_WORKSPACE_LIMIT,
+    TULLE_ERROR_NO_VULKAN,  ///< no Vulkan loader, or it offers less than Vulkan 1.1
+    TULLE_ERROR_NO_DEVICE,  ///< no such device
     TULLE_ERROR_OUT_OF_HOST_MEMORY,
     TULLE_ERROR_OUT_OF_DEVICE_MEMORY,
     TULLE_ERROR_DEVICE_LOST,
-    TULLE_ERROR_VULKAN,               ///< another VkResult; the message has its name
-    TULLE_ERROR_CALLBACK,             ///< a callback of the caller's reported failure
+    TULLE_ERROR_VULKAN,    ///< another VkResult; the message has its name
+    TULLE_ERROR_CALLBACK,  ///< a callback of the caller's reported failure
 } tulle_result;
 
 /// The enumerator's name, "TULLE_OK" and so on; never NULL. Any thread.
@@ -79,226 +85,263 @@ TULLE_API const char *tulle_result_name(tulle_result result);
 /// Filled on failure by the function it is passed to; its lifetime is the caller's.
 typedef struct tulle_error {
     tulle_result result;
-    char message[1000];   ///< NUL-terminated, one line, no trailing newline
+    char message[1000];  ///< NUL-terminated, one line, no trailing newline
 } tulle_error;
 
-typedef enum tulle_log_level { TULLE_LOG_ERROR = 0, TULLE_LOG_WARNING, TULLE_LOG_INFO, TULLE_LOG_DEBUG } tulle_log_level;
+typedef enum tulle_log_level {
+    TULLE_LOG_ERROR = 0,
+    TULLE_LOG_WARNING,
+    TULLE_LOG_INFO,
+    TULLE_LOG_DEBUG
+} tulle_log_level;
 
-/// Called with what an error would say, and with what the library decided (at INFO and DEBUG). May be called from
-/// any thread that calls into the library, and must not call back into it.
+/// Called with what an error would say, and with what the library decided (at INFO and DEBUG). May
+/// be called from any thread that calls into the library, and must not call back into it.
 typedef void (*tulle_log_callback)(void *user, tulle_log_level level, const char *message);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Device
 
 typedef struct tulle_context tulle_context;
 
 typedef enum tulle_device_by {
-    TULLE_DEVICE_BEST = 0,   ///< discrete, then integrated, then virtual, then CPU; the first of the best kind
-    TULLE_DEVICE_BY_INDEX,   ///< in the order of vkEnumeratePhysicalDevices
-    TULLE_DEVICE_BY_UUID,    ///< VkPhysicalDeviceIDProperties::deviceUUID
-    TULLE_DEVICE_BY_NAME,    ///< the first whose name contains device_name, case ignored
+    /// discrete, then integrated, then virtual, then CPU; the first of the best kind
+    TULLE_DEVICE_BEST = 0,
+    TULLE_DEVICE_BY_INDEX,  ///< in the order of vkEnumeratePhysicalDevices
+    TULLE_DEVICE_BY_UUID,   ///< VkPhysicalDeviceIDProperties::deviceUUID
+    TULLE_DEVICE_BY_NAME,   ///< the first whose name contains device_name, case ignored
 } tulle_device_by;
 
 /// A device that the caller made. Vulkan cannot report what was enabled on it, so the caller says.
 /// All handles stay the caller's: destroying the context leaves them intact.
 typedef struct tulle_vulkan_import {
-    PFN_vkGetInstanceProcAddr get_instance_proc_addr;   ///< NULL: from the loader that Tulle opens
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;  ///< NULL: from the loader that Tulle opens
     VkInstance instance;
     VkPhysicalDevice physical_device;
     VkDevice device;
-    VkQueue queue;                                      ///< of a family with VK_QUEUE_COMPUTE_BIT
+    VkQueue queue;  ///< of a family with VK_QUEUE_COMPUTE_BIT
     uint32_t queue_family;
-    uint32_t api_version;                               ///< the lower of instance's and device's; 0: VK_API_VERSION_1_1
-    const VkPhysicalDeviceFeatures2 *features;          ///< as given to vkCreateDevice, pNext chain included; NULL: none enabled
-    const char *const *extensions;                      ///< enabled device extensions
+    uint32_t api_version;  ///< the lower of instance's and device's; 0: VK_API_VERSION_1_1
+    /// as given to vkCreateDevice, pNext chain included; NULL: none enabled
+    const VkPhysicalDeviceFeatures2 *features;
+    const char *const *extensions;  ///< enabled device extensions
     uint32_t extension_count;
-    VkPipelineCache pipeline_cache;                     ///< optional; used under no lock but Vulkan's own
-    /// Called around each vkQueueSubmit on `queue` (tulle_attention only). NULL: the queue is Tulle's alone.
+    VkPipelineCache pipeline_cache;  ///< optional; used under no lock but Vulkan's own
+    /// Called around each vkQueueSubmit on `queue` (tulle_attention only). NULL: the queue is
+    /// Tulle's alone.
     void (*lock_queue)(void *user);
     void (*unlock_queue)(void *user);
     void *queue_user;
 } tulle_vulkan_import;
 
-/// Device memory for plans, from the caller. Called from tulle_plan_create and tulle_plan_destroy on their thread.
+/// Device memory for plans, from the caller. Called from tulle_plan_create and tulle_plan_destroy
+/// on their thread.
 typedef struct tulle_memory_callbacks {
-    /// Gives memory of a type in `requirements`; sets *memory and *offset (aligned as required). *mapped: host
-    /// address of it, coherent, or NULL where it is not mapped (Tulle then copies in tulle_cmd_prepare). Where
-    /// bufferDeviceAddress is enabled the memory needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Returns an id, passed
-    /// to free; *memory = VK_NULL_HANDLE means failure. What the callbacks do not cover comes from Tulle itself: a plan's copy
-    /// until it is prepared, where *mapped is NULL (from the context's pool; on an imported device as long as the plan),
-    /// workspaces that bindings make, and tulle_attention's buffers.
-    void *(*allocate)(void *user, const VkMemoryRequirements *requirements, VkDeviceMemory *memory, VkDeviceSize *offset, void **mapped);
+    /// Gives memory of a type in `requirements`; sets *memory and *offset (aligned as required).
+    /// *mapped: host address of it, coherent, or NULL where it is not mapped (Tulle then copies in
+    /// tulle_cmd_prepare). Where bufferDeviceAddress is enabled the memory needs
+    /// VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Returns an id, passed to free; *memory =
+    /// VK_NULL_HANDLE means failure. What the callbacks do not cover comes from Tulle itself: a
+    /// plan's copy until it is prepared, where *mapped is NULL (from the context's pool; on an
+    /// imported device as long as the plan), workspaces that bindings make, and tulle_attention's
+    /// buffers.
+    void *(*allocate)(void *user, const VkMemoryRequirements *requirements, VkDeviceMemory *memory,
+                      VkDeviceSize *offset, void **mapped);
     void (*free)(void *user, void *id);
     void *user;
 } tulle_memory_callbacks;
 
-/// Least values that stand in for what the device reports: for testing the portability floor on any device.
+/// Least values that stand in for what the device reports: for testing the portability floor on any
+/// device.
 typedef enum tulle_clamp {
     TULLE_CLAMP_NONE = 0,
-    TULLE_CLAMP_VULKAN_1_1 = 1,   ///< no optional feature, limits as Vulkan 1.1 guarantees them
+    TULLE_CLAMP_VULKAN_1_1 = 1,  ///< no optional feature, limits as Vulkan 1.1 guarantees them
 } tulle_clamp;
 
 typedef struct tulle_context_params {
     tulle_device_by device_by;
-    uint32_t device_index;                    ///< for BY_INDEX
-    uint8_t device_uuid[VK_UUID_SIZE];        ///< for BY_UUID
-    const char *device_name;                  ///< for BY_NAME
-    const tulle_vulkan_import *import;        ///< not NULL: use this device; device_by is ignored
-    const VkAllocationCallbacks *allocator;   ///< passed to every vkCreate* but that of the instance that stays
-                                              ///< (tulle_context_create); copied; NULL: the driver's
-    const tulle_memory_callbacks *memory;     ///< copied; NULL: a pool in the context
+    uint32_t device_index;              ///< for BY_INDEX
+    uint8_t device_uuid[VK_UUID_SIZE];  ///< for BY_UUID
+    const char *device_name;            ///< for BY_NAME
+    const tulle_vulkan_import *import;  ///< not NULL: use this device; device_by is ignored
+    /// passed to every vkCreate* but that of the instance that stays (tulle_context_create);
+    /// copied; NULL: the driver's
+    const VkAllocationCallbacks *allocator;
+    const tulle_memory_callbacks *memory;  ///< copied; NULL: a pool in the context
     tulle_log_callback log;
     void *log_user;
     tulle_clamp clamp;
-    bool validation;                          ///< own device: enable VK_LAYER_KHRONOS_validation, core and synchronization,
-                                              ///< its messages to `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
+    /// own device: enable VK_LAYER_KHRONOS_validation, core and synchronization, its messages to
+    /// `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
+    bool validation;
 } tulle_context_params;
 
-/// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
-/// Where there is a device of NVIDIA's, the first own context or tulle_devices of a process also makes a bare VkInstance, without
-/// `allocator`, which stays: that driver cannot be loaded any number of times.
-TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error);
+/// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT,
+/// UNSUPPORTED, memory, VULKAN. Where there is a device of NVIDIA's, the first own context or
+/// tulle_devices of a process also makes a bare VkInstance, without `allocator`, which stays: that
+/// driver cannot be loaded any number of times.
+TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
+                                            tulle_error *error);
 
 /// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
-/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features` sets should be
-/// enabled on a device that will be imported; the base kernel needs none of them.
+/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features`
+/// sets should be enabled on a device that will be imported; the base kernel needs none of them.
 typedef struct tulle_features {
-    VkPhysicalDeviceFeatures2 required;       ///< pNext NULL; no feature is required today
-    VkPhysicalDeviceFeatures2 recommended;    ///< its pNext chains the structs below, as far as the device has them
+    VkPhysicalDeviceFeatures2 required;  ///< pNext NULL; no feature is required today
+    /// its pNext chains the structs below, as far as the device has them
+    VkPhysicalDeviceFeatures2 recommended;
     VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
-    const char *extensions[8];                ///< recommended device extensions, static strings
+    const char *extensions[8];  ///< recommended device extensions, static strings
     uint32_t extension_count;
 } tulle_features;
 
-/// Says what to enable before vkCreateDevice. `features` must stay where it is while its chain is used.
-/// get_instance_proc_addr may be NULL (the loader that Tulle opens). Any thread.
-TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                                               VkPhysicalDevice physical_device, tulle_features *features, tulle_error *error);
+/// Says what to enable before vkCreateDevice. `features` must stay where it is while its chain is
+/// used. get_instance_proc_addr may be NULL (the loader that Tulle opens). Any thread.
+TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc_addr,
+                                               VkInstance instance,
+                                               VkPhysicalDevice physical_device,
+                                               tulle_features *features, tulle_error *error);
 
 typedef struct tulle_device_info {
-    uint32_t index;                           ///< in the order of vkEnumeratePhysicalDevices
+    uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
-    char driver[VK_MAX_DRIVER_NAME_SIZE];     ///< "" where the driver does not tell
+    char driver[VK_MAX_DRIVER_NAME_SIZE];  ///< "" where the driver does not tell
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t uuid[VK_UUID_SIZE];
     VkPhysicalDeviceType type;
     uint32_t api_version;
     uint32_t vendor_id, device_id;
     uint32_t subgroup_size;
-    uint32_t max_workgroup_invocations, max_shared_memory;   ///< bytes of shared memory
-    uint32_t max_storage_buffers;                            ///< per stage
-    uint64_t max_storage_range;                              ///< bytes
+    uint32_t max_workgroup_invocations, max_shared_memory;  ///< bytes of shared memory
+    uint32_t max_storage_buffers;                           ///< per stage
+    uint64_t max_storage_range;                             ///< bytes
     uint32_t max_texel_elements;
-    bool unified_memory;                                     ///< device memory is the host's
-    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps, executable_properties;
+    bool unified_memory;  ///< device memory is the host's
+    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
+        executable_properties;
 } tulle_device_info;
 
-/// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an instance: tulle_context_create.
-TULLE_API tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_error *error);
+/// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an
+/// instance: tulle_context_create.
+TULLE_API tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices,
+                                     tulle_error *error);
 
-/// What this context runs on (index is UINT32_MAX where imported). Any thread. A NULL argument: nothing is written.
+/// What this context runs on (index is UINT32_MAX where imported). Any thread. A NULL argument:
+/// nothing is written.
 TULLE_API void tulle_context_info(const tulle_context *context, tulle_device_info *info);
 
-// ---------------------------------------------------------------------------------------------------------------
-// Pattern: a function of (query position p, key position j, head, kv_len, causal) and of nothing else
+// -------------------------------------------------------------------------------------------------
+// Pattern: a function of (query position p, key position j, head, kv_len, causal) and of nothing
+// else
 
 typedef enum tulle_term_kind {
-    TULLE_DENSE = 0,       ///< every pair
-    TULLE_WINDOW,          ///< −right ≤ p − j ≤ left
-    TULLE_DILATED,         ///< the same in steps: −right·step ≤ p − j ≤ left·step, (p − j) mod step = 0
-    TULLE_GLOBAL,          ///< j < count or 0 ≤ p < count
-    TULLE_GLOBAL_LIST,     ///< j or p in `positions`
-    TULLE_SINK,            ///< j < count
-    TULLE_STRIDED,         ///< (p − j) mod step = 0
-    TULLE_FIXED,           ///< ⌊p/step⌋ = ⌊j/step⌋ or j mod step ≥ step − count
-    TULLE_BLOCKS,          ///< mask[layout][⌊p/block⌋][⌊j/block⌋]
-    TULLE_RANDOM,          ///< `count` distinct key blocks per (head, query block), drawn by Philox4x32-10
-    TULLE_DOCUMENTS,       ///< p and j in the same interval of `positions` (cumulative lengths)
+    TULLE_DENSE = 0,  ///< every pair
+    TULLE_WINDOW,     ///< −right ≤ p − j ≤ left
+    TULLE_DILATED,    ///< the same in steps: −right·step ≤ p − j ≤ left·step, (p − j) mod step = 0
+    TULLE_GLOBAL,     ///< j < count or 0 ≤ p < count
+    TULLE_GLOBAL_LIST,  ///< j or p in `positions`
+    TULLE_SINK,         ///< j < count
+    TULLE_STRIDED,      ///< (p − j) mod step = 0
+    TULLE_FIXED,        ///< ⌊p/step⌋ = ⌊j/step⌋ or j mod step ≥ step − count
+    TULLE_BLOCKS,       ///< mask[layout][⌊p/block⌋][⌊j/block⌋]
+    TULLE_RANDOM,  ///< `count` distinct key blocks per (head, query block), drawn by Philox4x32-10
+    TULLE_DOCUMENTS,  ///< p and j in the same interval of `positions` (cumulative lengths)
 } tulle_term_kind;
 
-#define TULLE_INFINITE INT64_C(-1)   ///< for left and right
+#define TULLE_INFINITE INT64_C(-1)  ///< for left and right
 
 /// One term of a union. Arrays are copied by tulle_pattern_create.
 typedef struct tulle_term {
     tulle_term_kind kind;
-    int64_t left, right;          ///< WINDOW, DILATED: ≥ 0, or TULLE_INFINITE
-    int64_t step;                 ///< DILATED, STRIDED, FIXED: ≥ 1
-    int64_t count;                ///< GLOBAL, SINK: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
-    int64_t block;                ///< BLOCKS, RANDOM: ≥ 1, in positions
-    uint64_t seed;                ///< RANDOM
-    const int64_t *positions;     ///< GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling
-    size_t position_count;        ///< DOCUMENTS: ≥ 2
+    int64_t left, right;  ///< WINDOW, DILATED: ≥ 0, or TULLE_INFINITE
+    int64_t step;         ///< DILATED, STRIDED, FIXED: ≥ 1
+    int64_t count;        ///< GLOBAL, SINK: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
+    int64_t block;        ///< BLOCKS, RANDOM: ≥ 1, in positions
+    uint64_t seed;        ///< RANDOM
+    /// GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling
+    const int64_t *positions;
+    size_t position_count;  ///< DOCUMENTS: ≥ 2
     // BLOCKS: a mask of [layouts][block_rows][block_cols] cells, as 0/1 bytes or as CSR.
-    const uint8_t *mask;          ///< 0/1, C order; NULL: CSR
-    const int64_t *row_offsets;   ///< CSR: layouts · block_rows + 1 entries, from 0, not falling
-    const int64_t *columns;       ///< CSR: row_offsets[last] block columns, rising within a row
-    int64_t layouts;              ///< 1 (or 0): shared; kv_heads: per kv head; heads: per query head
+    const uint8_t *mask;         ///< 0/1, C order; NULL: CSR
+    const int64_t *row_offsets;  ///< CSR: layouts · block_rows + 1 entries, from 0, not falling
+    const int64_t *columns;      ///< CSR: row_offsets[last] block columns, rising within a row
+    int64_t layouts;             ///< 1 (or 0): shared; kv_heads: per kv head; heads: per query head
     int64_t block_rows, block_cols;
 } tulle_term;
 
 typedef struct tulle_pattern tulle_pattern;
 
-/// A union of terms (at least one). Errors: INVALID_ARGUMENT naming the term and the number, memory. Any thread.
-TULLE_API tulle_result tulle_pattern_create(const tulle_term *terms, uint32_t term_count, tulle_pattern **out, tulle_error *error);
+/// A union of terms (at least one). Errors: INVALID_ARGUMENT naming the term and the number,
+/// memory. Any thread.
+TULLE_API tulle_result tulle_pattern_create(const tulle_term *terms, uint32_t term_count,
+                                            tulle_pattern **out, tulle_error *error);
 
 /// NULL is accepted.
 TULLE_API void tulle_pattern_destroy(tulle_pattern *pattern);
 
-/// An array that a spec names (blocks:B,FILE and so on), as the loader callback hands it over: integers of any kind
-/// widened to int64, C order. `values` stays the caller's and is released by calling `release(user, array)`.
+/// An array that a spec names (blocks:B,FILE and so on), as the loader callback hands it over:
+/// integers of any kind widened to int64, C order. `values` stays the caller's and is released by
+/// calling `release(user, array)`.
 typedef struct tulle_array {
     const int64_t *values;
-    uint32_t dimensions;          ///< 1 to 3
+    uint32_t dimensions;  ///< 1 to 3
     int64_t shape[3];
-    bool is_integer;              ///< false: the file holds another type, and the term refuses it
-    bool is_bool;                 ///< bool or an integer type may be a mask, only int32/int64 a position list
-    bool is_index;                ///< int32 or int64
-    const char *type;             ///< of its elements, for messages ("float32"), static; may be NULL
-    void *owner;                  ///< for release
+    bool is_integer;   ///< false: the file holds another type, and the term refuses it
+    bool is_bool;      ///< bool or an integer type may be a mask, only int32/int64 a position list
+    bool is_index;     ///< int32 or int64
+    const char *type;  ///< of its elements, for messages ("float32"), static; may be NULL
+    void *owner;       ///< for release
 } tulle_array;
 
 /// Turns names in a spec into arrays. The library opens no file.
 typedef struct tulle_array_loader {
-    /// Fills *array; on failure returns false after writing a reason into message (message_size bytes).
-    bool (*load)(void *user, const char *name, tulle_array *array, char *message, size_t message_size);
+    /// Fills *array; on failure returns false after writing a reason into message (message_size
+    /// bytes).
+    bool (*load)(void *user, const char *name, tulle_array *array, char *message,
+                 size_t message_size);
     void (*release)(void *user, tulle_array *array);
     void *user;
 } tulle_array_loader;
 
-/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn (as a plan does, head_pattern NULL).
+/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn
+/// (as a plan does, head_pattern NULL).
 ///
 ///     dense  window:L,R  dilated:L,R,S  global:G  global:FILE  sink:S  strided:S  fixed:S,C
-///     blocks:B,FILE  random:B,R,SEED  documents:FILE          (L and R may be inf; FILE may stand in double quotes)
+///     blocks:B,FILE  random:B,R,SEED  documents:FILE          (L and R may be inf; FILE may stand
+///                                                             in double quotes)
 ///
-/// *count receives how many patterns there are and *out an array of them, to be freed by tulle_patterns_free.
-/// loader may be NULL where no FILE occurs. Errors: SYNTAX with the column, INVALID_ARGUMENT, CALLBACK, memory. Any thread.
-TULLE_API tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader, tulle_pattern ***out, uint32_t *count,
+/// *count receives how many patterns there are and *out an array of them, to be freed by
+/// tulle_patterns_free. loader may be NULL where no FILE occurs. Errors: SYNTAX with the column,
+/// INVALID_ARGUMENT, CALLBACK, memory. Any thread.
+TULLE_API tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader,
+                                           tulle_pattern ***out, uint32_t *count,
                                            tulle_error *error);
 
 /// Destroys the patterns and frees the array. patterns may be NULL.
 TULLE_API void tulle_patterns_free(tulle_pattern **patterns, uint32_t count);
 
-/// Prints the pattern as a spec that reads back to the same pattern (arrays by the name they were loaded under, or
-/// as "<blocks 4x4x64>" where there is none). Writes at most size bytes with the NUL; returns the length needed
-/// without it, like snprintf. Any thread.
+/// Prints the pattern as a spec that reads back to the same pattern (arrays by the name they were
+/// loaded under, or as "<blocks 4x4x64>" where there is none). Writes at most size bytes with the
+/// NUL; returns the length needed without it, like snprintf. Any thread.
 TULLE_API size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, size_t size);
 
 /// Where a pattern is evaluated.
 typedef struct tulle_pattern_site {
-    int64_t head;                 ///< 0 … heads − 1; another selects nothing
-    int64_t heads, kv_heads;      ///< 0: 1, and heads
-    int64_t kv_len;               ///< keys there are, from position 0 on
+    int64_t head;             ///< 0 … heads − 1; another selects nothing
+    int64_t heads, kv_heads;  ///< 0: 1, and heads
+    int64_t kv_len;           ///< keys there are, from position 0 on
     bool causal;
 } tulle_pattern_site;
 
-/// Does the pattern select (p, j), causal included? A slow, plain answer for pictures and debugging. Any thread.
-TULLE_API bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_site *site, int64_t p, int64_t j);
+/// Does the pattern select (p, j), causal included? A slow, plain answer for pictures and
+/// debugging. Any thread.
+TULLE_API bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_site *site,
+                                     int64_t p, int64_t j);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Descriptor: one attention
 
 typedef enum tulle_dtype { TULLE_F32 = 0, TULLE_F16, TULLE_BF16 } tulle_dtype;
@@ -309,218 +352,259 @@ TULLE_API size_t tulle_dtype_size(tulle_dtype dtype);
 typedef enum tulle_o_dtype { TULLE_O_AS_INPUT = 0, TULLE_O_F32 } tulle_o_dtype;
 
 typedef enum tulle_q_align {
-    TULLE_ALIGN_LAST_KEY = 0,    ///< q_offset = kv_len − q_len: the last query stands at the last key
-    TULLE_ALIGN_FIRST_KEY,       ///< q_offset = 0
-    TULLE_ALIGN_GIVEN,           ///< q_offsets says
+    TULLE_ALIGN_LAST_KEY = 0,  ///< q_offset = kv_len − q_len: the last query stands at the last key
+    TULLE_ALIGN_FIRST_KEY,     ///< q_offset = 0
+    TULLE_ALIGN_GIVEN,         ///< q_offsets says
 } tulle_q_align;
 
-/// In elements. The last axis is contiguous. All three zero: C order of [batch, heads, length, dim].
-/// On the device each is a multiple of 4; an input's may be 0 (broadcast) where the axis is longer than 1.
-typedef struct tulle_strides { int64_t batch, head, row; } tulle_strides;
+/// In elements. The last axis is contiguous. All three zero: C order of [batch, heads, length,
+/// dim]. On the device each is a multiple of 4; an input's may be 0 (broadcast) where the axis is
+/// longer than 1.
+typedef struct tulle_strides {
+    int64_t batch, head, row;
+} tulle_strides;
 
-/// What tulle_attention's own buffers have. A device without bufferDeviceAddress passes the bit over.
-#define TULLE_USAGE_HOST \
-    (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
+/// What tulle_attention's own buffers have. A device without bufferDeviceAddress passes the bit
+/// over.
+#define TULLE_USAGE_HOST                                                             \
+    (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | \
+     VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
 
 typedef struct tulle_attention_desc {
-    uint32_t batch;              ///< 0: 1
-    uint32_t heads;              ///< ≥ 1
-    uint32_t kv_heads;           ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
-    uint32_t q_len, kv_len;      ///< 1 … 2³¹ − 1
-    uint32_t head_dim;           ///< 4, 8, … 256
-    uint32_t v_head_dim;         ///< the same; 0: head_dim
-    tulle_dtype dtype;           ///< of Q, K and V
+    uint32_t batch;     ///< 0: 1
+    uint32_t heads;     ///< ≥ 1
+    uint32_t kv_heads;  ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
+    uint32_t q_len, kv_len;  ///< 1 … 2³¹ − 1
+    uint32_t head_dim;       ///< 4, 8, … 256
+    uint32_t v_head_dim;     ///< the same; 0: head_dim
+    tulle_dtype dtype;       ///< of Q, K and V
     tulle_o_dtype o_dtype;
     tulle_strides q, k, v, o;
-    bool q_broadcast, k_broadcast, v_broadcast;   ///< take all-zero strides literally
-    bool lse;                    ///< write LSE [batch, heads, q_len] fp32, contiguous
-    float scale;                 ///< finite, below 2.35e38; 0: 1/√head_dim
-    float softcap;               ///< the same, at least 0; 0: none
-    bool causal;                 ///< j ≤ p
-    const tulle_pattern *const *patterns;   ///< pattern_count of them; copied by reference count, may be destroyed afterwards
-    uint32_t pattern_count;      ///< 0: dense; at most heads where head_pattern is NULL
-    const uint32_t *head_pattern;   ///< heads indices into patterns; NULL: head h uses h mod pattern_count
+    bool q_broadcast, k_broadcast, v_broadcast;  ///< take all-zero strides literally
+    bool lse;       ///< write LSE [batch, heads, q_len] fp32, contiguous
+    float scale;    ///< finite, below 2.35e38; 0: 1/√head_dim
+    float softcap;  ///< the same, at least 0; 0: none
+    bool causal;    ///< j ≤ p
+    /// pattern_count of them; copied by reference count, may be destroyed afterwards
+    const tulle_pattern *const *patterns;
+    uint32_t pattern_count;  ///< 0: dense; at most heads where head_pattern is NULL
+    /// heads indices into patterns; NULL: head h uses h mod pattern_count
+    const uint32_t *head_pattern;
     tulle_q_align q_align;
-    const int32_t *q_offsets;    ///< for ALIGN_GIVEN, else NULL; may be negative
-    uint32_t q_offset_count;     ///< 1 (for all) or batch
-    const int32_t *q_lengths;    ///< batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
-    const int32_t *kv_lengths;   ///< batch entries in 0 … kv_len; NULL: kv_len
-    const int32_t *kv_starts;    ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
-    const float *alibi_slopes;   ///< heads entries: bias −slope · |p − j|; NULL: none
-    const float *sink_logits;    ///< heads entries: a term in the denominator that has no value; NULL: none
-    VkBufferUsageFlags buffer_usage;   ///< of all the caller's buffers, its workspace included; 0:
-                                       ///< VK_BUFFER_USAGE_STORAGE_BUFFER_BIT alone. Plans that only tulle_attention runs: TULLE_USAGE_HOST
-    const char *kernel;          ///< a variant's name, or a prefix of names such as "base"; NULL: the best
-    uint64_t workspace_limit;    ///< bytes; 0: 256 MiB. Never more than the device binds
-    uint64_t dispatch_pairs;     ///< no dispatch visits more (rows × keys, over its heads); 0: 1.5e9 on discrete GPUs, 2^28 on CPUs,
-                                 ///< 2.3e8 elsewhere; it is kept to what one work item needs
+    const int32_t *q_offsets;  ///< for ALIGN_GIVEN, else NULL; may be negative
+    uint32_t q_offset_count;   ///< 1 (for all) or batch
+    /// batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
+    const int32_t *q_lengths;
+    const int32_t *kv_lengths;  ///< batch entries in 0 … kv_len; NULL: kv_len
+    const int32_t *kv_starts;   ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
+    const float *alibi_slopes;  ///< heads entries: bias −slope · |p − j|; NULL: none
+    /// heads entries: a term in the denominator that has no value; NULL: none
+    const float *sink_logits;
+    /// of all the caller's buffers, its workspace included; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
+    /// alone. Plans that only tulle_attention runs: TULLE_USAGE_HOST
+    VkBufferUsageFlags buffer_usage;
+    const char *kernel;  ///< a variant's name, or a prefix of names such as "base"; NULL: the best
+    uint64_t workspace_limit;  ///< bytes; 0: 256 MiB. Never more than the device binds
+    /// no dispatch visits more (rows × keys, over its heads); 0: 1.5e9 on discrete GPUs, 2^28 on
+    /// CPUs, 2.3e8 elsewhere; it is kept to what one work item needs
+    uint64_t dispatch_pairs;
 } tulle_attention_desc;
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Plan
 
 typedef struct tulle_plan tulle_plan;
 
-/// Checks the descriptor, chooses a variant, schedules, and compiles what the context has not compiled yet. On an
-/// own device it also runs tulle_cmd_prepare. Everything the descriptor points to is copied. Any thread.
-/// Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, CALLBACK, memory, DEVICE_LOST, VULKAN.
-TULLE_API tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error);
+/// Checks the descriptor, chooses a variant, schedules, and compiles what the context has not
+/// compiled yet. On an own device it also runs tulle_cmd_prepare. Everything the descriptor points
+/// to is copied. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, CALLBACK,
+/// memory, DEVICE_LOST, VULKAN.
+TULLE_API tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
+                                         tulle_plan **out, tulle_error *error);
 
 /// NULL is accepted. No command buffer that uses it may be pending.
 TULLE_API void tulle_plan_destroy(tulle_plan *plan);
 
 typedef struct tulle_plan_info {
-    char kernel[64];               ///< the variant's name
-    uint32_t tile_rows;            ///< query rows of a work item, at most
-    uint32_t chunk_keys;           ///< keys that its loop takes at a time
-    uint64_t workspace_bytes;      ///< what a binding needs; 0: none
-    uint64_t workspace_minimum;    ///< the smallest workspace_limit that will do
-    uint64_t visited;              ///< rows × keys that the loops run over, dead rows and padding keys included
+    char kernel[64];             ///< the variant's name
+    uint32_t tile_rows;          ///< query rows of a work item, at most
+    uint32_t chunk_keys;         ///< keys that its loop takes at a time
+    uint64_t workspace_bytes;    ///< what a binding needs; 0: none
+    uint64_t workspace_minimum;  ///< the smallest workspace_limit that will do
+    uint64_t visited;  ///< rows × keys that the loops run over, dead rows and padding keys included
     uint32_t dispatches;
-    uint64_t items;                ///< work items, each run for every (batch, head) that shares it
-    uint64_t host_bytes;           ///< of planning's large arrays on the host. The context keeps those of its largest plan for
-                                   ///< later ones, unless they exceed 32 MiB, until it is destroyed
-    uint64_t device_bytes;         ///< plan memory on the device, as long as the plan lives
-    bool prepare;                  ///< tulle_cmd_prepare has something to record
-    bool prepared;                 ///< planning has already run it (own device)
-    double plan_ms, compile_ms;    ///< planning alone; creating the pipelines that were missing
+    uint64_t items;  ///< work items, each run for every (batch, head) that shares it
+    /// of planning's large arrays on the host. The context keeps those of its largest plan for
+    /// later ones, unless they exceed 32 MiB, until it is destroyed
+    uint64_t host_bytes;
+    uint64_t device_bytes;       ///< plan memory on the device, as long as the plan lives
+    bool prepare;                ///< tulle_cmd_prepare has something to record
+    bool prepared;               ///< planning has already run it (own device)
+    double plan_ms, compile_ms;  ///< planning alone; creating the pipelines that were missing
 } tulle_plan_info;
 
 /// Any thread.
 TULLE_API void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info);
 
 /// Selected pairs summed over batch and heads, exactly, counted now. Any thread.
-TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error);
+TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs,
+                                              tulle_error *error);
 
-/// What the variants are and whether each would serve: one call of `each` for each variant of Q's dtype (and, where the
-/// descriptor names a kernel, whose name begins so), in order of preference. reason is "" where it would serve. Any thread.
-typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves, const char *reason);
+/// What the variants are and whether each would serve: one call of `each` for each variant of Q's
+/// dtype (and, where the descriptor names a kernel, whose name begins so), in order of preference.
+/// reason is "" where it would serve. Any thread.
+typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves,
+                                       const char *reason);
 TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user);
 
-/// The same for a descriptor without making a plan; desc may be NULL (a plain dense fp32 head of 64). Any thread.
-/// Errors: INVALID_ARGUMENT, memory.
-TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user,
-                                     tulle_error *error);
+/// The same for a descriptor without making a plan; desc may be NULL (a plain dense fp32 head of
+/// 64). Any thread. Errors: INVALID_ARGUMENT, memory.
+TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
+                                     tulle_variant_callback each, void *user, tulle_error *error);
 
 /// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
-typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic, double value);
+typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
+                                         double value);
 
-/// Compiles every variant in every head-size class and dtype that this device could run, and reports; of one that plans take
-/// in several forms (by what their items do), the largest of those whose items resume partial results, and of the others.
-/// `each` is called first with statistic "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
-/// `include_refused`: also those that selection would refuse on this device, where its features allow compiling them.
-TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error);
+/// Compiles every variant in every head-size class and dtype that this device could run, and
+/// reports; of one that plans take in several forms (by what their items do), the largest of those
+/// whose items resume partial results, and of the others. `each` is called first with statistic
+/// "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
+/// `include_refused`: also those that selection would refuse on this device, where its features
+/// allow compiling them.
+TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
+                                         tulle_statistic_callback each, void *user,
+                                         tulle_error *error);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Schedule: what a plan computes, for pictures and tests. No device needed.
 
 typedef enum tulle_run_kind { TULLE_RUN_FULL = 0, TULLE_RUN_BAND, TULLE_RUN_BITS } tulle_run_kind;
 
-/// One run: rows [row, row + rows) by steps of `step` against `keys` keys from `key` on by steps of `step`
-/// (keys that come from a list: one call per key).
+/// One run: rows [row, row + rows) by steps of `step` against `keys` keys from `key` on by steps of
+/// `step` (keys that come from a list: one call per key).
 typedef struct tulle_run {
     tulle_run_kind kind;
     int64_t row, rows, key, keys, step;
-    uint32_t part;                 ///< of the union's parts, from 0: terms that are tiled together
+    uint32_t part;  ///< of the union's parts, from 0: terms that are tiled together
 } tulle_run;
 
 typedef void (*tulle_run_callback)(void *user, const tulle_run *run);
 
-/// Schedules desc for one (batch, head) and calls `each` for every run. context may be NULL: base's default tile.
-TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc, uint32_t batch, uint32_t head,
-                                           tulle_run_callback each, void *user, tulle_error *error);
+/// Schedules desc for one (batch, head) and calls `each` for every run. context may be NULL: base's
+/// default tile.
+TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,
+                                           uint32_t batch, uint32_t head, tulle_run_callback each,
+                                           void *user, tulle_error *error);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Binding and recording
 
 typedef struct tulle_buffer {
     VkBuffer buffer;
-    VkDeviceSize offset;           ///< bytes: a multiple of 4 elements (LSE: of one; the workspace: of 16 bytes and
-                                   ///< of the device's minStorageBufferOffsetAlignment)
-    VkDeviceSize size;             ///< bytes from offset on that may be used; 0: to the end as the plan needs it
+    /// bytes: a multiple of 4 elements (LSE: of one; the workspace: of 16 bytes and of the device's
+    /// minStorageBufferOffsetAlignment)
+    VkDeviceSize offset;
+    /// bytes from offset on that may be used; 0: to the end as the plan needs it
+    VkDeviceSize size;
 } tulle_buffer;
 
 typedef struct tulle_buffers {
     tulle_buffer q, k, v, o;
-    tulle_buffer lse;              ///< only where the descriptor asks for it
-    tulle_buffer workspace;        ///< buffer NULL: the binding makes its own
+    tulle_buffer lse;        ///< only where the descriptor asks for it
+    tulle_buffer workspace;  ///< buffer NULL: the binding makes its own
 } tulle_buffers;
 
 typedef struct tulle_binding tulle_binding;
 
-/// Descriptor sets and views for one set of buffers, made once; plan and buffers must outlive it. Any thread.
-/// Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
-TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out, tulle_error *error);
+/// Descriptor sets and views for one set of buffers, made once; plan and buffers must outlive it.
+/// Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
+                                            tulle_binding **out, tulle_error *error);
 
 /// NULL is accepted. No command buffer that uses it may be pending.
 TULLE_API void tulle_binding_destroy(tulle_binding *binding);
 
-/// Records what the device does once for a plan (copying it to device memory). Where plan info says `prepare` and
-/// not `prepared`, the caller submits this before the first attention. Ends with a barrier that makes the copy visible to
-/// compute shaders of later commands in submission order. Recording needs external synchronisation of cmd alone.
+/// Records what the device does once for a plan (copying it to device memory). Where plan info says
+/// `prepare` and not `prepared`, the caller submits this before the first attention. Ends with a
+/// barrier that makes the copy visible to compute shaders of later commands in submission order.
+/// Recording needs external synchronisation of cmd alone.
 TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error);
 
-/// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no submission, no
-/// wait, no compilation.
-///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; kernels for CPUs also read what
-///   they will write, to have it in the cache, and use nothing of it), reads and writes the workspace, all at
-///   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier before (what wrote Q, K, V; and what last read
-///   or wrote O, LSE and the workspace, an earlier attention included) and one after. Clobbers the bound compute
-///   pipeline, its descriptor sets and push constants. cmd must be recording, outside a render pass.
-/// `first` and `count` name a range of the plan's dispatches (info.dispatches); count 0: all from first on. Ranges
-/// recorded one after the other in order, in one command buffer or several submitted in order, do the whole.
-TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan, const tulle_binding *binding, uint32_t first,
+/// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no
+/// submission, no wait, no compilation.
+///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; kernels for CPUs
+///   also read what they will write, to have it in the cache, and use nothing of it), reads and
+///   writes the workspace, all at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier
+///   before (what wrote Q, K, V; and what last read or wrote O, LSE and the workspace, an earlier
+///   attention included) and one after. Clobbers the bound compute pipeline, its descriptor sets
+///   and push constants. cmd must be recording, outside a render pass.
+/// `first` and `count` name a range of the plan's dispatches (info.dispatches); count 0: all from
+/// first on. Ranges recorded one after the other in order, in one command buffer or several
+/// submitted in order, do the whole.
+TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan,
+                                           const tulle_binding *binding, uint32_t first,
                                            uint32_t count, tulle_error *error);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Host arrays
 
-/// Arrays in host memory. Strides all zero: the plan's. Others are in elements, any value, last axis contiguous.
+/// Arrays in host memory. Strides all zero: the plan's. Others are in elements, any value, last
+/// axis contiguous.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
-    float *lse;                    ///< [batch, heads, q_len]; where the descriptor asks for it
+    float *lse;  ///< [batch, heads, q_len]; where the descriptor asks for it
     tulle_strides q_strides, k_strides, v_strides, o_strides;
     // Measuring, optional: after one untimed run the attention runs `repeat` times more.
     uint32_t repeat;
-    double *repeat_ms;             ///< `repeat` entries: each run's milliseconds, by device timestamps where the queue has them
-    double *first_ms;              ///< the untimed run, from submit to fence
-    // Optional: called with the share of all the work, repeats included, that is done (0 … 1, by visited pairs): after each
-    // dispatch of the untimed run, which are then submitted one at a time, and after each submission of the repeats. From
-    // the calling thread, which holds the context's turn: it must not call tulle_attention or tulle_plan_create.
+    /// `repeat` entries: each run's milliseconds, by device timestamps where the queue has them
+    double *repeat_ms;
+    double *first_ms;  ///< the untimed run, from submit to fence
+    // Optional: called with the share of all the work, repeats included, that is done (0 … 1, by
+    // visited pairs): after each dispatch of the untimed run, which are then submitted one at a
+    // time, and after each submission of the repeats. From the calling thread, which holds the
+    // context's turn: it must not call tulle_attention or tulle_plan_create.
     void (*progress)(void *user, double done);
     void *progress_user;
 } tulle_host_arrays;
 
-/// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any thread; calls on
-/// one context take turns. On an imported device it submits under the queue's lock. O and LSE are written only on success.
-/// The context keeps its device and staging buffers, each as large as any call needed, until it is destroyed.
-/// Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, DEVICE_LOST, VULKAN.
-TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays, tulle_error *error);
+/// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any
+/// thread; calls on one context take turns. On an imported device it submits under the queue's
+/// lock. O and LSE are written only on success. The context keeps its device and staging buffers,
+/// each as large as any call needed, until it is destroyed. Errors: INVALID_ARGUMENT, UNSUPPORTED,
+/// memory, DEVICE_LOST, VULKAN.
+TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
+                                       tulle_error *error);
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Merging partial results: two attentions of the same queries over disjoint keys become one
 
-/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty row (whose O does not
-/// count and comes out as 0).
-/// into_o and into_lse are overwritten with the merge of themselves and from_o, from_lse. In host memory, computed
-/// in fp32, no device needed. rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
-TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype, void *into_o, float *into_lse, const void *from_o,
+/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty
+/// row (whose O does not count and comes out as 0). into_o and into_lse are overwritten with the
+/// merge of themselves and from_o, from_lse. In host memory, computed in fp32, no device needed.
+/// rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
+TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype,
+                                   void *into_o, float *into_lse, const void *from_o,
                                    const float *from_lse, tulle_error *error);
 
 typedef struct tulle_merger tulle_merger;
 
-/// The same on the device: a pipeline for one dtype and size, and the four buffers, which have VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and
-/// must outlive it; offsets as for tulle_buffer, O's and LSE's. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the
-/// device binds), memory, VULKAN.
-TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t v_head_dim, tulle_dtype dtype,
-                                           const tulle_buffer *into_o, const tulle_buffer *into_lse, const tulle_buffer *from_o,
-                                           const tulle_buffer *from_lse, tulle_merger **out, tulle_error *error);
+/// The same on the device: a pipeline for one dtype and size, and the four buffers, which have
+/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets as for tulle_buffer, O's and
+/// LSE's. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds),
+/// memory, VULKAN.
+TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows,
+                                           uint32_t v_head_dim, tulle_dtype dtype,
+                                           const tulle_buffer *into_o, const tulle_buffer *into_lse,
+                                           const tulle_buffer *from_o, const tulle_buffer *from_lse,
+                                           tulle_merger **out, tulle_error *error);
 /// NULL is accepted. Before its context; no command buffer that uses it may be pending.
 TULLE_API void tulle_merger_destroy(tulle_merger *merger);
 
 /// Records the merge; barriers as for tulle_cmd_attention.
-TULLE_API tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger, tulle_error *error);
+TULLE_API tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger,
+                                       tulle_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Partial results → O and LSE, for rows that were split over several work items, lie in several parts, or could not
-// be written directly. At the floor of Vulkan 1.1, like tile.comp; combine_rows.comp does the same for CPU drivers.
+// Partial results → O and LSE, for rows that were split over several work items, lie in several
+// parts, or could not be written directly. At the floor of Vulkan 1.1, like tile.comp;
+// combine_rows.comp does the same for CPU drivers.
 //
 // Three steps, each with its own sharing out of the workgroup's lanes:
-//     (row, part)    where the row's partials lie: the divisions of the closed form, once a row and part
+//     (row, part)    where the row's partials lie: the divisions of the closed form, once a row and
+//                    part
 //     row            the greatest m, then l, LSE and what O is multiplied by
 //     (row, piece)   O: neighbouring lanes read and write neighbouring memory
-// A row's partials are taken in the order part, split, always: results are the same bits from run to run.
+// A row's partials are taken in the order part, split, always: results are the same bits from run
+// to run.
 //
 // -DDTYPE_F32 / _F16 / _BF16: of O. Dispatch: (combine items, entries of the bh list).
 #version 450
@@ -22,10 +25,12 @@
 layout(local_size_x_id = 0) in;
 
 layout(std430, set = 0, binding = 0) readonly restrict buffer Workspace { vec4 workspace[]; };
-layout(std430, set = 0, binding = 1) writeonly restrict buffer OutputBuffer { OUT_PIECE_T output_o[]; };
+layout(std430, set = 0, binding = 1) writeonly restrict buffer OutputBuffer {
+    OUT_PIECE_T output_o[];
+};
 layout(std430, set = 0, binding = 2) writeonly restrict buffer LseBuffer { uint output_lse[]; };
 
-shared uvec3 partials[PM_COMBINE_ROWS * PM_PARTS_MOST];   // [row][part]
+shared uvec3 partials[PM_COMBINE_ROWS * PM_PARTS_MOST];  // [row][part]
 shared float row_max[PM_COMBINE_ROWS], row_factor[PM_COMBINE_ROWS];
 
 void main() {
@@ -33,14 +38,15 @@ void main() {
     const uint v_pieces = EXACT != 0u ? V_PIECES : plan_texel(PM_HEADER_K).w;
     const uint entry = push.bh_first + gl_WorkGroupID.y;
     const BatchHead bh = plan_batch_head(shape, push.bh_list, entry);
-    const uvec4 item = plan_texel(push.items + gl_WorkGroupID.x);   // first row, rows, dead
-    const uint rows = item.y, parts = item.z == 0u ? push.part_count : 0u;   // dead rows have none
+    const uvec4 item = plan_texel(push.items + gl_WorkGroupID.x);           // first row, rows, dead
+    const uint rows = item.y, parts = item.z == 0u ? push.part_count : 0u;  // dead rows have none
     const uint lane = gl_LocalInvocationIndex;
 
     const uint ws_row = push.ws_row_base + entry * push.ws_rows;
     for (uint t = lane; t < rows * parts; t += WORKGROUP) {
         const uint row = t / parts, part = t - row * parts;
-        partials[row * PM_PARTS_MOST + part] = find_partials(part, item.x + row - push.range_first, ws_row);
+        partials[row * PM_PARTS_MOST + part] =
+            find_partials(part, item.x + row - push.range_first, ws_row);
     }
     barrier();
 
@@ -49,20 +55,23 @@ void main() {
         float m = SOFTMAX_EMPTY, l = 0.0;
         for (uint part = 0u; part < parts; ++part) {
             const uvec3 from = partials[row * PM_PARTS_MOST + part];
-            for (uint k = 0u; k < from.y; ++k) m = max(m, workspace[(from.x + k * from.z) * (v_pieces + 1u) + v_pieces].x);
+            for (uint k = 0u; k < from.y; ++k)
+                m = max(m, workspace[(from.x + k * from.z) * (v_pieces + 1u) + v_pieces].x);
         }
         for (uint part = 0u; part < parts; ++part) {
             const uvec3 from = partials[row * PM_PARTS_MOST + part];
             for (uint k = 0u; k < from.y; ++k) {
                 const vec4 state = workspace[(from.x + k * from.z) * (v_pieces + 1u) + v_pieces];
-                l = fma(softmax_exp2(state.x - m), state.y, l);   // an empty partial has l = 0 and o = 0
+                // an empty partial has l = 0 and o = 0
+                l = fma(softmax_exp2(state.x - m), state.y, l);
             }
         }
-        row_max[row] = m;   // the weights' reference: before the sink, which only shrinks
+        row_max[row] = m;  // the weights' reference: before the sink, which only shrinks
         float factor = 1.0;
-        if (HAS_SINK && item.z == 0u) factor = softmax_sink(m, l, sink);   // dead rows have no sink
+        if (HAS_SINK && item.z == 0u) factor = softmax_sink(m, l, sink);  // dead rows have no sink
         row_factor[row] = factor * softmax_inverse(l);
-        if (HAS_LSE) output_lse[push.lse_base + bh.index * shape.z + item.x + row] = softmax_lse_bits(m, l);
+        if (HAS_LSE)
+            output_lse[push.lse_base + bh.index * shape.z + item.x + row] = softmax_lse_bits(m, l);
     }
     barrier();
 
@@ -75,9 +84,11 @@ void main() {
             const uvec3 from = partials[row * PM_PARTS_MOST + part];
             for (uint k = 0u; k < from.y; ++k) {
                 const uint address = (from.x + k * from.z) * (v_pieces + 1u);
-                o = fma(vec4(softmax_exp2(workspace[address + v_pieces].x - m)), workspace[address + piece], o);
+                o = fma(vec4(softmax_exp2(workspace[address + v_pieces].x - m)),
+                        workspace[address + piece], o);
             }
         }
-        output_o[o_base + (item.x + row) * o_header.z + piece] = piece_from_float(o * row_factor[row]);
+        output_o[o_base + (item.x + row) * o_header.z + piece] =
+            piece_from_float(o * row_factor[row]);
     }
 }

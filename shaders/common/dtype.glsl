@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Elements are read and written in PIECES of 4: as fp32 numbers in a vec4 inside, as a PIECE_T in a storage buffer
-// (vec4 for fp32, uvec2 for 16 bits). No 16-bit storage or arithmetic feature is needed: 16-bit elements travel as
-// 32-bit words, little-endian (element 0 in the low half of word 0).
+// Elements are read and written in PIECES of 4: as fp32 numbers in a vec4 inside, as a PIECE_T in a
+// storage buffer (vec4 for fp32, uvec2 for 16 bits). No 16-bit storage or arithmetic feature is
+// needed: 16-bit elements travel as 32-bit words, little-endian (element 0 in the low half of word
+// 0).
 //
-// The including shader defines one of DTYPE_F32, DTYPE_F16, DTYPE_BF16 (Q, K, V), and OUT_F32 where O is fp32
-// although the inputs are not; and F16_BY_INTEGERS to have fp32 turned into fp16 by integers, to nearest, ties to even.
-// packHalf2x16 does it in one word, but Mesa's CPU driver expands that into so much code that a kernel with a head of 256
-// elements took 2.5 s to compile instead of 0.4.
+// The including shader defines one of DTYPE_F32, DTYPE_F16, DTYPE_BF16 (Q, K, V), and OUT_F32 where
+// O is fp32 although the inputs are not; and F16_BY_INTEGERS to have fp32 turned into fp16 by
+// integers, to nearest, ties to even. packHalf2x16 does it in one word, but Mesa's CPU driver
+// expands that into so much code that a kernel with a head of 256 elements took 2.5 s to compile
+// instead of 0.4.
 #ifndef TULLE_DTYPE_GLSL
 #define TULLE_DTYPE_GLSL
 
@@ -33,11 +35,14 @@
 #define LINE_PIECES (64u / PIECE_BYTES)
 #define OUT_LINE_PIECES (64u / OUT_PIECE_BYTES)
 
-// The n-th of `count` pieces (whole lines of them) in an order that begins with the first piece of each line: a processor that has them
-// one by one then waits for all lines at once.
-uint line_order(uint n, const uint count, const uint line) { return n % (count / line) * line + n / (count / line); }
+// The n-th of `count` pieces (whole lines of them) in an order that begins with the first piece of
+// each line: a processor that has them one by one then waits for all lines at once.
+uint line_order(uint n, const uint count, const uint line) {
+    return n % (count / line) * line + n / (count / line);
+}
 
-// fp32 to the 16 bits of bf16, to nearest, ties to even; a NaN stays one (made quiet), in integers throughout.
+// fp32 to the 16 bits of bf16, to nearest, ties to even; a NaN stays one (made quiet), in integers
+// throughout.
 uint bf16_bits(float x) {
     const uint bits = floatBitsToUint(x);
     const uint rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -47,10 +52,12 @@ uint bf16_bits(float x) {
 #ifdef F16_BY_INTEGERS
 uint f16_bits(float x) {
     const uint bits = floatBitsToUint(x), size = bits & 0x7fffffffu;
-    const uint normal = (size + 0xc8000fffu + ((size >> 13) & 1u)) >> 13;                     // 112 off the exponent, rounded
-    const uint small = floatBitsToUint(uintBitsToFloat(size) + 0.5) - floatBitsToUint(0.5);   // an ulp of the sum is 2^-24
+    // 112 off the exponent, rounded
+    const uint normal = (size + 0xc8000fffu + ((size >> 13) & 1u)) >> 13;
+    // an ulp of the sum is 2^-24
+    const uint small = floatBitsToUint(uintBitsToFloat(size) + 0.5) - floatBitsToUint(0.5);
     uint h = size < 0x38800000u ? small : normal;
-    if (size >= 0x47800000u) h = size > 0x7f800000u ? 0x7e00u : 0x7c00u;                      // NaN; 65536 and up: Inf
+    if (size >= 0x47800000u) h = size > 0x7f800000u ? 0x7e00u : 0x7c00u;  // NaN; 65536 and up: Inf
     return h | ((bits >> 16) & 0x8000u);
 }
 #endif
@@ -60,7 +67,7 @@ vec4 piece_to_float(PIECE_T piece) {
     return piece;
 #elif defined(DTYPE_F16)
     return vec4(unpackHalf2x16(piece.x), unpackHalf2x16(piece.y));
-#else   // a bf16 is the upper half of an fp32
+#else  // a bf16 is the upper half of an fp32
     return vec4(uintBitsToFloat(piece.x << 16), uintBitsToFloat(piece.x & 0xffff0000u),
                 uintBitsToFloat(piece.y << 16), uintBitsToFloat(piece.y & 0xffff0000u));
 #endif
@@ -71,7 +78,8 @@ OUT_PIECE_T piece_from_float(vec4 x) {
     return x;
 #elif defined(DTYPE_F16) && defined(F16_BY_INTEGERS)
     return uvec2(f16_bits(x.x) | (f16_bits(x.y) << 16), f16_bits(x.z) | (f16_bits(x.w) << 16));
-#elif defined(DTYPE_F16)   // packHalf2x16 rounds to nearest or to zero as the driver likes: 1 ulp is allowed for
+// packHalf2x16 rounds to nearest or to zero as the driver likes: 1 ulp is allowed for
+#elif defined(DTYPE_F16)
     return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
 #else
     return uvec2(bf16_bits(x.x) | (bf16_bits(x.y) << 16), bf16_bits(x.z) | (bf16_bits(x.w) << 16));

@@ -1,39 +1,44 @@
 // SPDX-License-Identifier: MIT
 //
-// Online softmax in base 2. Scores are in log2 units (the host folded log2 e into scale, softcap, slopes and sink
-// logits), so that one exp2 an element is all there is.
+// Online softmax in base 2. Scores are in log2 units (the host folded log2 e into scale, softcap,
+// slopes and sink logits), so that one exp2 an element is all there is.
 //
-// A row's state is (m, l, o): the largest score so far, Σ exp2(z − m), and Σ exp2(z − m)·v. Nothing in here is ever
-// infinite or NaN for finite inputs: Vulkan 1.1 does not promise that such values survive arithmetic. An empty row
-// has m = PM_EMPTY, l = 0; −∞ appears only as bits, in the LSE that is written.
+// A row's state is (m, l, o): the largest score so far, Σ exp2(z − m), and Σ exp2(z − m)·v. Nothing
+// in here is ever infinite or NaN for finite inputs: Vulkan 1.1 does not promise that such values
+// survive arithmetic. An empty row has m = PM_EMPTY, l = 0; −∞ appears only as bits, in the LSE
+// that is written.
 #ifndef TULLE_SOFTMAX_GLSL
 #define TULLE_SOFTMAX_GLSL
 
 #include "plan_memory.h"
 
-const float SOFTMAX_EMPTY = PM_EMPTY;    // finite: no −∞ inside
-const float SOFTMAX_LIMIT = 1.0e30;      // scores are kept within ±this, so that differences of two are finite
-const uint LSE_EMPTY_BITS = 0xff800000u; // −∞
+const float SOFTMAX_EMPTY = PM_EMPTY;  // finite: no −∞ inside
+// scores are kept within ±this, so that differences of two are finite
+const float SOFTMAX_LIMIT = 1.0e30;
+const uint LSE_EMPTY_BITS = 0xff800000u;  // −∞
 
-// exp2 of x ≤ 0. Below −160 the fp32 result is 0 anyway; drivers that form it in fixed point overflow far below.
+// exp2 of x ≤ 0. Below −160 the fp32 result is 0 anyway; drivers that form it in fixed point
+// overflow far below.
 float softmax_exp2(float x) { return exp2(max(x, -160.0)); }
 
 // No product of finite inputs may make a score infinite.
 float softmax_limit(float z) { return clamp(z, -SOFTMAX_LIMIT, SOFTMAX_LIMIT); }
 
-// tanh, by hand: drivers' own gives NaN at large arguments on some. Absolute error below 2e-7, relative below 1e-6:
-// a series near 0, where 1 − exp2 would cancel.
+// tanh, by hand: drivers' own gives NaN at large arguments on some. Absolute error below 2e-7,
+// relative below 1e-6: a series near 0, where 1 − exp2 would cancel.
 float softmax_tanh(float x) {
-    const float a = min(abs(x), 10.0);   // tanh(10) rounds to 1
-    const float t = exp2(-2.885390082 * a);   // exp(−2a)
+    const float a = min(abs(x), 10.0);       // tanh(10) rounds to 1
+    const float t = exp2(-2.885390082 * a);  // exp(−2a)
     const float s = a * a;
-    const float series = a * (1.0 + s * (-0.3333333333 + s * (0.1333333333 + s * (-0.05396825397 + s * 0.02186948854))));
+    const float series =
+        a *
+        (1.0 + s * (-0.3333333333 + s * (0.1333333333 + s * (-0.05396825397 + s * 0.02186948854))));
     const float r = a < 0.3 ? series : (1.0 - t) / (1.0 + t);
     return x < 0.0 ? -r : r;
 }
 
-// The score z of a dot product q·k. scale: texel PM_HEADER_SCALE as floats. With q already multiplied by
-// scale·log2 e (or scale/softcap) pass softmax_score a scale whose factor is 1.
+// The score z of a dot product q·k. scale: texel PM_HEADER_SCALE as floats. With q already
+// multiplied by scale·log2 e (or scale/softcap) pass softmax_score a scale whose factor is 1.
 float softmax_score(float dot_product, vec3 scale, bool softcap) {
     if (softcap) return scale.z * softmax_tanh(scale.y * dot_product);
     return scale.x * dot_product;
@@ -44,7 +49,8 @@ uint softmax_lse_bits(float m, float l) {
     return l > 0.0 ? floatBitsToUint(0.6931471805599453 * (m + log2(l))) : LSE_EMPTY_BITS;
 }
 
-// Takes the sink logit z2 (log2 units) into (m, l); the accumulator is to be multiplied by the result.
+// Takes the sink logit z2 (log2 units) into (m, l); the accumulator is to be multiplied by the
+// result.
 float softmax_sink(inout float m, inout float l, float sink) {
     const float z = softmax_limit(sink);
     const float top = max(m, z);
@@ -57,7 +63,8 @@ float softmax_sink(inout float m, inout float l, float sink) {
 // 1/l, or 0 for an empty row.
 float softmax_inverse(float l) { return l > 0.0 ? 1.0 / l : 0.0; }
 
-// Replaces Inf and NaN by 0, by their bits: 0 · NaN in P·V must not leak from a key that a row does not select.
+// Replaces Inf and NaN by 0, by their bits: 0 · NaN in P·V must not leak from a key that a row does
+// not select.
 vec4 softmax_finite(vec4 x) {
     const uvec4 e = floatBitsToUint(x) & 0x7f800000u;
     return vec4(e.x == 0x7f800000u ? 0.0 : x.x, e.y == 0x7f800000u ? 0.0 : x.y,

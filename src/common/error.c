@@ -17,14 +17,29 @@ tulle_result tulle_fail(tulle_error *error, tulle_result result, const char *for
 
 const char *tulle_vk_result_name(VkResult result) {
     switch (result) {
-#define NAME(value) case value: return #value;
-    NAME(VK_SUCCESS) NAME(VK_NOT_READY) NAME(VK_TIMEOUT) NAME(VK_INCOMPLETE)
-    NAME(VK_ERROR_OUT_OF_HOST_MEMORY) NAME(VK_ERROR_OUT_OF_DEVICE_MEMORY) NAME(VK_ERROR_INITIALIZATION_FAILED)
-    NAME(VK_ERROR_DEVICE_LOST) NAME(VK_ERROR_MEMORY_MAP_FAILED) NAME(VK_ERROR_LAYER_NOT_PRESENT)
-    NAME(VK_ERROR_EXTENSION_NOT_PRESENT) NAME(VK_ERROR_FEATURE_NOT_PRESENT) NAME(VK_ERROR_INCOMPATIBLE_DRIVER)
-    NAME(VK_ERROR_TOO_MANY_OBJECTS) NAME(VK_ERROR_FORMAT_NOT_SUPPORTED) NAME(VK_ERROR_FRAGMENTED_POOL)
-    NAME(VK_ERROR_UNKNOWN) NAME(VK_ERROR_OUT_OF_POOL_MEMORY) NAME(VK_ERROR_INVALID_EXTERNAL_HANDLE)
-    NAME(VK_ERROR_FRAGMENTATION) NAME(VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS)
+#define NAME(value) \
+    case value: return #value;
+        NAME(VK_SUCCESS)
+        NAME(VK_NOT_READY)
+        NAME(VK_TIMEOUT)
+        NAME(VK_INCOMPLETE)
+        NAME(VK_ERROR_OUT_OF_HOST_MEMORY)
+        NAME(VK_ERROR_OUT_OF_DEVICE_MEMORY)
+        NAME(VK_ERROR_INITIALIZATION_FAILED)
+        NAME(VK_ERROR_DEVICE_LOST)
+        NAME(VK_ERROR_MEMORY_MAP_FAILED)
+        NAME(VK_ERROR_LAYER_NOT_PRESENT)
+        NAME(VK_ERROR_EXTENSION_NOT_PRESENT)
+        NAME(VK_ERROR_FEATURE_NOT_PRESENT)
+        NAME(VK_ERROR_INCOMPATIBLE_DRIVER)
+        NAME(VK_ERROR_TOO_MANY_OBJECTS)
+        NAME(VK_ERROR_FORMAT_NOT_SUPPORTED)
+        NAME(VK_ERROR_FRAGMENTED_POOL)
+        NAME(VK_ERROR_UNKNOWN)
+        NAME(VK_ERROR_OUT_OF_POOL_MEMORY)
+        NAME(VK_ERROR_INVALID_EXTERNAL_HANDLE)
+        NAME(VK_ERROR_FRAGMENTATION)
+        NAME(VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS)
 #undef NAME
     default: return "an unknown VkResult";
     }
@@ -33,10 +48,12 @@ const char *tulle_vk_result_name(VkResult result) {
 tulle_result tulle_fail_vk(tulle_error *error, VkResult result, const char *call) {
     tulle_result code = TULLE_ERROR_VULKAN;
     if (result == VK_ERROR_OUT_OF_HOST_MEMORY) code = TULLE_ERROR_OUT_OF_HOST_MEMORY;
-    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_POOL_MEMORY || result == VK_ERROR_FRAGMENTED_POOL)
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_POOL_MEMORY ||
+        result == VK_ERROR_FRAGMENTED_POOL)
         code = TULLE_ERROR_OUT_OF_DEVICE_MEMORY;
     if (result == VK_ERROR_DEVICE_LOST) code = TULLE_ERROR_DEVICE_LOST;
-    return tulle_fail(error, code, "%s failed: %s (%d)", call, tulle_vk_result_name(result), (int)result);
+    return tulle_fail(error, code, "%s failed: %s (%d)", call, tulle_vk_result_name(result),
+                      (int)result);
 }
 
 const char *tulle_result_name(tulle_result result) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What differs between systems: a mutex, a lock of the whole process, a clock. With thread.c the only file that calls a system.
+// What differs between systems: a mutex, a lock of the whole process, a clock. With thread.c the
+// only file that calls a system.
 #ifndef TULLE_SRC_COMMON_THREAD_H
 #define TULLE_SRC_COMMON_THREAD_H
 
@@ -8,9 +9,9 @@
 
 struct mutex {
 #ifdef _WIN32
-    void *lock;                      ///< SRWLOCK, which is one pointer; all zero is unlocked
+    void *lock;  ///< SRWLOCK, which is one pointer; all zero is unlocked
 #else
-    _Alignas(16) unsigned char lock[64];   ///< pthread_mutex_t; thread.c asserts that it fits
+    _Alignas(16) unsigned char lock[64];  ///< pthread_mutex_t; thread.c asserts that it fits
 #endif
 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is offered
 
 static uint32_t lower(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -12,23 +12,23 @@ static uint32_t higher(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 static bool listed(const VkExtensionProperties *extensions, uint32_t count, const char *name) {
     for (uint32_t i = 0; i < count; i++)
-        if (strcmp(extensions[i].extensionName, name) == 0)
-            return true;
+        if (strcmp(extensions[i].extensionName, name) == 0) return true;
     return false;
 }
 
-static tulle_result device_extensions(const struct vulkan *vk, VkPhysicalDevice physical_device, VkExtensionProperties **out,
-                                      uint32_t *count, tulle_error *error) {
+static tulle_result device_extensions(const struct vulkan *vk, VkPhysicalDevice physical_device,
+                                      VkExtensionProperties **out, uint32_t *count,
+                                      tulle_error *error) {
     VkResult result;
     *out = NULL;
-    do {   // the list may grow between the two calls
+    do {  // the list may grow between the two calls
         result = vk->vkEnumerateDeviceExtensionProperties(physical_device, NULL, count, NULL);
-        if (result != VK_SUCCESS)
-            break;
+        if (result != VK_SUCCESS) break;
         free(*out);
         *out = malloc((*count + 1) * sizeof **out);
         if (!*out)
-            return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for the list of %u device extensions", *count);
+            return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                              "no memory for the list of %u device extensions", *count);
         result = vk->vkEnumerateDeviceExtensionProperties(physical_device, NULL, count, *out);
     } while (result == VK_INCOMPLETE);
     if (result != VK_SUCCESS) {
@@ -39,31 +39,40 @@ static tulle_result device_extensions(const struct vulkan *vk, VkPhysicalDevice 
     return TULLE_OK;
 }
 
-tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t api_version, struct device_offer *out,
-                        tulle_error *error) {
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-    VkPhysicalDeviceBufferDeviceAddressFeatures address = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
-    VkPhysicalDeviceSubgroupSizeControlFeatures size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device,
+                        uint32_t api_version, struct device_offer *out, tulle_error *error) {
+    VkPhysicalDeviceProperties2 properties = { .sType =
+                                                   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2 };
+    VkPhysicalDeviceFeatures2 features = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2 };
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES
+    };
+    VkPhysicalDeviceSubgroupSizeControlFeatures size = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES
+    };
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
+    };
     VkExtensionProperties *extensions;
     uint32_t count;
     tulle_result result;
 
     memset(out, 0, sizeof *out);
     result = device_extensions(vk, physical_device, &extensions, &count, error);
-    if (result != TULLE_OK)
-        return result;
+    if (result != TULLE_OK) return result;
     vk->vkGetPhysicalDeviceProperties2(physical_device, &properties);
     out->features.api_version = lower(api_version, properties.properties.apiVersion);
-    out->portability_subset = listed(extensions, count, "VK_KHR_portability_subset");   // its macro is in vulkan_beta.h
-    out->buffer_device_address_extension = listed(extensions, count, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
-    out->subgroup_size_control_extension = listed(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    // its macro is in vulkan_beta.h
+    out->portability_subset = listed(extensions, count, "VK_KHR_portability_subset");
+    out->buffer_device_address_extension =
+        listed(extensions, count, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
+    out->subgroup_size_control_extension =
+        listed(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     out->driver_properties = out->features.api_version >= VK_API_VERSION_1_2 ||
                              listed(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
 
-    // A struct may be asked for only where the device knows it: by its version or by the extension that it came from.
+    // A struct may be asked for only where the device knows it: by its version or by the extension
+    // that it came from.
     if (out->features.api_version >= VK_API_VERSION_1_2 || out->buffer_device_address_extension) {
         address.pNext = features.pNext;
         features.pNext = &address;
@@ -84,66 +93,78 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     return TULLE_OK;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is enabled on an imported device
 
 static bool import_has(const tulle_vulkan_import *import, const char *extension) {
     for (uint32_t i = 0; i < import->extension_count; i++)
-        if (import->extensions[i] && strcmp(import->extensions[i], extension) == 0)
-            return true;
+        if (import->extensions[i] && strcmp(import->extensions[i], extension) == 0) return true;
     return false;
 }
 
-void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version, struct device_features *out) {
+void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version,
+                            struct device_features *out) {
     const VkBaseInStructure *next = import->features ? import->features->pNext : NULL;
 
     memset(out, 0, sizeof *out);
     out->api_version = api_version;
-    for (; next; next = next->pNext) {   // each feature has two homes: its own struct, and its version's
-        switch ((int)next->sType) {      // int: a caller's chain may hold types that this header does not know
+    // each feature has two homes: its own struct, and its version's
+    for (; next; next = next->pNext) {
+        // int: a caller's chain may hold types that this header does not know
+        switch ((int)next->sType) {
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
-            out->buffer_device_address |= ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)next)->bufferDeviceAddress != VK_FALSE;
+            out->buffer_device_address |=
+                ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)next)->bufferDeviceAddress !=
+                VK_FALSE;
             break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
-            out->buffer_device_address |= ((const VkPhysicalDeviceVulkan12Features *)next)->bufferDeviceAddress != VK_FALSE;
+            out->buffer_device_address |=
+                ((const VkPhysicalDeviceVulkan12Features *)next)->bufferDeviceAddress != VK_FALSE;
             break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
-            out->subgroup_size_control |= ((const VkPhysicalDeviceSubgroupSizeControlFeatures *)next)->subgroupSizeControl != VK_FALSE;
+            out->subgroup_size_control |=
+                ((const VkPhysicalDeviceSubgroupSizeControlFeatures *)next)->subgroupSizeControl !=
+                VK_FALSE;
             break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
-            out->subgroup_size_control |= ((const VkPhysicalDeviceVulkan13Features *)next)->subgroupSizeControl != VK_FALSE;
+            out->subgroup_size_control |=
+                ((const VkPhysicalDeviceVulkan13Features *)next)->subgroupSizeControl != VK_FALSE;
             break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR:
             out->executable_properties |=
-                ((const VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *)next)->pipelineExecutableInfo != VK_FALSE;
+                ((const VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *)next)
+                    ->pipelineExecutableInfo != VK_FALSE;
             break;
-        default:
-            break;
+        default: break;
         }
     }
-    // A feature counts only with what brings its functions and its capability: the version, or the extension.
-    if (api_version < VK_API_VERSION_1_2 && !import_has(import, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME))
+    // A feature counts only with what brings its functions and its capability: the version, or the
+    // extension.
+    if (api_version < VK_API_VERSION_1_2 &&
+        !import_has(import, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME))
         out->buffer_device_address = false;
-    if (api_version < VK_API_VERSION_1_3 && !import_has(import, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME))
+    if (api_version < VK_API_VERSION_1_3 &&
+        !import_has(import, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME))
         out->subgroup_size_control = false;
     if (!import_has(import, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME))
         out->executable_properties = false;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Queues
 
-VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t *count) {
+VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk,
+                                             VkPhysicalDevice physical_device, uint32_t *count) {
     VkQueueFamilyProperties *families;
     vk->vkGetPhysicalDeviceQueueFamilyProperties(physical_device, count, NULL);
     families = calloc(*count + 1, sizeof *families);
-    if (families)
-        vk->vkGetPhysicalDeviceQueueFamilyProperties(physical_device, count, families);
+    if (families) vk->vkGetPhysicalDeviceQueueFamilyProperties(physical_device, count, families);
     return families;
 }
 
-// A family that computes and does not draw comes first: a long dispatch on the graphics queue holds up the desktop,
-// and systems kill graphics work sooner than compute work. Of two alike the one with timestamps, then the first.
+// A family that computes and does not draw comes first: a long dispatch on the graphics queue holds
+// up the desktop, and systems kill graphics work sooner than compute work. Of two alike the one
+// with timestamps, then the first.
 uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint32_t count) {
     uint32_t best = UINT32_MAX;
     int best_score = -1;
@@ -151,7 +172,8 @@ uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint3
         int score;
         if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0)
             continue;
-        score = (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT ? 0 : 2) + (families[i].timestampValidBits > 0 ? 1 : 0);
+        score = (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT ? 0 : 2) +
+                (families[i].timestampValidBits > 0 ? 1 : 0);
         if (score > best_score) {
             best = i;
             best_score = score;
@@ -160,13 +182,15 @@ uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint3
     return best;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // struct caps
 
-/// Is all device-local memory host-visible and coherent, and the host's own? A discrete card whose whole memory the
-/// host can reach over the bus is not meant: reading there is slow.
-static bool unified_memory(const VkPhysicalDeviceMemoryProperties *memory, VkPhysicalDeviceType type) {
-    const VkMemoryPropertyFlags visible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+/// Is all device-local memory host-visible and coherent, and the host's own? A discrete card whose
+/// whole memory the host can reach over the bus is not meant: reading there is slow.
+static bool unified_memory(const VkPhysicalDeviceMemoryProperties *memory,
+                           VkPhysicalDeviceType type) {
+    const VkMemoryPropertyFlags visible =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     bool only_device_heaps = true;
     for (uint32_t heap = 0; heap < memory->memoryHeapCount; heap++) {
         bool reachable = false;
@@ -175,22 +199,32 @@ static bool unified_memory(const VkPhysicalDeviceMemoryProperties *memory, VkPhy
             continue;
         }
         for (uint32_t i = 0; i < memory->memoryTypeCount; i++)
-            if (memory->memoryTypes[i].heapIndex == heap && (memory->memoryTypes[i].propertyFlags & visible) == visible)
+            if (memory->memoryTypes[i].heapIndex == heap &&
+                (memory->memoryTypes[i].propertyFlags & visible) == visible)
                 reachable = true;
-        if (!reachable)
-            return false;
+        if (!reachable) return false;
     }
-    return only_device_heaps || type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU || type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    return only_device_heaps || type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
+           type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
-void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device, const struct device_offer *offer,
-               const struct device_features *enabled, const VkQueueFamilyProperties *family, struct caps *out) {
+void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
+               const struct device_offer *offer, const struct device_features *enabled,
+               const VkQueueFamilyProperties *family, struct caps *out) {
     VkPhysicalDeviceSubgroupSizeControlProperties size = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
-    VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
-    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
-    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, .pNext = &subgroup};
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES
+    };
+    VkPhysicalDeviceDriverProperties driver = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES
+    };
+    VkPhysicalDeviceSubgroupProperties subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES
+    };
+    VkPhysicalDeviceIDProperties id = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+                                        .pNext = &subgroup };
+    VkPhysicalDeviceProperties2 properties = { .sType =
+                                                   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                               .pNext = &id };
     const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
     VkPhysicalDeviceMemoryProperties memory;
     bool in_compute;
@@ -218,33 +252,38 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device, const 
     memcpy(out->uuid, id.deviceUUID, sizeof out->uuid);
     in_compute = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     out->subgroup_size = subgroup.subgroupSize;
-    out->subgroup_shuffle = in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
-    out->subgroup_vote = in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_VOTE_BIT);
+    out->subgroup_shuffle =
+        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
+    out->subgroup_vote =
+        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_VOTE_BIT);
     out->buffer_device_address = enabled->buffer_device_address;
     // Of use to us only where a compute pipeline may ask for its size.
-    out->subgroup_size_control = enabled->subgroup_size_control && (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    out->subgroup_size_control = enabled->subgroup_size_control &&
+                                 (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
     out->executable_properties = enabled->executable_properties;
     out->unified_memory = unified_memory(&memory, out->type);
     out->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
     out->max_workgroup_size_x = limits->maxComputeWorkGroupSize[0];
     out->max_shared_memory = limits->maxComputeSharedMemorySize;
-    // Descriptors are dynamic ones of one set in one stage, so the lowest of the three limits decides.
+    // Descriptors are dynamic ones of one set in one stage, so the lowest of the three limits
+    // decides.
     out->max_storage_buffers = lower(limits->maxPerStageDescriptorStorageBuffers,
-                                     lower(limits->maxDescriptorSetStorageBuffers, limits->maxDescriptorSetStorageBuffersDynamic));
+                                     lower(limits->maxDescriptorSetStorageBuffers,
+                                           limits->maxDescriptorSetStorageBuffersDynamic));
     memcpy(out->max_workgroups, limits->maxComputeWorkGroupCount, sizeof out->max_workgroups);
     out->max_storage_range = limits->maxStorageBufferRange;
     out->max_texel_elements = limits->maxTexelBufferElements;
-    out->storage_alignment = (uint32_t)limits->minStorageBufferOffsetAlignment;   // at most 256
+    out->storage_alignment = (uint32_t)limits->minStorageBufferOffsetAlignment;  // at most 256
     out->texel_alignment = (uint32_t)limits->minTexelBufferOffsetAlignment;
     out->timestamp_bits = family ? family->timestampValidBits : 0;
     out->timestamp_period = out->timestamp_bits > 0 ? limits->timestampPeriod : 0;
     out->max_loop_iterations = UINT32_MAX;
 }
 
-// The numbers are the table "Required Limits" of Vulkan 1.1. Lowered, not set: a limit that a device breaks stays broken.
+// The numbers are the table "Required Limits" of Vulkan 1.1. Lowered, not set: a limit that a
+// device breaks stays broken.
 void caps_clamp(struct caps *caps, tulle_clamp clamp) {
-    if (clamp == TULLE_CLAMP_NONE)
-        return;
+    if (clamp == TULLE_CLAMP_NONE) return;
     caps->api_version = VK_API_VERSION_1_1;
     caps->subgroup_size = 1;
     caps->subgroup_shuffle = false;
@@ -252,19 +291,18 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     caps->buffer_device_address = false;
     caps->subgroup_size_control = false;
     caps->executable_properties = false;
-    caps->unified_memory = false;   // so that the host path stages, as it must on any discrete card
+    caps->unified_memory = false;  // so that the host path stages, as it must on any discrete card
     caps->max_workgroup_invocations = lower(caps->max_workgroup_invocations, 128);
     caps->max_workgroup_size_x = lower(caps->max_workgroup_size_x, 128);
     caps->max_shared_memory = lower(caps->max_shared_memory, 16384);
     caps->max_storage_buffers = lower(caps->max_storage_buffers, 4);
-    for (int i = 0; i < 3; i++)
-        caps->max_workgroups[i] = lower(caps->max_workgroups[i], 65535);
-    if (caps->max_storage_range > UINT64_C(134217728))   // 2²⁷
+    for (int i = 0; i < 3; i++) caps->max_workgroups[i] = lower(caps->max_workgroups[i], 65535);
+    if (caps->max_storage_range > UINT64_C(134217728))  // 2²⁷
         caps->max_storage_range = UINT64_C(134217728);
     caps->max_texel_elements = lower(caps->max_texel_elements, 65536);
     caps->storage_alignment = higher(caps->storage_alignment, 256);
     caps->texel_alignment = higher(caps->texel_alignment, 256);
-    caps->timestamp_period = 0;     // a queue need not have any
+    caps->timestamp_period = 0;  // a queue need not have any
     caps->timestamp_bits = 0;
 }
 

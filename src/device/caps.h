@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a physical device offers, what of it is enabled on a device, and both as the library's struct caps.
+// What a physical device offers, what of it is enabled on a device, and both as the library's
+// struct caps.
 #ifndef TULLE_SRC_DEVICE_CAPS_H
 #define TULLE_SRC_DEVICE_CAPS_H
 
@@ -12,39 +13,46 @@ struct caps {
     VkPhysicalDeviceType type;
     uint32_t api_version;
     uint32_t vendor_id, device_id;
-    VkDriverId driver_id;                    ///< 0 where the driver does not tell
+    VkDriverId driver_id;  ///< 0 where the driver does not tell
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
     char driver[VK_MAX_DRIVER_NAME_SIZE];
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t uuid[VK_UUID_SIZE];
     uint32_t subgroup_size;
-    bool subgroup_shuffle;                   ///< in compute shaders
+    bool subgroup_shuffle;  ///< in compute shaders
     bool subgroup_vote;
-    bool buffer_device_address;              ///< enabled, not only offered
-    bool subgroup_size_control;              ///< enabled
-    bool executable_properties;              ///< VK_KHR_pipeline_executable_properties is enabled
-    bool unified_memory;                     ///< device-local memory is host-visible and coherent, all of it
+    bool buffer_device_address;  ///< enabled, not only offered
+    bool subgroup_size_control;  ///< enabled
+    bool executable_properties;  ///< VK_KHR_pipeline_executable_properties is enabled
+    bool unified_memory;         ///< device-local memory is host-visible and coherent, all of it
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_size_x;
-    uint32_t max_shared_memory;              ///< bytes
-    uint32_t max_storage_buffers;            ///< descriptors per stage, dynamic ones in a set counted too (the lower)
+    uint32_t max_shared_memory;  ///< bytes
+    /// descriptors per stage, dynamic ones in a set counted too (the lower)
+    uint32_t max_storage_buffers;
     uint32_t max_workgroups[3];
-    uint64_t max_storage_range;              ///< bytes
-    uint32_t max_texel_elements;             ///< of a texel buffer
-    uint32_t storage_alignment;              ///< bytes, minStorageBufferOffsetAlignment
-    uint32_t texel_alignment;                ///< bytes, minTexelBufferOffsetAlignment
-    float timestamp_period;                  ///< nanoseconds a tick; 0: no timestamps on the queue
+    uint64_t max_storage_range;   ///< bytes
+    uint32_t max_texel_elements;  ///< of a texel buffer
+    uint32_t storage_alignment;   ///< bytes, minStorageBufferOffsetAlignment
+    uint32_t texel_alignment;     ///< bytes, minTexelBufferOffsetAlignment
+    float timestamp_period;       ///< nanoseconds a tick; 0: no timestamps on the queue
     uint32_t timestamp_bits;
-    bool slow_addresses;                     ///< loads through addresses are no use (quirks.c)
-    uint32_t max_loop_iterations;            ///< of one invocation before the driver stops; UINT32_MAX: no limit known
+    bool slow_addresses;  ///< loads through addresses are no use (quirks.c)
+    /// of one invocation before the driver stops; UINT32_MAX: no limit known
+    uint32_t max_loop_iterations;
 };
 
-/// What descriptors of storage buffers, and texel views, are aligned to here, in bytes: a power of two, and at least a texel of
-/// plan memory or of the workspace.
-static inline uint64_t caps_storage_unit(const struct caps *caps) { return caps->storage_alignment > 16 ? caps->storage_alignment : 16; }
-static inline uint64_t caps_texel_unit(const struct caps *caps) { return caps->texel_alignment > 16 ? caps->texel_alignment : 16; }
+/// What descriptors of storage buffers, and texel views, are aligned to here, in bytes: a power of
+/// two, and at least a texel of plan memory or of the workspace.
+static inline uint64_t caps_storage_unit(const struct caps *caps) {
+    return caps->storage_alignment > 16 ? caps->storage_alignment : 16;
+}
+static inline uint64_t caps_texel_unit(const struct caps *caps) {
+    return caps->texel_alignment > 16 ? caps->texel_alignment : 16;
+}
 
-/// The optional features that a kernel may use, and the version up to which core functions may be called.
+/// The optional features that a kernel may use, and the version up to which core functions may be
+/// called.
 struct device_features {
     uint32_t api_version;
     bool buffer_device_address;
@@ -54,32 +62,37 @@ struct device_features {
 
 /// What a physical device offers.
 struct device_offer {
-    struct device_features features;       ///< what can be enabled
-    bool driver_properties;                ///< VkPhysicalDeviceDriverProperties may be asked for
+    struct device_features features;  ///< what can be enabled
+    bool driver_properties;           ///< VkPhysicalDeviceDriverProperties may be asked for
     // Device extensions that are listed:
     bool portability_subset;
     bool buffer_device_address_extension;
     bool subgroup_size_control_extension;
 };
 
-/// api_version: the highest that the instance was made for; the offer's is never above the device's.
-tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t api_version, struct device_offer *out,
-                        tulle_error *error);
+/// api_version: the highest that the instance was made for; the offer's is never above the
+/// device's.
+tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device,
+                        uint32_t api_version, struct device_offer *out, tulle_error *error);
 
 /// What the caller of an import says is enabled. The import's structs were checked before.
-void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version, struct device_features *out);
+void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version,
+                            struct device_features *out);
 
 /// The queue families, to be freed by the caller; NULL where memory is out.
-VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk, VkPhysicalDevice physical_device, uint32_t *count);
+VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk,
+                                             VkPhysicalDevice physical_device, uint32_t *count);
 
 /// The family an own device takes its queue from; UINT32_MAX where none computes.
 uint32_t caps_choose_queue_family(const VkQueueFamilyProperties *families, uint32_t count);
 
 /// Fills caps as the device reports, with `enabled` features. family: of the queue; NULL: none.
-void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device, const struct device_offer *offer,
-               const struct device_features *enabled, const VkQueueFamilyProperties *family, struct caps *out);
+void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
+               const struct device_offer *offer, const struct device_features *enabled,
+               const VkQueueFamilyProperties *family, struct caps *out);
 
-/// Lowers caps to what Vulkan 1.1 guarantees (TULLE_CLAMP_VULKAN_1_1), or leaves them (TULLE_CLAMP_NONE).
+/// Lowers caps to what Vulkan 1.1 guarantees (TULLE_CLAMP_VULKAN_1_1), or leaves them
+/// (TULLE_CLAMP_NONE).
 void caps_clamp(struct caps *caps, tulle_clamp clamp);
 
 /// caps as the public API shows them.

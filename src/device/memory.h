@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Device memory: buffers with memory behind them. Plan memory comes from a pool of blocks (a plan made and
-// destroyed in a loop allocates nothing after the first), or from the caller's callback.
+// Device memory: buffers with memory behind them. Plan memory comes from a pool of blocks (a plan
+// made and destroyed in a loop allocates nothing after the first), or from the caller's callback.
 #ifndef TULLE_SRC_DEVICE_MEMORY_H
 #define TULLE_SRC_DEVICE_MEMORY_H
 
@@ -10,19 +10,25 @@
 struct memory_pool;
 
 enum memory_use {
-    MEMORY_PLAN,           ///< from the pool or the caller's callbacks; device-local, host-visible where there is such a type
-    MEMORY_PLAN_STAGING,   ///< from the pool, whatever callbacks there are; host-visible and coherent: a plan's copy until it is prepared
-    MEMORY_DEVICE,         ///< dedicated allocation; device-local (workspace, host path), host-visible only on unified memory
-    MEMORY_UPLOAD,         ///< dedicated; host-visible and coherent, for staging
-    MEMORY_DOWNLOAD,       ///< dedicated; host-visible and coherent, cached where there is such a type
+    /// from the pool or the caller's callbacks; device-local, host-visible where there is such a
+    /// type
+    MEMORY_PLAN,
+    /// from the pool, whatever callbacks there are; host-visible and coherent: a plan's copy until
+    /// it is prepared
+    MEMORY_PLAN_STAGING,
+    /// dedicated allocation; device-local (workspace, host path), host-visible only on unified
+    /// memory
+    MEMORY_DEVICE,
+    MEMORY_UPLOAD,    ///< dedicated; host-visible and coherent, for staging
+    MEMORY_DOWNLOAD,  ///< dedicated; host-visible and coherent, cached where there is such a type
 };
 
 /// A buffer of its own with memory bound.
 struct device_buffer {
     VkBuffer buffer;
     VkDeviceSize size;
-    void *mapped;              ///< host address, or NULL; coherent
-    VkDeviceAddress address;   ///< where usage has SHADER_DEVICE_ADDRESS; else 0
+    void *mapped;             ///< host address, or NULL; coherent
+    VkDeviceAddress address;  ///< where usage has SHADER_DEVICE_ADDRESS; else 0
     enum memory_use use;
     VkDeviceMemory memory;     ///< dedicated allocations
     void *callback_id;         ///< from the caller's callbacks
@@ -31,15 +37,18 @@ struct device_buffer {
 };
 
 /// size > 0. On failure *out is zeroed. usage: VkBufferUsageFlags.
-tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size, VkBufferUsageFlags usage, enum memory_use use,
+tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size,
+                                  VkBufferUsageFlags usage, enum memory_use use,
                                   struct device_buffer *out, tulle_error *error);
 /// Accepts a zeroed one, and zeroes it.
 void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer);
 
-/// Of a buffer with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, on a device where the feature is enabled.
+/// Of a buffer with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, on a device where the feature is
+/// enabled.
 VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer);
 
-tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out, tulle_error *error);
+tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out,
+                                tulle_error *error);
 void memory_pool_destroy(tulle_context *context, struct memory_pool *pool);
 
 #endif

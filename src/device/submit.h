@@ -6,8 +6,10 @@
 
 #include "device/context.h"
 
-/// Submits one command buffer on the context's queue under the lock and waits for it. fence is reset first.
-tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFence fence, tulle_error *error);
+/// Submits one command buffer on the context's queue under the lock and waits for it. fence is
+/// reset first.
+tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFence fence,
+                             tulle_error *error);
 
 // The context's own command buffer, all under its submitter_mutex.
 

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: MIT
 //
-// A descriptor, checked and with every default filled in: what plan, schedule and kernels work from.
+// A descriptor, checked and with every default filled in: what plan, schedule and kernels work
+// from.
 #ifndef TULLE_SRC_KERNEL_ATTENTION_H
 #define TULLE_SRC_KERNEL_ATTENTION_H
 
 #include "common/error.h"
 #include "schedule/schedule.h"
 
-#define LOG2_E 1.44269504088896340736   // kernels keep scores in log2 units (plan_memory.h)
+#define LOG2_E 1.44269504088896340736  // kernels keep scores in log2 units (plan_memory.h)
 
 struct attention {
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
-    tulle_dtype dtype, o_dtype;             ///< o_dtype: F32, or dtype
-    tulle_strides strides[TENSOR_COUNT];    ///< elements; LSE's are those of a contiguous [batch, heads, q_len]
-    struct tensor_shape tensors[TENSOR_COUNT];   ///< the same in bytes; `windowed` is left false
-    uint64_t span[TENSOR_COUNT];            ///< bytes from a tensor's first to past its last element
+    tulle_dtype dtype, o_dtype;  ///< o_dtype: F32, or dtype
+    /// elements; LSE's are those of a contiguous [batch, heads, q_len]
+    tulle_strides strides[TENSOR_COUNT];
+    struct tensor_shape tensors[TENSOR_COUNT];  ///< the same in bytes; `windowed` is left false
+    uint64_t span[TENSOR_COUNT];  ///< bytes from a tensor's first to past its last element
     bool lse, causal;
     float scale, softcap;
-    float *slopes, *sinks;                  ///< heads entries each, as given; NULL: none
+    float *slopes, *sinks;  ///< heads entries each, as given; NULL: none
     VkBufferUsageFlags buffer_usage;
-    char kernel[64];                        ///< "": the best
-    uint64_t workspace_limit, dispatch_pairs;   ///< 0: default
-    tulle_pattern **patterns;               ///< retained
+    char kernel[64];                           ///< "": the best
+    uint64_t workspace_limit, dispatch_pairs;  ///< 0: default
+    tulle_pattern **patterns;                  ///< retained
     uint32_t pattern_count;
-    struct group *groups;                   ///< who shares a schedule
+    struct group *groups;  ///< who shares a schedule
     uint32_t group_count;
 };
 
@@ -34,7 +36,8 @@ size_t attention_element(const struct attention *a, int t);
 extern const char *const tensor_names[TENSOR_COUNT];
 
 /// Checks and copies. On failure *out is zeroed.
-tulle_result attention_resolve(const tulle_attention_desc *desc, struct attention *out, tulle_error *error);
+tulle_result attention_resolve(const tulle_attention_desc *desc, struct attention *out,
+                               tulle_error *error);
 void attention_free(struct attention *a);
 
 /// The group that (batch, head) belongs to.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The kernel variants: which there are, whether one serves a descriptor on a device, which is best, and with what
-// constants its pipeline is made.
+// The kernel variants: which there are, whether one serves a descriptor on a device, which is best,
+// and with what constants its pipeline is made.
 #ifndef TULLE_SRC_KERNEL_VARIANT_H
 #define TULLE_SRC_KERNEL_VARIANT_H
 
@@ -16,15 +16,16 @@ struct variant {
     const char *name;
     enum family family;
     tulle_dtype dtype;
-    uint32_t a, b, c;        ///< shape; shaders/variants.def says what of
-    uint32_t keys;           ///< per chunk
-    const char *module;      ///< stem
+    uint32_t a, b, c;    ///< shape; shaders/variants.def says what of
+    uint32_t keys;       ///< per chunk
+    const char *module;  ///< stem
 };
 
 extern const struct variant variants[];
 extern const uint32_t variant_count;
 
-/// Padded class of a head size, in pieces of 4 elements: the least of 8, 16, 24, 32, 48, 64 that holds it.
+/// Padded class of a head size, in pieces of 4 elements: the least of 8, 16, 24, 32, 48, 64 that
+/// holds it.
 uint32_t head_class(uint32_t head_dim);
 
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps);
@@ -36,21 +37,27 @@ bool variant_direct(const struct variant *v, const struct caps *caps);
 /// Does it read memory through addresses (no binding windows)?
 bool variant_by_address(const struct variant *v);
 
-/// Why it does not serve: writes the reason and returns false. named: the user asked for it by name.
-bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps, bool named, char *reason, size_t size);
+/// Why it does not serve: writes the reason and returns false. named: the user asked for it by
+/// name.
+bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
+                    bool named, char *reason, size_t size);
 
-/// Variants of a's dtype that its kernel prefix admits, best first; returns how many. order holds variant_count entries.
+/// Variants of a's dtype that its kernel prefix admits, best first; returns how many. order holds
+/// variant_count entries.
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order);
 
 /// Is this variant asked for: does the kernel name (not "") begin its name?
 bool variant_named(const struct variant *v, const char *kernel);
 
 /// The first that serves. NULL: none; *error has each one's reason.
-const struct variant *variant_choose(const struct attention *a, const struct caps *caps, tulle_error *error);
+const struct variant *variant_choose(const struct attention *a, const struct caps *caps,
+                                     tulle_error *error);
 
 /// What the pipeline of dispatches that do this (PM_FLAG_DIRECT, _PARTIAL, _RESUME) is made of.
-void variant_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, uint32_t does, struct pipeline_key *key);
+void variant_pipeline_key(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, uint32_t does, struct pipeline_key *key);
 /// What its combine is made of.
-void combine_pipeline_key(const struct variant *v, const struct attention *a, const struct caps *caps, struct pipeline_key *key);
+void combine_pipeline_key(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, struct pipeline_key *key);
 
 #endif

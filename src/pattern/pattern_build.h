@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Making terms and patterns: what pattern.c, pattern_term.c and pattern_parse.c share and the planner need not see.
+// Making terms and patterns: what pattern.c, pattern_term.c and pattern_parse.c share and the
+// planner need not see.
 #ifndef TULLE_SRC_PATTERN_PATTERN_BUILD_H
 #define TULLE_SRC_PATTERN_PATTERN_BUILD_H
 
@@ -12,30 +13,38 @@
 #define RULE_SPAN "at least 0 and below 2147483648, or inf (TULLE_INFINITE)"
 #define RULE_SEED "at least 0 and below 18446744073709551616"
 
-/// The word a spec uses for the kind ("global" for both kinds of global); "unknown" where there is no such kind.
+/// The word a spec uses for the kind ("global" for both kinds of global); "unknown" where there is
+/// no such kind.
 const char *term_kind_name(tulle_term_kind kind);
 
-/// "term 2 (dilated): step is 0; it must be at least 1 …". `value` is the number as text, for it may not fit any type.
-tulle_result term_fail_number(tulle_error *error, uint32_t number, tulle_term_kind kind, const char *field, const char *value,
-                              const char *rule);
+/// "term 2 (dilated): step is 0; it must be at least 1 …". `value` is the number as text, for it
+/// may not fit any type.
+tulle_result term_fail_number(tulle_error *error, uint32_t number, tulle_term_kind kind,
+                              const char *field, const char *value, const char *rule);
 
-/// Checks `given` and copies it, arrays and all. `number` counts from 1 and goes into messages. wide_mask, where not
-/// NULL, stands in for given->mask. On failure *out holds nothing that needs freeing.
-tulle_result term_build(struct term *out, const tulle_term *given, const int64_t *wide_mask, uint32_t number, tulle_error *error);
+/// Checks `given` and copies it, arrays and all. `number` counts from 1 and goes into messages.
+/// wide_mask, where not NULL, stands in for given->mask. On failure *out holds nothing that needs
+/// freeing.
+tulle_result term_build(struct term *out, const tulle_term *given, const int64_t *wide_mask,
+                        uint32_t number, tulle_error *error);
 
 /// Frees what a term owns.
 void term_clear(struct term *term);
 
-/// The canonical order; 0 where they select the same by the same numbers and arrays, whatever the names.
+/// The canonical order; 0 where they select the same by the same numbers and arrays, whatever the
+/// names.
 int term_compare(const struct term *a, const struct term *b);
 
 /// Would a spec of both say the same thing twice? Equal and of one name, or none.
 bool term_repeats(const struct term *a, const struct term *b);
 
-/// Is a key block among those that a RANDOM term selects for the query block? Draws, but holds nothing.
-bool random_selects(const struct term *term, const tulle_pattern_site *site, int64_t query_block, int64_t key_block);
+/// Is a key block among those that a RANDOM term selects for the query block? Draws, but holds
+/// nothing.
+bool random_selects(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
+                    int64_t key_block);
 
 /// A pattern of `count` ≥ 1 terms; takes `terms` (from malloc) and what they own, on failure too.
-tulle_result pattern_assemble(struct term *terms, uint32_t count, tulle_pattern **out, tulle_error *error);
+tulle_result pattern_assemble(struct term *terms, uint32_t count, tulle_pattern **out,
+                              tulle_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Names of files in a spec: the rules that reading and printing share, so that what is printed reads back.
+// Names of files in a spec: the rules that reading and printing share, so that what is printed
+// reads back.
 #ifndef TULLE_SRC_PATTERN_PATTERN_NAMES_H
 #define TULLE_SRC_PATTERN_PATTERN_NAMES_H
 
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_SHOWN 84   ///< bytes that hold a name as messages show it, NUL included
+#define NAME_SHOWN 84  ///< bytes that hold a name as messages show it, NUL included
 
 static inline bool name_is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
@@ -37,7 +38,8 @@ static inline void name_show(char text[NAME_SHOWN], const char *name, size_t len
     size_t shown = length < NAME_SHOWN - 4 ? length : NAME_SHOWN - 4;
     if (shown < length)
         while (shown && ((unsigned char)name[shown] & 0xC0) == 0x80) --shown;
-    for (size_t i = 0; i < shown; ++i) text[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7F ? '?' : name[i];
+    for (size_t i = 0; i < shown; ++i)
+        text[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7F ? '?' : name[i];
     snprintf(text + shown, NAME_SHOWN - shown, "%s", shown < length ? "..." : "");
 }
 

@@ -30,17 +30,18 @@ static void put_number(struct writer *writer, char before, int64_t number) {
     put_text(writer, number == TULLE_INFINITE ? "inf" : text);
 }
 
-// The file, or where there is none what tells how large the array is: "<blocks 4x4x64>", which is never read as a name.
+// The file, or where there is none what tells how large the array is: "<blocks 4x4x64>", which is
+// never read as a name.
 static void put_array(struct writer *writer, char before, const struct term *term) {
     put_char(writer, before);
     if (!term->name) {
         char text[96];
         if (term->kind == TULLE_BLOCKS)
-            snprintf(text, sizeof text, "<blocks %" PRId64 "x%" PRId64 "x%" PRId64 ">", term->layouts, term->block_rows,
-                     term->block_cols);
+            snprintf(text, sizeof text, "<blocks %" PRId64 "x%" PRId64 "x%" PRId64 ">",
+                     term->layouts, term->block_rows, term->block_cols);
         else
-            snprintf(text, sizeof text, "<%s %zu>", term->kind == TULLE_DOCUMENTS ? "lengths" : "positions",
-                     term->position_count);
+            snprintf(text, sizeof text, "<%s %zu>",
+                     term->kind == TULLE_DOCUMENTS ? "lengths" : "positions", term->position_count);
         put_text(writer, text);
     } else if (name_stands_bare(term->name)) {
         put_text(writer, term->name);
@@ -96,7 +97,7 @@ static bool printed_before(const tulle_pattern *pattern, uint32_t index) {
 }
 
 size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, size_t size) {
-    struct writer writer = {text, text ? size : 0, 0};
+    struct writer writer = { text, text ? size : 0, 0 };
     for (uint32_t i = 0; pattern && i < pattern->term_count; ++i) {
         if (printed_before(pattern, i)) continue;
         if (writer.length) put_char(&writer, '+');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A plan's tensors: descriptor sets and views for one set of buffers. Where a tensor exceeds what one descriptor
-// reaches, the descriptor is a window that dynamic offsets move along it.
+// A plan's tensors: descriptor sets and views for one set of buffers. Where a tensor exceeds what
+// one descriptor reaches, the descriptor is a window that dynamic offsets move along it.
 #ifndef TULLE_SRC_RUN_BINDING_H
 #define TULLE_SRC_RUN_BINDING_H
 
@@ -10,29 +10,31 @@
 /// A tensor in its buffer. Descriptors begin at `base` (aligned) and reach `range` bytes.
 struct bound {
     VkBuffer buffer;
-    uint64_t base;       ///< bytes from the buffer's start
-    uint64_t delta;      ///< bytes from base to the tensor's first element
-    uint64_t total;      ///< bytes from base to the tensor's end
+    uint64_t base;   ///< bytes from the buffer's start
+    uint64_t delta;  ///< bytes from base to the tensor's first element
+    uint64_t total;  ///< bytes from base to the tensor's end
     uint64_t range;
-    VkDeviceAddress address;   ///< of the tensor's first element; 0: none
+    VkDeviceAddress address;  ///< of the tensor's first element; 0: none
 };
 
 enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_COUNT };
-enum { VIEW_WORKSPACE = TENSOR_V + 1, BOUND_VIEWS };   ///< views as texels: Q, K, V and the workspace
+/// views as texels: Q, K, V and the workspace
+enum { VIEW_WORKSPACE = TENSOR_V + 1, BOUND_VIEWS };
 
 struct tulle_binding {
     const tulle_plan *plan;
     struct bound bound[BOUND_COUNT];
-    struct device_buffer workspace;      ///< our own; none where the caller's
-    VkBufferView texels[BOUND_VIEWS];    ///< LAYOUT_TEXEL and its combine
+    struct device_buffer workspace;    ///< our own; none where the caller's
+    VkBufferView texels[BOUND_VIEWS];  ///< LAYOUT_TEXEL and its combine
     VkDescriptorPool pool;
-    VkDescriptorSet *sets;               ///< attention's, one a segment, then combine's, one a segment
+    VkDescriptorSet *sets;  ///< attention's, one a segment, then combine's, one a segment
 };
 
 /// Which tensor a layout's i-th storage binding holds.
 int storage_tensor(enum layout layout, uint32_t i);
 
-/// Where the texel view of Q, K, V or the workspace begins, in bytes of its buffer: at or just before the tensor.
+/// Where the texel view of Q, K, V or the workspace begins, in bytes of its buffer: at or just
+/// before the tensor.
 uint64_t texel_offset(const struct tulle_binding *binding, int t);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A context from its creation to its end: the device, what all plans on it share, and all of it in reverse. And what version this is.
+// A context from its creation to its end: the device, what all plans on it share, and all of it in
+// reverse. And what version this is.
 #include <stdlib.h>
 
 #include "device/memory.h"
@@ -20,12 +21,11 @@ const char *tulle_version(void) {
 /// What all plans of the context share. These fail by context_fail.
 static tulle_result make_shared(tulle_context *context, tulle_error *error) {
     tulle_result code = memory_pool_create(context, &context->pool, error);
-    if (code != TULLE_OK)
-        return code;
+    if (code != TULLE_OK) return code;
     if (!context->vk_pipeline_cache) {
-        VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-        VkResult result =
-            context->vk.device.vkCreatePipelineCache(context->device, &info, context->allocator, &context->vk_pipeline_cache);
+        VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
+        VkResult result = context->vk.device.vkCreatePipelineCache(
+            context->device, &info, context->allocator, &context->vk_pipeline_cache);
         if (result != VK_SUCCESS) {
             context->vk_pipeline_cache = VK_NULL_HANDLE;
             return context_fail_vk(context, error, result, "vkCreatePipelineCache");
@@ -37,13 +37,12 @@ static tulle_result make_shared(tulle_context *context, tulle_error *error) {
 
 /// Undoes what there is, in reverse; also of a context that is half made.
 static void release(tulle_context *context) {
-    if (context->host_path)
-        host_path_destroy(context, context->host_path);
+    if (context->host_path) host_path_destroy(context, context->host_path);
     submitter_destroy(context);
-    if (context->pipelines)
-        pipeline_cache_destroy(context, context->pipelines);
+    if (context->pipelines) pipeline_cache_destroy(context, context->pipelines);
     if (context->own_pipeline_cache)
-        context->vk.device.vkDestroyPipelineCache(context->device, context->vk_pipeline_cache, context->allocator);
+        context->vk.device.vkDestroyPipelineCache(context->device, context->vk_pipeline_cache,
+                                                  context->allocator);
     schedule_room_destroy(context->room);
     memory_pool_destroy(context, context->pool);
     device_close(context);
@@ -53,18 +52,18 @@ static void release(tulle_context *context) {
     free(context);
 }
 
-tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out, tulle_error *error) {
+tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
+                                  tulle_error *error) {
     static const tulle_context_params defaults;
     tulle_context *context;
     tulle_error ours;
     tulle_result code;
 
-    if (!error)
-        error = &ours;
-    if (!params)
-        params = &defaults;
+    if (!error) error = &ours;
+    if (!params) params = &defaults;
     if (!out)
-        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL; it receives the context");
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "out is NULL; it receives the context");
     *out = NULL;
     context = calloc(1, sizeof *context);
     if (!context)
@@ -84,10 +83,8 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
     }
 
     code = device_open(context, params, error);
-    if (code != TULLE_OK)
-        context_log(context, TULLE_LOG_ERROR, "%s", error->message);
-    else
-        code = make_shared(context, error);
+    if (code != TULLE_OK) context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    else code = make_shared(context, error);
     if (code != TULLE_OK) {
         release(context);
         return code;
@@ -95,27 +92,34 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
 
     context_log(context, TULLE_LOG_INFO, "%s device %s (%s%s%s), Vulkan %u.%u, queue family %u%s",
                 context->own_device ? "own" : "imported", context->caps.name, context->caps.driver,
-                context->caps.driver_info[0] ? ", " : "", context->caps.driver_info, VK_API_VERSION_MAJOR(context->caps.api_version),
+                context->caps.driver_info[0] ? ", " : "", context->caps.driver_info,
+                VK_API_VERSION_MAJOR(context->caps.api_version),
                 VK_API_VERSION_MINOR(context->caps.api_version), context->queue_family,
-                params->clamp == TULLE_CLAMP_VULKAN_1_1 ? ", clamped to the floor of Vulkan 1.1" : "");
-    context_log(context, TULLE_LOG_INFO, "enabled: bufferDeviceAddress %s, subgroupSizeControl %s, pipelineExecutableInfo %s",
-                context->caps.buffer_device_address ? "yes" : "no", context->caps.subgroup_size_control ? "yes" : "no",
-                context->caps.executable_properties ? "yes" : "no");
+                params->clamp == TULLE_CLAMP_VULKAN_1_1 ? ", clamped to the floor of Vulkan 1.1"
+                                                        : "");
+    context_log(
+        context, TULLE_LOG_INFO,
+        "enabled: bufferDeviceAddress %s, subgroupSizeControl %s, pipelineExecutableInfo %s",
+        context->caps.buffer_device_address ? "yes" : "no",
+        context->caps.subgroup_size_control ? "yes" : "no",
+        context->caps.executable_properties ? "yes" : "no");
     if (context->caps.max_loop_iterations != UINT32_MAX)
-        context_log(context, TULLE_LOG_INFO, "this driver ends an invocation's loops after %u iterations: work items stay below",
-                    context->caps.max_loop_iterations);
+        context_log(
+            context, TULLE_LOG_INFO,
+            "this driver ends an invocation's loops after %u iterations: work items stay below",
+            context->caps.max_loop_iterations);
     if (params->import && params->validation)
-        context_log(context, TULLE_LOG_WARNING, "params.validation has no effect on an imported device: its instance is the caller's");
+        context_log(
+            context, TULLE_LOG_WARNING,
+            "params.validation has no effect on an imported device: its instance is the caller's");
     *out = context;
     return TULLE_OK;
 }
 
 void tulle_context_destroy(tulle_context *context) {
-    if (context)
-        release(context);
+    if (context) release(context);
 }
 
 void tulle_context_info(const tulle_context *context, tulle_device_info *info) {
-    if (context && info)
-        caps_info(&context->caps, context->index, info);
+    if (context && info) caps_info(&context->caps, context->index, info);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What would be chosen and why, what every pipeline costs, and what a schedule looks like: nothing here runs.
+// What would be chosen and why, what every pipeline costs, and what a schedule looks like: nothing
+// here runs.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,19 +9,22 @@
 #include "run/plan.h"
 
 /// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
-static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc, struct attention *a, tulle_error *error) {
+static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc,
+                            struct attention *a, tulle_error *error) {
     tulle_error local;
     return attention_resolve(desc, a, &local) ? context_pass(context, error, &local) : TULLE_OK;
 }
 
-static bool explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each, void *user) {
+static bool explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each,
+                    void *user) {
     uint32_t *order = malloc(variant_count * sizeof *order);
     if (!order) return false;
     uint32_t count = variant_order(a, caps, order);
     for (uint32_t i = 0; i < count; i++) {
         char reason[160];
         const struct variant *v = &variants[order[i]];
-        bool serves = variant_serves(v, a, caps, variant_named(v, a->kernel), reason, sizeof reason);
+        bool serves =
+            variant_serves(v, a, caps, variant_named(v, a->kernel), reason, sizeof reason);
         each(user, v->name, serves, reason);
     }
     free(order);
@@ -31,25 +35,37 @@ void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, voi
     if (plan && each) explain(&plan->attention, &plan->context->caps, each, user);
 }
 
-/// Where nothing else is asked: one dense fp32 head of 64, buffers with every usage that a variant may need.
+/// Where nothing else is asked: one dense fp32 head of 64, buffers with every usage that a variant
+/// may need.
 static const tulle_attention_desc plain = {
-    .heads = 1, .q_len = 1024, .kv_len = 1024, .head_dim = 64,
+    .heads = 1,
+    .q_len = 1024,
+    .kv_len = 1024,
+    .head_dim = 64,
     .buffer_usage = TULLE_USAGE_HOST,
 };
 
-tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc, tulle_variant_callback each, void *user, tulle_error *error) {
+tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
+                           tulle_variant_callback each, void *user, tulle_error *error) {
     struct attention a;
-    if (!context || !each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    if (!context || !each)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                            context ? "each" : "context");
     tulle_result result = resolve(context, desc ? desc : &plain, &a, error);
     if (result) return result;
-    if (!explain(&a, &context->caps, each, user)) result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to order the variants");
+    if (!explain(&a, &context->caps, each, user))
+        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                              "no host memory to order the variants");
     attention_free(&a);
     return result;
 }
 
-tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tulle_statistic_callback each, void *user, tulle_error *error) {
+tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
+                               tulle_statistic_callback each, void *user, tulle_error *error) {
     static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
-    if (!context || !each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "each" : "context");
+    if (!context || !each)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                            context ? "each" : "context");
     for (uint32_t i = 0; i < variant_count; i++)
         for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
             struct attention a;
@@ -62,22 +78,32 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
             desc.kernel = variants[i].name;
             tulle_result result = resolve(context, &desc, &a, error);
             if (result) return result;
-            if (!variant_serves(&variants[i], &a, &context->caps, include_refused, reason, sizeof reason)) { attention_free(&a); continue; }
-            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &key);
+            if (!variant_serves(&variants[i], &a, &context->caps, include_refused, reason,
+                                sizeof reason)) {
+                attention_free(&a);
+                continue;
+            }
+            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL,
+                                 &key);
             // would selection take it here, with no kernel named?
             a.kernel[0] = '\0';
             const struct variant *chosen = variant_choose(&a, &context->caps, NULL);
-            snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
+            snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k],
+                     chosen == &variants[i] ? " *" : "");
             result = pipeline_report(context, &key, name, each, user, error);
-            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_RESUME, &resume);
+            variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_RESUME,
+                                 &resume);
             if (!result && strcmp(key.module, resume.module)) {
-                snprintf(name, sizeof name, "%s d%u, resuming%s", variants[i].name, dims[k], chosen == &variants[i] ? " *" : "");
+                snprintf(name, sizeof name, "%s d%u, resuming%s", variants[i].name, dims[k],
+                         chosen == &variants[i] ? " *" : "");
                 result = pipeline_report(context, &resume, name, each, user, error);
             }
             // its combine too, once a family and dtype
-            if (!result && (i == 0 || variants[i - 1].family != variants[i].family || variants[i - 1].dtype != variants[i].dtype)) {
+            if (!result && (i == 0 || variants[i - 1].family != variants[i].family ||
+                            variants[i - 1].dtype != variants[i].dtype)) {
                 combine_pipeline_key(&variants[i], &a, &context->caps, &key);
-                snprintf(name, sizeof name, "%s d%u%s", key.module, dims[k], chosen && chosen->family == variants[i].family ? " *" : "");
+                snprintf(name, sizeof name, "%s d%u%s", key.module, dims[k],
+                         chosen && chosen->family == variants[i].family ? " *" : "");
                 result = pipeline_report(context, &key, name, each, user, error);
             }
             attention_free(&a);
@@ -86,7 +112,12 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused, tul
     return TULLE_OK;
 }
 
-struct walk { struct tiler *tiler; uint32_t part; tulle_run_callback each; void *user; };
+struct walk {
+    struct tiler *tiler;
+    uint32_t part;
+    tulle_run_callback each;
+    void *user;
+};
 
 static bool walk_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     struct walk *w = user;
@@ -96,7 +127,10 @@ static bool walk_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     for (size_t i = 0; i < t->run_count; i++) {
         const struct run *run = &t->runs[i];
         tulle_run out = { run->kind, row, rows, run->first, run->count, t->part->step, w->part };
-        if (run->source == RUN_RANGE) { w->each(w->user, &out); continue; }
+        if (run->source == RUN_RANGE) {
+            w->each(w->user, &out);
+            continue;
+        }
         out.keys = 1;
         for (int64_t c = 0; c < run->count; c++) {
             out.key = t->part->list[run->first + c];
@@ -106,15 +140,16 @@ static bool walk_tile(void *user, int64_t row, int32_t rows, int64_t index) {
     return true;
 }
 
-tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc, uint32_t batch, uint32_t head, tulle_run_callback each,
-                                 void *user, tulle_error *error) {
+tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,
+                                 uint32_t batch, uint32_t head, tulle_run_callback each, void *user,
+                                 tulle_error *error) {
     struct attention a;
     struct part *parts = NULL;
     uint32_t count = 0;
     if (!each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "each is NULL");
     tulle_result result = resolve(context, desc, &a, error);
     if (result) return result;
-    int32_t rows = 32, chunk = 32;   // base's default tile
+    int32_t rows = 32, chunk = 32;  // base's default tile
     if (context) {
         tulle_error local;
         const struct variant *v = variant_choose(&a, &context->caps, &local);
@@ -126,18 +161,24 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
         chunk = (int32_t)v->keys;
     }
     if (batch >= a.batch || head >= a.heads) {
-        result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "batch entry %u, head %u: there are %u and %u", batch, head, a.batch, a.heads);
+        result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                              "batch entry %u, head %u: there are %u and %u", batch, head, a.batch,
+                              a.heads);
     } else {
         const struct group *group = attention_group(&a, batch, head);
         bool fine = parts_create(&group->site, rows, chunk, INT32_MAX, &parts, &count);
         for (uint32_t k = 0; fine && k < count; k++) {
-            struct tiler tiler = { .site = &group->site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
+            struct tiler tiler = {
+                .site = &group->site, .part = &parts[k], .tile_rows = rows, .chunk = chunk
+            };
             struct walk w = { &tiler, k, each, user };
             fine = tiles_each(parts[k].step, 0, group->site.q_length, rows, walk_tile, &w);
             tiler_free(&tiler);
         }
         if (parts) parts_free(parts, count);
-        if (!fine) result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the schedule");
+        if (!fine)
+            result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                  "no host memory for the schedule");
     }
     attention_free(&a);
     return result;

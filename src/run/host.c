@@ -10,9 +10,9 @@
 
 /// Buffers only grow: a call with the shapes of the last one allocates nothing.
 struct host_path {
-    VkQueryPool queries;                          ///< two timestamps; VK_NULL_HANDLE: the queue has none
+    VkQueryPool queries;  ///< two timestamps; VK_NULL_HANDLE: the queue has none
     struct device_buffer tensors[BOUND_COUNT];
-    struct device_buffer staging[TENSOR_COUNT];   ///< none where device memory is the host's
+    struct device_buffer staging[TENSOR_COUNT];  ///< none where device memory is the host's
 };
 
 void host_path_destroy(tulle_context *context, struct host_path *path) {
@@ -25,16 +25,23 @@ void host_path_destroy(tulle_context *context, struct host_path *path) {
 }
 
 /// Under the context's submitter_mutex.
-static tulle_result host_path_get(tulle_context *context, struct host_path **out, tulle_error *error) {
+static tulle_result host_path_get(tulle_context *context, struct host_path **out,
+                                  tulle_error *error) {
     if (context->host_path) {
         *out = context->host_path;
         return TULLE_OK;
     }
     struct host_path *path = calloc(1, sizeof *path);
-    if (!path) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for tulle_attention");
-    VkQueryPoolCreateInfo queries = { VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, NULL, 0, VK_QUERY_TYPE_TIMESTAMP, 2, 0 };
+    if (!path)
+        return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for tulle_attention");
+    VkQueryPoolCreateInfo queries = {
+        VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, NULL, 0, VK_QUERY_TYPE_TIMESTAMP, 2, 0
+    };
     VkResult result = VK_SUCCESS;
-    if (context->caps.timestamp_period > 0) result = context->vk.device.vkCreateQueryPool(context->device, &queries, context->allocator, &path->queries);
+    if (context->caps.timestamp_period > 0)
+        result = context->vk.device.vkCreateQueryPool(context->device, &queries, context->allocator,
+                                                      &path->queries);
     if (result) {
         free(path);
         return context_fail_vk(context, error, result, "vkCreateQueryPool");
@@ -43,23 +50,30 @@ static tulle_result host_path_get(tulle_context *context, struct host_path **out
     return TULLE_OK;
 }
 
-static tulle_result grown(tulle_context *context, struct device_buffer *buffer, uint64_t size, VkBufferUsageFlags usage, enum memory_use use, tulle_error *error) {
+static tulle_result grown(tulle_context *context, struct device_buffer *buffer, uint64_t size,
+                          VkBufferUsageFlags usage, enum memory_use use, tulle_error *error) {
     if (buffer->size >= size) return TULLE_OK;
     device_buffer_destroy(context, buffer);
     return device_buffer_create(context, size, usage, use, buffer, error);
 }
 
-/// Copies every row between the caller's array and the plan's layout of tensor t. to_device: which way.
-static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, void *array, void *mapped, bool to_device) {
+/// Copies every row between the caller's array and the plan's layout of tensor t. to_device: which
+/// way.
+static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, void *array,
+                      void *mapped, bool to_device) {
     const struct attention *a = &plan->attention;
     bool keys = t == TENSOR_K || t == TENSOR_V;
-    uint64_t element = attention_element(a, t), heads = keys ? a->kv_heads : a->heads, rows = keys ? a->kv_len : a->q_len;
+    uint64_t element = attention_element(a, t), heads = keys ? a->kv_heads : a->heads,
+             rows = keys ? a->kv_len : a->q_len;
     const struct tensor_shape *shape = &a->tensors[t];
     bool given = host && (host->batch || host->head || host->row);
-    int64_t hb = given ? host->batch : a->strides[t].batch, hh = given ? host->head : a->strides[t].head, hr = given ? host->row : a->strides[t].row;
+    int64_t hb = given ? host->batch : a->strides[t].batch,
+            hh = given ? host->head : a->strides[t].head,
+            hr = given ? host->row : a->strides[t].row;
     bool same = hb == a->strides[t].batch && hh == a->strides[t].head && hr == a->strides[t].row;
-    if (same && shape->row == shape->row_bytes && shape->head == rows * shape->row && shape->batch == heads * shape->head) {
-        uint64_t bytes = a->span[t];   // no gaps
+    if (same && shape->row == shape->row_bytes && shape->head == rows * shape->row &&
+        shape->batch == heads * shape->head) {
+        uint64_t bytes = a->span[t];  // no gaps
         memcpy(to_device ? mapped : array, to_device ? array : mapped, bytes);
         return;
     }
@@ -67,24 +81,30 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, 
         for (uint64_t h = 0; h < heads; h++)
             for (uint64_t r = 0; r < rows; r++) {
                 char *device = (char *)mapped + b * shape->batch + h * shape->head + r * shape->row;
-                char *mine = (char *)array + ((int64_t)b * hb + (int64_t)h * hh + (int64_t)r * hr) * (int64_t)element;
+                char *mine = (char *)array + ((int64_t)b * hb + (int64_t)h * hh + (int64_t)r * hr) *
+                                                 (int64_t)element;
                 memcpy(to_device ? device : mine, to_device ? mine : device, shape->row_bytes);
             }
 }
 
-/// Dispatches per submission: few where a watchdog counts, all on a CPU driver, one where someone follows.
+/// Dispatches per submission: few where a watchdog counts, all on a CPU driver, one where someone
+/// follows.
 static uint32_t dispatches_each(const tulle_plan *plan, bool followed) {
-    return followed ? 1 : plan->context->caps.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? plan->dispatch_count : 8;
+    return followed                                                  ? 1
+           : plan->context->caps.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? plan->dispatch_count
+                                                                     : 8;
 }
 
 /// Run number `run` of 1 + arrays->repeat.
-static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tulle_binding *binding, const tulle_host_arrays *arrays, uint32_t run,
-                             double *ms, tulle_error *error) {
+static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tulle_binding *binding,
+                             const tulle_host_arrays *arrays, uint32_t run, double *ms,
+                             tulle_error *error) {
     bool timestamps = run > 0 && path->queries;
     uint64_t done = 0;
     tulle_context *context = plan->context;
     const struct VolkDeviceTable *vk = &context->vk.device;
-    uint32_t each = dispatches_each(plan, arrays->progress && run == 0);   // repeats are timed as ever
+    // repeats are timed as ever
+    uint32_t each = dispatches_each(plan, arrays->progress && run == 0);
     *ms = 0;
     for (uint32_t first = 0; first < plan->dispatch_count; first += each) {
         uint32_t count = plan->dispatch_count - first < each ? plan->dispatch_count - first : each;
@@ -97,82 +117,117 @@ static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tul
         }
         result = tulle_cmd_attention(cmd, plan, binding, first, count, error);
         if (result) return result;
-        if (timestamps) vk->vkCmdWriteTimestamp(cmd, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, path->queries, 1);
-        // to whoever is next: the host (mapped memory), a copy to staging, or the next range or repeat
-        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT,
-            VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
+        if (timestamps)
+            vk->vkCmdWriteTimestamp(cmd, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, path->queries, 1);
+        // to whoever is next: the host (mapped memory), a copy to staging, or the next range or
+        // repeat
+        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
+                                    VK_ACCESS_SHADER_WRITE_BIT,
+                                    VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+                                        VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
         vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                                 VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+                                 VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT |
+                                     VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                                 0, 1, &barrier, 0, NULL, 0, NULL);
         double start = clock_ms();
         result = submitter_end(context, error);
         if (result) return result;
         double wall = clock_ms() - start;
         if (timestamps) {
             uint64_t ticks[2];
-            VkResult got = vk->vkGetQueryPoolResults(context->device, path->queries, 0, 2, sizeof ticks, ticks, 8, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+            VkResult got =
+                vk->vkGetQueryPoolResults(context->device, path->queries, 0, 2, sizeof ticks, ticks,
+                                          8, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
             if (got) return context_fail_vk(context, error, got, "vkGetQueryPoolResults");
-            uint64_t mask = context->caps.timestamp_bits >= 64 ? UINT64_MAX : (1ull << context->caps.timestamp_bits) - 1;
+            uint64_t mask = context->caps.timestamp_bits >= 64
+                                ? UINT64_MAX
+                                : (1ull << context->caps.timestamp_bits) - 1;
             wall = (double)((ticks[1] - ticks[0]) & mask) * context->caps.timestamp_period * 1e-6;
         }
         *ms += wall;
         for (uint32_t i = first; i < first + count; i++) done += plan->dispatches[i].visited;
-        if (arrays->progress) arrays->progress(arrays->progress_user, (run + (plan->info.visited ? (double)done / (double)plan->info.visited : 1)) / (1.0 + arrays->repeat));
+        if (arrays->progress)
+            arrays->progress(
+                arrays->progress_user,
+                (run + (plan->info.visited ? (double)done / (double)plan->info.visited : 1)) /
+                    (1.0 + arrays->repeat));
     }
     return TULLE_OK;
 }
 
 /// Copies between tensors and staging, for devices whose memory is their own.
-static tulle_result transfer(tulle_context *context, struct host_path *path, const tulle_plan *plan, int first, int last, bool up, tulle_error *error) {
+static tulle_result transfer(tulle_context *context, struct host_path *path, const tulle_plan *plan,
+                             int first, int last, bool up, tulle_error *error) {
     VkCommandBuffer cmd;
     tulle_result result = submitter_begin(context, &cmd, error);
     if (result) return result;
     for (int t = first; t <= last; t++) {
         if (t == TENSOR_LSE && !plan->attention.lse) continue;
         VkBufferCopy copy = { 0, 0, plan->attention.span[t] };
-        context->vk.device.vkCmdCopyBuffer(cmd, up ? path->staging[t].buffer : path->tensors[t].buffer, up ? path->tensors[t].buffer : path->staging[t].buffer, 1, &copy);
+        context->vk.device.vkCmdCopyBuffer(
+            cmd, up ? path->staging[t].buffer : path->tensors[t].buffer,
+            up ? path->tensors[t].buffer : path->staging[t].buffer, 1, &copy);
     }
     if (up) {
-        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
-        context->vk.device.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
+                                    VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
+        context->vk.device.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1,
+                                                &barrier, 0, NULL, 0, NULL);
     } else {
-        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT };
-        context->vk.device.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+        VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
+                                    VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT };
+        context->vk.device.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                                VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL,
+                                                0, NULL);
     }
     return submitter_end(context, error);
 }
 
 static tulle_result prepare_buffers(tulle_plan *plan, struct host_path *path, tulle_error *error) {
     tulle_context *context = plan->context;
-    // every usage that a variant could ask for; the descriptor's buffer_usage speaks of the caller's buffers, and what
-    // it lists must be true of these as well
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                               VK_BUFFER_USAGE_TRANSFER_DST_BIT | (context->caps.buffer_device_address ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0);
+    // every usage that a variant could ask for; the descriptor's buffer_usage speaks of the
+    // caller's buffers, and what it lists must be true of these as well
+    VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+        VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+        (context->caps.buffer_device_address ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0);
     for (int t = 0; t < BOUND_COUNT; t++) {
         uint64_t size = t < TENSOR_COUNT ? plan->attention.span[t] : plan->info.workspace_bytes;
         if ((t == TENSOR_LSE && !plan->attention.lse) || !size) continue;
-        tulle_result result = grown(context, &path->tensors[t], (size + 3) / 4 * 4, usage, MEMORY_DEVICE, error);
+        tulle_result result =
+            grown(context, &path->tensors[t], (size + 3) / 4 * 4, usage, MEMORY_DEVICE, error);
         if (!result && t < TENSOR_COUNT && !path->tensors[t].mapped)
-            result = grown(context, &path->staging[t], (size + 3) / 4 * 4, t <= TENSOR_V ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+            result = grown(context, &path->staging[t], (size + 3) / 4 * 4,
+                           t <= TENSOR_V ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
+                                         : VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                            t <= TENSOR_V ? MEMORY_UPLOAD : MEMORY_DOWNLOAD, error);
         if (result) return result;
     }
     return TULLE_OK;
 }
 
-static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays, struct host_path *path, tulle_error *error) {
+static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
+                           struct host_path *path, tulle_error *error) {
     tulle_context *context = plan->context;
     const void *input[] = { arrays->q, arrays->k, arrays->v };
-    const tulle_strides *strides[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides, &arrays->o_strides, NULL };
+    const tulle_strides *strides[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides,
+                                       &arrays->o_strides, NULL };
     tulle_result result = prepare_buffers(plan, path, error);
     if (result) return result;
     bool staged = !path->tensors[TENSOR_Q].mapped;
     for (int t = TENSOR_Q; t <= TENSOR_V; t++)
-        copy_rows(plan, t, strides[t], (void *)(uintptr_t)input[t], staged ? path->staging[t].mapped : path->tensors[t].mapped, true);
-    if (staged && (result = transfer(context, path, plan, TENSOR_Q, TENSOR_V, true, error))) return result;
+        copy_rows(plan, t, strides[t], (void *)(uintptr_t)input[t],
+                  staged ? path->staging[t].mapped : path->tensors[t].mapped, true);
+    if (staged && (result = transfer(context, path, plan, TENSOR_Q, TENSOR_V, true, error)))
+        return result;
     // An imported device: the caller may not have run tulle_cmd_prepare; once more does no harm.
     if (plan->staging.buffer && (result = plan_prepare(plan, error))) return result;
-    tulle_buffers buffers = { { path->tensors[TENSOR_Q].buffer, 0, 0 }, { path->tensors[TENSOR_K].buffer, 0, 0 }, { path->tensors[TENSOR_V].buffer, 0, 0 },
-        { path->tensors[TENSOR_O].buffer, 0, 0 }, { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 } };
+    tulle_buffers buffers = {
+        { path->tensors[TENSOR_Q].buffer, 0, 0 },   { path->tensors[TENSOR_K].buffer, 0, 0 },
+        { path->tensors[TENSOR_V].buffer, 0, 0 },   { path->tensors[TENSOR_O].buffer, 0, 0 },
+        { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 }
+    };
     tulle_binding *binding;
     if ((result = tulle_binding_create(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
@@ -184,17 +239,32 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays, st
     }
     tulle_binding_destroy(binding);
     if (result) return result;
-    if (staged && (result = transfer(context, path, plan, TENSOR_O, TENSOR_LSE, false, error))) return result;
-    copy_rows(plan, TENSOR_O, strides[TENSOR_O], arrays->o, staged ? path->staging[TENSOR_O].mapped : path->tensors[TENSOR_O].mapped, false);
-    if (plan->attention.lse) copy_rows(plan, TENSOR_LSE, NULL, arrays->lse, staged ? path->staging[TENSOR_LSE].mapped : path->tensors[TENSOR_LSE].mapped, false);
+    if (staged && (result = transfer(context, path, plan, TENSOR_O, TENSOR_LSE, false, error)))
+        return result;
+    copy_rows(plan, TENSOR_O, strides[TENSOR_O], arrays->o,
+              staged ? path->staging[TENSOR_O].mapped : path->tensors[TENSOR_O].mapped, false);
+    if (plan->attention.lse)
+        copy_rows(plan, TENSOR_LSE, NULL, arrays->lse,
+                  staged ? path->staging[TENSOR_LSE].mapped : path->tensors[TENSOR_LSE].mapped,
+                  false);
     return TULLE_OK;
 }
 
-tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays, tulle_error *error) {
+tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
+                             tulle_error *error) {
     tulle_context *context = plan ? plan->context : NULL;
-    if (!plan || !arrays) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "arrays" : "plan");
-    const char *missing = !arrays->q ? "q" : !arrays->k ? "k" : !arrays->v ? "v" : !arrays->o ? "o" : plan->attention.lse && !arrays->lse ? "lse" : NULL;
-    if (missing) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL", missing);
+    if (!plan || !arrays)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                            plan ? "arrays" : "plan");
+    const char *missing = !arrays->q                            ? "q"
+                          : !arrays->k                          ? "k"
+                          : !arrays->v                          ? "v"
+                          : !arrays->o                          ? "o"
+                          : plan->attention.lse && !arrays->lse ? "lse"
+                                                                : NULL;
+    if (missing)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL",
+                            missing);
     struct host_path *path = NULL;
     mutex_lock(&context->submitter_mutex);
     tulle_result result = host_path_get(context, &path, error);

@@ -9,15 +9,18 @@
 #include "device/submit.h"
 
 #define DEFAULT_WORKSPACE (256ull << 20)
-#define SEGMENT_TEXELS_MOST (1u << 24)   // 256 MiB: no segment needs more, and offsets stay far from 32 bits
+// 256 MiB: no segment needs more, and offsets stay far from 32 bits
+#define SEGMENT_TEXELS_MOST (1u << 24)
 
-/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its buffer.
+/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its
+/// buffer.
 static uint64_t window_bytes(const struct caps *caps) {
     return caps->max_storage_range - 2 * caps_storage_unit(caps);
 }
 
 /// How often one invocation of combine goes over the partial results of a row.
-static uint32_t combine_rounds(const struct attention *a, const struct variant *v, const struct caps *caps) {
+static uint32_t combine_rounds(const struct attention *a, const struct variant *v,
+                               const struct caps *caps) {
     uint32_t pieces = head_class(a->v_head_dim), lanes = variant_workgroup(v, caps);
     // combine.comp: twice for the row's sum, then once for each piece that falls to the lane
     if (v->family == FAMILY_TILE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
@@ -25,23 +28,30 @@ static uint32_t combine_rounds(const struct attention *a, const struct variant *
     return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
 }
 
-static uint64_t asked_workspace(const struct attention *a) { return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE; }
+static uint64_t asked_workspace(const struct attention *a) {
+    return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
+}
 
 /// In bytes: what was asked for, as far as the device can bind it.
-static uint64_t workspace_limit(const struct attention *a, const struct variant *v, const struct caps *caps) {
+static uint64_t workspace_limit(const struct attention *a, const struct variant *v,
+                                const struct caps *caps) {
     uint64_t most = asked_workspace(a);
     if (most > caps->max_storage_range) most = caps->max_storage_range;
-    if (v->family == FAMILY_ROWS_TEXEL) {   // combine, and what resumes, see it as texels, from the aligned place before it
+    // combine, and what resumes, see it as texels, from the aligned place before it
+    if (v->family == FAMILY_ROWS_TEXEL) {
         uint64_t bytes = (uint64_t)(caps->max_texel_elements - caps_texel_unit(caps) / 16) * 16;
         if (most > bytes) most = bytes;
     }
     return most;
 }
 
-void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits) {
-    bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU, discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps,
+                 struct schedule_limits *limits) {
+    bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU,
+         discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16;
-    uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements : SEGMENT_TEXELS_MOST;
+    uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements
+                                                                      : SEGMENT_TEXELS_MOST;
     *limits = (struct schedule_limits){
         .tile_rows = (int32_t)variant_tile_rows(v, caps),
         .chunk = (int32_t)v->keys,
@@ -50,16 +60,26 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
         .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
-        // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the loops inside
-        // a chunk. The rows family has none there, and a loop of up to 64 for each of its rows of Q, O and the workspace besides; the
-        // tile family runs up to 8 + 16 + 16 more in a chunk.
-        .item_chunks_most = caps->max_loop_iterations == UINT32_MAX ? 1 << 20 : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
-        .splits_most = caps->max_loop_iterations == UINT32_MAX ? 0 : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
+        // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the
+        // loops inside a chunk. The rows family has none there, and a loop of up to 64 for each of
+        // its rows of Q, O and the workspace besides; the tile family runs up to 8 + 16 + 16 more
+        // in a chunk.
+        .item_chunks_most = caps->max_loop_iterations == UINT32_MAX
+                                ? 1 << 20
+                                : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
+        .splits_most = caps->max_loop_iterations == UINT32_MAX
+                           ? 0
+                           : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
-        .items_wanted = cpu ? 64 : discrete ? 2048 : 512,
-        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s 2.3e8. A CPU has no
-        // watchdog: about a second, so that progress can be told.
-        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs : cpu ? 1ull << 28 : discrete ? 1500000000 : 230000000,
+        .items_wanted = cpu        ? 64
+                        : discrete ? 2048
+                                   : 512,
+        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s
+        // 2.3e8. A CPU has no watchdog: about a second, so that progress can be told.
+        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs
+                          : cpu             ? 1ull << 28
+                          : discrete        ? 1500000000
+                                            : 230000000,
         .workspace_rows = workspace_limit(a, v, caps) / row_bytes,
         .window_bytes = window_bytes(caps),
     };
@@ -90,7 +110,8 @@ static void fill_header(const struct attention *a, uint32_t *header) {
     const uint32_t last[] = { a->head_dim / 4, a->v_head_dim / 4, 0, 0 };
     for (int t = TENSOR_Q; t <= TENSOR_O; t++) {
         uint32_t *to = header + texel[t] * 4;
-        to[0] = pieces(a->strides[t].batch), to[1] = pieces(a->strides[t].head), to[2] = pieces(a->strides[t].row), to[3] = last[t];
+        to[0] = pieces(a->strides[t].batch), to[1] = pieces(a->strides[t].head),
+        to[2] = pieces(a->strides[t].row), to[3] = last[t];
     }
     uint32_t *scale = header + PM_HEADER_SCALE * 4;
     scale[0] = float_bits(a->scale * LOG2_E);
@@ -100,9 +121,11 @@ static void fill_header(const struct attention *a, uint32_t *header) {
     }
 }
 
-#define ROOM_BYTES_MOST ((size_t)32 << 20)   // a window over a million tokens takes 12 MiB in tiles of 8 rows
+// a window over a million tokens takes 12 MiB in tiles of 8 rows
+#define ROOM_BYTES_MOST ((size_t)32 << 20)
 
-/// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own. NULL: out of memory.
+/// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own.
+/// NULL: out of memory.
 static struct schedule_room *room_take(tulle_context *context) {
     mutex_lock(&context->room_mutex);
     struct schedule_room *room = context->room;
@@ -126,18 +149,25 @@ static void room_give(tulle_context *context, struct schedule_room *room) {
     schedule_room_destroy(room);
 }
 
-static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room, struct schedule *schedule, tulle_error *error) {
+static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
+                                   struct schedule *schedule, tulle_error *error) {
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
     uint32_t header[PM_HEADER_TEXELS * 4];
-    struct schedule_input input = { .header = header, .heads = a->heads, .kv_heads = a->kv_heads, .groups = a->groups, .group_count = a->group_count };
+    struct schedule_input input = { .header = header,
+                                    .heads = a->heads,
+                                    .kv_heads = a->kv_heads,
+                                    .groups = a->groups,
+                                    .group_count = a->group_count };
     float *scaled = NULL;
     fill_header(a, header);
     plan_limits(a, plan->variant, caps, &input.limits);
     memcpy(input.tensors, a->tensors, sizeof input.tensors);
     if (a->slopes || a->sinks) {
         scaled = malloc(2 * (size_t)a->heads * sizeof *scaled);
-        if (!scaled) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        if (!scaled)
+            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory for the plan");
         for (uint32_t h = 0; h < a->heads; h++) {
             scaled[h] = a->slopes ? (float)(a->slopes[h] * LOG2_E) : 0;
             scaled[a->heads + h] = a->sinks ? (float)(a->sinks[h] * LOG2_E) : 0;
@@ -151,39 +181,58 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
         uint64_t most = workspace_limit(a, plan->variant, caps);
-        return context_fail(plan->context, error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu", (unsigned long long)most,
-                            most < asked_workspace(a) ? ", the device's own" : "", (unsigned long long)plan->info.workspace_minimum);
+        return context_fail(plan->context, error, result,
+                            "workspace_limit is %llu bytes%s; this plan needs at least %llu",
+                            (unsigned long long)most,
+                            most < asked_workspace(a) ? ", the device's own" : "",
+                            (unsigned long long)plan->info.workspace_minimum);
     }
     return result ? context_pass(plan->context, error, &local) : TULLE_OK;
 }
 
-/// Plan memory on the device: written in place where it is mapped, else by way of staging and tulle_cmd_prepare.
-static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+/// Plan memory on the device: written in place where it is mapped, else by way of staging and
+/// tulle_cmd_prepare.
+static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedule,
+                                 tulle_error *error) {
     tulle_context *context = plan->context;
     VkDeviceSize size = schedule->word_count * 4;
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     if (context->caps.buffer_device_address) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    tulle_result result = device_buffer_create(context, size, usage, MEMORY_PLAN, &plan->memory, error);
+    tulle_result result =
+        device_buffer_create(context, size, usage, MEMORY_PLAN, &plan->memory, error);
     if (result) return result;
     if (plan->memory.mapped) {
         memcpy(plan->memory.mapped, schedule->words, size);
     } else {
-        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, MEMORY_PLAN_STAGING, &plan->staging, error);
+        result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+                                      MEMORY_PLAN_STAGING, &plan->staging, error);
         if (result) return result;
         memcpy(plan->staging.mapped, schedule->words, size);
         plan->info.prepare = true;
     }
     if (!schedule->workspace_rows) {
-        result = device_buffer_create(context, 256, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, MEMORY_PLAN, &plan->spare, error);
+        result = device_buffer_create(context, 256,
+                                      VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                          VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
+                                      MEMORY_PLAN, &plan->spare, error);
         if (result) return result;
     }
     plan->views = calloc(plan->segment_count, sizeof *plan->views);
-    if (!plan->views) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    if (!plan->views)
+        return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for the plan");
     if (plan->layout == LAYOUT_ADDRESS) return TULLE_OK;
     for (uint32_t i = 0; i < plan->segment_count; i++) {
-        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, plan->memory.buffer, VK_FORMAT_R32G32B32A32_UINT,
-            (VkDeviceSize)plan->segments[i].first_texel * 16, (VkDeviceSize)plan->segments[i].texels * 16 };
-        VkResult made = context->vk.device.vkCreateBufferView(context->device, &view, context->allocator, &plan->views[i]);
+        VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                        NULL,
+                                        0,
+                                        plan->memory.buffer,
+                                        VK_FORMAT_R32G32B32A32_UINT,
+                                        (VkDeviceSize)plan->segments[i].first_texel * 16,
+                                        (VkDeviceSize)plan->segments[i].texels * 16 };
+        VkResult made = context->vk.device.vkCreateBufferView(context->device, &view,
+                                                              context->allocator, &plan->views[i]);
         if (made) {
             plan->views[i] = VK_NULL_HANDLE;
             return context_fail_vk(context, error, made, "vkCreateBufferView");
@@ -192,12 +241,14 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     return TULLE_OK;
 }
 
-static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule, tulle_error *error) {
+static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *schedule,
+                                   tulle_error *error) {
     const struct variant *v = plan->variant;
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
     struct pipeline_key key, combine;
-    uint32_t plain = 0, resume = 0;   // one pipeline for all that resume nothing: each takes a second or so to compile
+    // one pipeline for all that resume nothing: each takes a second or so to compile
+    uint32_t plain = 0, resume = 0;
     bool merges = false;
     for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
         const struct dispatch *d = &schedule->dispatches[i];
@@ -209,23 +260,32 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     combine_pipeline_key(v, a, caps, &combine);
     plan->layout = key.layout;
     plan->combine_layout = combine.layout;
-    tulle_result result = plain ? pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error) : TULLE_OK;
+    tulle_result result =
+        plain ? pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error)
+              : TULLE_OK;
     if (!result && resume) {
         variant_pipeline_key(v, a, caps, resume, &key);
         result = pipeline_get(plan->context, &key, &plan->resume, &plan->info.compile_ms, error);
     }
-    if (!result && merges) result = pipeline_get(plan->context, &combine, &plan->combine, &plan->info.compile_ms, error);
+    if (!result && merges)
+        result =
+            pipeline_get(plan->context, &combine, &plan->combine, &plan->info.compile_ms, error);
     return result;
 }
 
 tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
-    if (!cmd || !plan) return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", cmd ? "plan" : "cmd");
-    if (!plan->staging.buffer) return TULLE_OK;   // mapped, or prepared already
+    if (!cmd || !plan)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s is NULL", cmd ? "plan" : "cmd");
+    if (!plan->staging.buffer) return TULLE_OK;  // mapped, or prepared already
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     VkBufferCopy copy = { 0, 0, plan->memory.size };
     vk->vkCmdCopyBuffer(cmd, plan->staging.buffer, plan->memory.buffer, 1, &copy);
-    VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
-    vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+    VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
+                                VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
+    vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0,
+                             NULL);
     return TULLE_OK;
 }
 
@@ -236,7 +296,8 @@ tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
     return result ? result : submitter_end(plan->context, error);
 }
 
-tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out, tulle_error *error) {
+tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
+                               tulle_plan **out, tulle_error *error) {
     struct schedule schedule = { 0 };
     struct schedule_room *room = NULL;
     double start = clock_ms();
@@ -244,7 +305,9 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     *out = NULL;
     if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
     tulle_plan *plan = calloc(1, sizeof *plan);
-    if (!plan) return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+    if (!plan)
+        return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for the plan");
     plan->context = context;
     tulle_error local = { 0 };
     tulle_result result = attention_resolve(desc, &plan->attention, &local);
@@ -262,7 +325,8 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     find_windowed(&plan->attention, plan->variant, &context->caps);
     room = room_take(context);
     if (!room) {
-        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the plan");
+        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                              "no host memory for the plan");
         goto failed;
     }
     if ((result = build_schedule(plan, room, &schedule, error))) goto failed;
@@ -296,8 +360,10 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
         plan->info.prepared = true;
         device_buffer_destroy(context, &plan->staging);
     }
-    context_log(context, TULLE_LOG_DEBUG, "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace", plan->info.kernel,
-                plan->info.dispatches, (unsigned long long)plan->info.items, (unsigned long long)plan->info.device_bytes,
+    context_log(context, TULLE_LOG_DEBUG,
+                "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace",
+                plan->info.kernel, plan->info.dispatches, (unsigned long long)plan->info.items,
+                (unsigned long long)plan->info.device_bytes,
                 (unsigned long long)plan->info.workspace_bytes);
     *out = plan;
     return TULLE_OK;
@@ -328,7 +394,10 @@ void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
 }
 
 static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct { struct tiler *tiler; uint64_t pairs; } *sum = user;
+    struct {
+        struct tiler *tiler;
+        uint64_t pairs;
+    } *sum = user;
     (void)index;
     if (!tile_runs(sum->tiler, row, rows)) return false;
     sum->pairs += tile_pairs(sum->tiler);
@@ -337,7 +406,8 @@ static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
 
 tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
     if (!plan || !pairs)
-        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL", plan ? "pairs" : "plan");
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s is NULL", plan ? "pairs" : "plan");
     uint64_t total = 0;
     const struct attention *a = &plan->attention;
     for (uint32_t g = 0; g < a->group_count; g++) {
@@ -345,16 +415,25 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
         uint32_t count;
         int32_t rows = (int32_t)plan->tile_rows, chunk = (int32_t)plan->variant->keys;
         bool fine = parts_create(&a->groups[g].site, rows, chunk, INT32_MAX, &parts, &count);
-        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        if (!fine)
+            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory to count pairs");
         for (uint32_t k = 0; k < count && fine; k++) {
-            struct tiler tiler = { .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk };
-            struct { struct tiler *tiler; uint64_t pairs; } sum = { &tiler, 0 };
+            struct tiler tiler = {
+                .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk
+            };
+            struct {
+                struct tiler *tiler;
+                uint64_t pairs;
+            } sum = { &tiler, 0 };
             fine = tiles_each(parts[k].step, 0, a->groups[g].site.q_length, rows, add_pairs, &sum);
             total += sum.pairs * a->groups[g].bh_count;
             tiler_free(&tiler);
         }
         parts_free(parts, count);
-        if (!fine) return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory to count pairs");
+        if (!fine)
+            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory to count pairs");
     }
     *pairs = total;
     return TULLE_OK;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A plan: a descriptor's schedule in device memory, its pipelines, and its dispatches. Immutable once made.
+// A plan: a descriptor's schedule in device memory, its pipelines, and its dispatches. Immutable
+// once made.
 #ifndef TULLE_SRC_RUN_PLAN_H
 #define TULLE_SRC_RUN_PLAN_H
 
@@ -14,16 +15,19 @@ struct tulle_plan {
     const struct variant *variant;
     uint32_t tile_rows;
     enum layout layout, combine_layout;
-    // The context's; VK_NULL_HANDLE: no dispatch needs it. resume: of attention, for dispatches whose items resume.
+    // The context's; VK_NULL_HANDLE: no dispatch needs it. resume: of attention, for dispatches
+    // whose items resume.
     VkPipeline pipeline, resume, combine;
     struct segment *segments;
     uint32_t segment_count;
-    VkBufferView *views;                 ///< one a segment; none (all VK_NULL_HANDLE) by address
+    VkBufferView *views;  ///< one a segment; none (all VK_NULL_HANDLE) by address
     struct dispatch *dispatches;
     uint32_t dispatch_count;
-    struct device_buffer memory;         ///< plan memory
-    struct device_buffer spare;          ///< bound where kernels expect a workspace and the plan has none; holds nothing
-    struct device_buffer staging;        ///< what tulle_cmd_prepare copies; none where memory is mapped, or once an own device has it
+    struct device_buffer memory;  ///< plan memory
+    /// bound where kernels expect a workspace and the plan has none; holds nothing
+    struct device_buffer spare;
+    /// what tulle_cmd_prepare copies; none where memory is mapped, or once an own device has it
+    struct device_buffer staging;
     uint64_t window_bytes;
     uint64_t workspace_row_bytes;
     tulle_plan_info info;
@@ -32,7 +36,9 @@ struct tulle_plan {
 /// Records tulle_cmd_prepare and runs it, by the context's submitter: under its mutex.
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error);
 
-/// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be bound whole.
-void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps, struct schedule_limits *limits);
+/// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be
+/// bound whole.
+void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps,
+                 struct schedule_limits *limits);
 
 #endif

@@ -2,8 +2,8 @@
 //
 // Runs → work items → dispatches, in plan memory.
 //
-// The schedule of one attention: what of it is the same for several (batch, head) is made once and dispatched over
-// the list of them (a GROUP). Host only: nothing here touches Vulkan.
+// The schedule of one attention: what of it is the same for several (batch, head) is made once and
+// dispatched over the list of them (a GROUP). Host only: nothing here touches Vulkan.
 #ifndef TULLE_SRC_SCHEDULE_SCHEDULE_H
 #define TULLE_SRC_SCHEDULE_SCHEDULE_H
 
@@ -11,31 +11,38 @@
 
 /// What the variant and the device ask of a schedule.
 struct schedule_limits {
-    int32_t tile_rows, chunk;        ///< rows of a full item; keys per chunk, a power of 2 up to 64
-    bool direct;                     ///< the kernel can write O and LSE of rows that were not split, and begin them with a partial result
-    uint32_t segment_texels;         ///< of plan memory that one dispatch can see
-    uint32_t segment_alignment;      ///< texels
+    int32_t tile_rows, chunk;  ///< rows of a full item; keys per chunk, a power of 2 up to 64
+    /// the kernel can write O and LSE of rows that were not split, and begin them with a partial
+    /// result
+    bool direct;
+    uint32_t segment_texels;     ///< of plan memory that one dispatch can see
+    uint32_t segment_alignment;  ///< texels
     uint32_t max_workgroups_x, max_workgroups_y;
-    int64_t item_chunks_most;        ///< loop iterations of an item's chunk loops
-    int64_t item_chunks_least;       ///< below this splitting does not pay
-    int64_t splits_most;             ///< items that a tile is cut into, over all parts; more only where runs and windows ask for it.
-                                     ///< One invocation merges them in a loop, and twice as many are refused; 0: no limit
-    int64_t items_wanted;            ///< work items, counted over heads, that fill the device
-    uint64_t dispatch_pairs;         ///< rows × keys visited by one dispatch
-    uint64_t workspace_rows;         ///< rows of partial results that fit the limit
-    // Where a tensor exceeds what can be bound at once: what a dispatch may span, in bytes; 0: no limit. Index: enum tensor.
+    int64_t item_chunks_most;   ///< loop iterations of an item's chunk loops
+    int64_t item_chunks_least;  ///< below this splitting does not pay
+    /// items that a tile is cut into, over all parts; more only where runs and windows ask for it.
+    /// One invocation merges them in a loop, and twice as many are refused; 0: no limit
+    int64_t splits_most;
+    int64_t items_wanted;     ///< work items, counted over heads, that fill the device
+    uint64_t dispatch_pairs;  ///< rows × keys visited by one dispatch
+    uint64_t workspace_rows;  ///< rows of partial results that fit the limit
+    // Where a tensor exceeds what can be bound at once: what a dispatch may span, in bytes; 0: no
+    // limit. Index: enum tensor.
     uint64_t window_bytes;
 };
 
 enum tensor { TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_O, TENSOR_LSE, TENSOR_COUNT };
 
 /// In bytes; strides of K and V are per kv head.
-struct tensor_shape { uint64_t batch, head, row, row_bytes; bool windowed; };
+struct tensor_shape {
+    uint64_t batch, head, row, row_bytes;
+    bool windowed;
+};
 
 /// (pattern, batch entry[, head]) and who shares it.
 struct group {
     struct site site;
-    uint32_t *bh;                    ///< batch · heads + head, rising
+    uint32_t *bh;  ///< batch · heads + head, rising
     uint32_t bh_count;
 };
 
@@ -43,69 +50,81 @@ enum dispatch_kind { DISPATCH_ATTENTION, DISPATCH_COMBINE };
 
 struct dispatch {
     enum dispatch_kind kind;
-    bool barrier_before;             ///< its inputs or its workspace rows were touched by dispatches before it
+    bool barrier_before;  ///< its inputs or its workspace rows were touched by dispatches before it
     uint32_t segment;
-    uint32_t items, item_count;      ///< texel offset in the segment; workgroups in x
+    uint32_t items, item_count;  ///< texel offset in the segment; workgroups in x
     uint32_t step;
-    uint32_t does;                   ///< PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL exclude each other
+    /// PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL
+    /// exclude each other
+    uint32_t does;
     int32_t q_offset;
-    uint32_t bh_list, bh_first, bh_count;   ///< word offset in the segment; workgroups in y
+    uint32_t bh_list, bh_first, bh_count;  ///< word offset in the segment; workgroups in y
     uint32_t ws_row_base, ws_rows;
-    uint32_t parts, part_count, range_first, range_rows;   ///< combine
-    uint64_t window[TENSOR_COUNT];   ///< lowest byte that it touches of a windowed tensor
+    uint32_t parts, part_count, range_first, range_rows;  ///< combine
+    uint64_t window[TENSOR_COUNT];  ///< lowest byte that it touches of a windowed tensor
     uint64_t visited;
 };
 
-struct segment { uint32_t first_texel, texels; };
+struct segment {
+    uint32_t first_texel, texels;
+};
 
 struct schedule_room;
 
 struct schedule {
-    uint32_t *words;                 ///< plan memory
-    struct schedule_room *room;      ///< that the words go back to; NULL: none
+    uint32_t *words;             ///< plan memory
+    struct schedule_room *room;  ///< that the words go back to; NULL: none
     size_t word_count, word_capacity;
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
     struct dispatch *dispatches;
     uint32_t dispatch_count, dispatch_capacity;
-    uint64_t workspace_rows;         ///< that it uses
-    uint64_t workspace_rows_least;   ///< the smallest limit that will do
+    uint64_t workspace_rows;        ///< that it uses
+    uint64_t workspace_rows_least;  ///< the smallest limit that will do
     uint64_t visited;
     uint64_t items;
-    uint64_t host_bytes;             ///< of the words, and of the most items that ever waited to be among them; smaller arrays are not counted
+    /// of the words, and of the most items that ever waited to be among them; smaller arrays are
+    /// not counted
+    uint64_t host_bytes;
 };
 
 struct schedule_input {
     struct schedule_limits limits;
-    const uint32_t *header;          ///< PM_HEADER_TEXELS · 4 words; slopes and sinks offsets are filled in per segment
-    const float *slopes, *sinks;     ///< heads entries each, in log2 units; NULL: none
+    /// PM_HEADER_TEXELS · 4 words; slopes and sinks offsets are filled in per segment
+    const uint32_t *header;
+    const float *slopes, *sinks;  ///< heads entries each, in log2 units; NULL: none
     uint32_t heads, kv_heads;
     struct tensor_shape tensors[TENSOR_COUNT];
     const struct group *groups;
     uint32_t group_count;
 };
 
-/// The large arrays of planning, kept from one plan to the next: for a window over a million tokens the operating system
-/// takes twice as long to hand out fresh pages as planning takes to fill them. One schedule at a time has it, from
-/// schedule_build to schedule_free.
-struct schedule_room *schedule_room_create(void);   ///< empty; NULL: out of memory
-void schedule_room_destroy(struct schedule_room *room);   ///< accepts NULL
+/// The large arrays of planning, kept from one plan to the next: for a window over a million tokens
+/// the operating system takes twice as long to hand out fresh pages as planning takes to fill them.
+/// One schedule at a time has it, from schedule_build to schedule_free.
+struct schedule_room *schedule_room_create(void);        ///< empty; NULL: out of memory
+void schedule_room_destroy(struct schedule_room *room);  ///< accepts NULL
 size_t schedule_room_bytes(const struct schedule_room *room);
 
-/// Fills *out (zeroed by the caller). On failure it is left for schedule_free. `room` may be NULL: fresh arrays.
-/// Errors: WORKSPACE_LIMIT (out->workspace_rows_least is set), OUT_OF_HOST_MEMORY, UNSUPPORTED (a single row and key
-/// do not fit a binding window; a row of more keys than 2 · splits_most items take).
-tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room, struct schedule *out, tulle_error *error);
+/// Fills *out (zeroed by the caller). On failure it is left for schedule_free. `room` may be NULL:
+/// fresh arrays. Errors: WORKSPACE_LIMIT (out->workspace_rows_least is set), OUT_OF_HOST_MEMORY,
+/// UNSUPPORTED (a single row and key do not fit a binding window; a row of more keys than 2 ·
+/// splits_most items take).
+tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room,
+                            struct schedule *out, tulle_error *error);
 void schedule_free(struct schedule *schedule);
 
-/// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not made: its keys then
-/// are runs of their own. False: out of memory. *parts is freed by parts_free.
-bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int64_t list_most, struct part **parts, uint32_t *count);
+/// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not
+/// made: its keys then are runs of their own. False: out of memory. *parts is freed by parts_free.
+bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int64_t list_most,
+                  struct part **parts, uint32_t *count);
 void parts_free(struct part *parts, uint32_t count);
 
-/// Calls `each` for every tile of rows [first, end) in the order in which items are made. False: `each` returned false.
+/// Calls `each` for every tile of rows [first, end) in the order in which items are made. False:
+/// `each` returned false.
 typedef bool (*tile_callback)(void *user, int64_t row, int32_t rows, int64_t index);
-bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, tile_callback each, void *user);
+bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, tile_callback each,
+                void *user);
 /// How many there are.
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows);
 

@@ -2,10 +2,11 @@
 //
 // Pattern → runs, for one tile of query rows.
 //
-// A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo step. Within a class
-// a position is counted in steps: with a = p mod step, query u = (p − a)/step and key v = (j − a)/step. There every
-// term is a union of PIECES (an interval of keys, an interval of rows, two diagonal bounds, a period), and the
-// keys of a tile fall into a few CELLS in which the same pieces apply: full, band, or neither (bits).
+// A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
+// step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
+// and key v = (j − a)/step. There every term is a union of PIECES (an interval of keys, an interval
+// of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in which
+// the same pieces apply: full, band, or neither (bits).
 #ifndef TULLE_SRC_SCHEDULE_TILE_H
 #define TULLE_SRC_SCHEDULE_TILE_H
 
@@ -13,14 +14,15 @@
 
 #define TILE_ROWS_MOST 128
 
-/// Where a schedule is made: one (pattern, batch entry), and the head where the pattern depends on it.
+/// Where a schedule is made: one (pattern, batch entry), and the head where the pattern depends on
+/// it.
 struct site {
     const tulle_pattern *pattern;
-    tulle_pattern_site at;      ///< head, heads, kv_heads, kv_len (of this batch entry), causal
-    int64_t q_len;              ///< rows of Q and O
-    int64_t q_length;           ///< rows that exist; the others are empty
-    int64_t kv_start;           ///< first key that exists; at.kv_len is the end
-    int64_t q_offset;           ///< p = i + q_offset
+    tulle_pattern_site at;  ///< head, heads, kv_heads, kv_len (of this batch entry), causal
+    int64_t q_len;          ///< rows of Q and O
+    int64_t q_length;       ///< rows that exist; the others are empty
+    int64_t kv_start;       ///< first key that exists; at.kv_len is the end
+    int64_t q_offset;       ///< p = i + q_offset
 };
 
 /// A union's terms of one step, tiled together, less every term of the parts before it.
@@ -30,8 +32,8 @@ struct part {
     uint32_t include_count;
     const struct term *const *exclude;
     uint32_t exclude_count;
-    // Keys that every row takes, chosen one by one (FIXED's columns, GLOBAL_LIST's): positions, rising, each once, all
-    // within [kv_start, kv_len). Only where step is 1.
+    // Keys that every row takes, chosen one by one (FIXED's columns, GLOBAL_LIST's): positions,
+    // rising, each once, all within [kv_start, kv_len). Only where step is 1.
     int32_t *list;
     int64_t list_count;
 };
@@ -41,18 +43,18 @@ enum run_source { RUN_RANGE, RUN_LIST };
 struct run {
     tulle_run_kind kind;
     enum run_source source;
-    int64_t first;              ///< RANGE: first key position j; LIST: index into the part's list
-    int64_t count;              ///< keys
-    int32_t row_first, row_last;   ///< BAND
-    int64_t lo, hi;             ///< BAND: row r takes keys r + lo ≤ c ≤ r + hi, for row_first ≤ r ≤ row_last
-    size_t bits;                ///< BITS: index of its first word in tiler.bits; word (c/32)·tile_rows + r
+    int64_t first;                ///< RANGE: first key position j; LIST: index into the part's list
+    int64_t count;                ///< keys
+    int32_t row_first, row_last;  ///< BAND
+    int64_t lo, hi;  ///< BAND: row r takes keys r + lo ≤ c ≤ r + hi, for row_first ≤ r ≤ row_last
+    size_t bits;     ///< BITS: index of its first word in tiler.bits; word (c/32)·tile_rows + r
 };
 
 struct piece {
-    int64_t v0, v1;             ///< keys [v0, v1)
-    int32_t r0, r1;             ///< rows [r0, r1)
-    int64_t left, right;        ///< u − v ≤ left, v − u ≤ right; TILE_FAR: no bound
-    int64_t period;             ///< (u − v) mod period = 0
+    int64_t v0, v1;       ///< keys [v0, v1)
+    int32_t r0, r1;       ///< rows [r0, r1)
+    int64_t left, right;  ///< u − v ≤ left, v − u ≤ right; TILE_FAR: no bound
+    int64_t period;       ///< (u − v) mod period = 0
 };
 
 #define TILE_FAR (INT64_MAX / 4)
@@ -63,8 +65,8 @@ struct cell;
 struct tiler {
     const struct site *site;
     const struct part *part;
-    int32_t tile_rows;          ///< the variant's; row stride of bits
-    int32_t chunk;              ///< keys per chunk, a power of 2 up to 64
+    int32_t tile_rows;  ///< the variant's; row stride of bits
+    int32_t chunk;      ///< keys per chunk, a power of 2 up to 64
     // the tile at hand
     int64_t row, u0, residue, v_begin, v_end;
     int32_t rows;
@@ -73,7 +75,8 @@ struct tiler {
     size_t run_count, run_capacity;
     uint32_t *bits;
     size_t bit_words, bits_capacity;
-    bool shiftable;             ///< this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
+    /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
+    bool shiftable;
     // scratch
     struct piece *include, *exclude;
     size_t include_count, include_capacity, exclude_count, exclude_capacity;
@@ -87,7 +90,8 @@ struct tiler {
     bool out_of_memory;
 };
 
-/// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False: out of memory.
+/// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False:
+/// out of memory.
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
 
 /// Sets the bits of every row for keys 0 … keys − 1 of a run whose words are all 0.
@@ -103,7 +107,10 @@ void tiler_free(struct tiler *t);
 
 /// Floor division and its remainder, for any sign of a; b > 0.
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-static inline int64_t floor_mod(int64_t a, int64_t b) { int64_t m = a % b; return m < 0 ? m + b : m; }
+static inline int64_t floor_mod(int64_t a, int64_t b) {
+    int64_t m = a % b;
+    return m < 0 ? m + b : m;
+}
 static inline int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 #endif

@@ -14,16 +14,20 @@ static const struct {
     const char *name;
     size_t size;
 } elements[] = {
-    [ELEMENT_F32] = {"float32", 4}, [ELEMENT_F16] = {"float16", 2}, [ELEMENT_BF16] = {"bfloat16", 2}, [ELEMENT_BOOL] = {"bool", 1},
-    [ELEMENT_I8] = {"int8", 1},     [ELEMENT_I16] = {"int16", 2},   [ELEMENT_I32] = {"int32", 4},     [ELEMENT_I64] = {"int64", 8},
-    [ELEMENT_U8] = {"uint8", 1},    [ELEMENT_U16] = {"uint16", 2},  [ELEMENT_U32] = {"uint32", 4},    [ELEMENT_U64] = {"uint64", 8},
+    [ELEMENT_F32] = { "float32", 4 },   [ELEMENT_F16] = { "float16", 2 },
+    [ELEMENT_BF16] = { "bfloat16", 2 }, [ELEMENT_BOOL] = { "bool", 1 },
+    [ELEMENT_I8] = { "int8", 1 },       [ELEMENT_I16] = { "int16", 2 },
+    [ELEMENT_I32] = { "int32", 4 },     [ELEMENT_I64] = { "int64", 8 },
+    [ELEMENT_U8] = { "uint8", 1 },      [ELEMENT_U16] = { "uint16", 2 },
+    [ELEMENT_U32] = { "uint32", 4 },    [ELEMENT_U64] = { "uint64", 8 },
 };
 
 const char *element_name(enum element element) { return elements[element].name; }
 
 size_t element_size(enum element element) { return elements[element].size; }
 
-bool array_size(enum element element, const int64_t *shape, uint32_t dimensions, size_t *count, size_t *bytes) {
+bool array_size(enum element element, const int64_t *shape, uint32_t dimensions, size_t *count,
+                size_t *bytes) {
     const uint64_t most = SIZE_MAX / 2;
     uint64_t product = 1;
     bool empty = false, fits = true;
@@ -47,7 +51,8 @@ bool array_size(enum element element, const int64_t *shape, uint32_t dimensions,
 const char *array_shape_text(const int64_t *shape, uint32_t dimensions, char *text, size_t size) {
     size_t at = (size_t)snprintf(text, size, "[");
     for (uint32_t axis = 0; axis < dimensions && at < size; axis++)
-        at += (size_t)snprintf(text + at, size - at, "%s%lld", axis ? ", " : "", (long long)shape[axis]);
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", axis ? ", " : "",
+                               (long long)shape[axis]);
     if (at < size) snprintf(text + at, size - at, "]");
     return text;
 }
@@ -95,7 +100,7 @@ float half_to_float(uint16_t bits) {
     const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
     if (magnitude >= 0x7c00u) return float_of_bits(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
     if (magnitude >= 0x400u) return float_of_bits(sign | ((magnitude << 13) + 0x38000000u));
-    const float small = (float)magnitude * 0x1p-24f;   // zero and subnormals: exact in fp32
+    const float small = (float)magnitude * 0x1p-24f;  // zero and subnormals: exact in fp32
     return sign ? -small : small;
 }
 
@@ -105,7 +110,7 @@ uint16_t float_to_half(float value) {
     const uint32_t bits = bits_of_float(value), magnitude = bits & 0x7fffffffu;
     const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
     if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7c00u);   // 65536 and above
+    if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7c00u);  // 65536 and above
     if (magnitude < 0x38800000u) {
         // Subnormal in binary16: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
         const uint32_t rounded = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000u;

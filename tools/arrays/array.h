@@ -10,10 +10,18 @@
 #include "common/message.h"
 
 enum element {
-    ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16,
+    ELEMENT_F32,
+    ELEMENT_F16,
+    ELEMENT_BF16,
     ELEMENT_BOOL,
-    ELEMENT_I8, ELEMENT_I16, ELEMENT_I32, ELEMENT_I64,
-    ELEMENT_U8, ELEMENT_U16, ELEMENT_U32, ELEMENT_U64,
+    ELEMENT_I8,
+    ELEMENT_I16,
+    ELEMENT_I32,
+    ELEMENT_I64,
+    ELEMENT_U8,
+    ELEMENT_U16,
+    ELEMENT_U32,
+    ELEMENT_U64,
 };
 
 #define ARRAY_MOST_DIMENSIONS 8
@@ -22,8 +30,8 @@ struct array {
     enum element element;
     uint32_t dimensions;
     int64_t shape[ARRAY_MOST_DIMENSIONS];
-    size_t count;   ///< of elements: the product of the shape
-    void *data;     ///< from malloc; never NULL in an array that was read
+    size_t count;  ///< of elements: the product of the shape
+    void *data;    ///< from malloc; never NULL in an array that was read
 };
 
 /// "float32" and so on, as NumPy says it.
@@ -31,20 +39,23 @@ const char *element_name(enum element element);
 
 size_t element_size(enum element element);
 
-/// Sets *count to the product of the shape and *bytes to its size; false where either does not fit in half of size_t.
-bool array_size(enum element element, const int64_t *shape, uint32_t dimensions, size_t *count, size_t *bytes);
+/// Sets *count to the product of the shape and *bytes to its size; false where either does not fit
+/// in half of size_t.
+bool array_size(enum element element, const int64_t *shape, uint32_t dimensions, size_t *count,
+                size_t *bytes);
 
 /// Writes "[12, 512, 32]"; returns text.
 const char *array_shape_text(const int64_t *shape, uint32_t dimensions, char *text, size_t size);
 
-bool array_is_integer(const struct array *array);   ///< an integer type or bool
+bool array_is_integer(const struct array *array);  ///< an integer type or bool
 
 /// The integer at an index; *fits is set to false where a uint64 is too large for int64.
 int64_t array_integer(const struct array *array, size_t index, bool *fits);
 
 void array_free(struct array *array);
 
-/// IEEE binary16 and bfloat16 bits. To bits: nearest, ties to even; overflow to infinity; NaN stays NaN.
+/// IEEE binary16 and bfloat16 bits. To bits: nearest, ties to even; overflow to infinity; NaN stays
+/// NaN.
 float half_to_float(uint16_t bits);
 float bf16_to_float(uint16_t bits);
 uint16_t float_to_half(float value);

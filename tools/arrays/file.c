@@ -11,8 +11,10 @@
 
 bool input_open(struct input_file *file, const char *path, struct message *message) {
     struct stat status;
-    // O_NONBLOCK: opening a named pipe that nobody writes to must end in the message below, not hang.
-    *file = (struct input_file){.descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), .path = path};
+    // O_NONBLOCK: opening a named pipe that nobody writes to must end in the message below, not
+    // hang.
+    *file = (struct input_file){ .descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+                                 .path = path };
     if (file->descriptor < 0) return refuse(message, "cannot open '%s': %s", path, strerror(errno));
     if (fstat(file->descriptor, &status)) {
         refuse(message, "cannot inspect '%s': %s", path, strerror(errno));
@@ -28,7 +30,8 @@ bool input_open(struct input_file *file, const char *path, struct message *messa
     return true;
 }
 
-bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t size, struct message *message) {
+bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t size,
+                struct message *message) {
     unsigned char *at = to;
     while (size > 0) {
         // One call moves at most 1 GiB: Linux reads no more than about 2 GiB at once.
@@ -36,7 +39,8 @@ bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t
         const ssize_t got = pread(file->descriptor, at, step, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return refuse(message, "cannot read '%s': %s", file->path, strerror(errno));
-        if (got == 0) return refuse(message, "'%s' ends early: it was cut off while it was read", file->path);
+        if (got == 0)
+            return refuse(message, "'%s' ends early: it was cut off while it was read", file->path);
         at += got;
         offset += (uint64_t)got;
         size -= (size_t)got;
@@ -54,7 +58,8 @@ char *input_text(const char *path, size_t most, size_t *size, struct message *me
     char *text = NULL;
     if (!input_open(&file, path, message)) return NULL;
     if (file.size > most) {
-        refuse(message, "'%s' has %llu bytes; at most %zu are read", path, (unsigned long long)file.size, most);
+        refuse(message, "'%s' has %llu bytes; at most %zu are read", path,
+               (unsigned long long)file.size, most);
     } else if (!(text = malloc((size_t)file.size + 1))) {
         refuse(message, "out of memory for '%s'", path);
     } else if (!input_read(&file, 0, text, (size_t)file.size, message)) {

@@ -12,18 +12,21 @@
 struct input_file {
     int descriptor;
     uint64_t size;
-    const char *path;   ///< the caller's; for messages
+    const char *path;  ///< the caller's; for messages
 };
 
-/// Opens a regular file. Anything else (a folder, a device, a pipe) is refused: its size is not known.
+/// Opens a regular file. Anything else (a folder, a device, a pipe) is refused: its size is not
+/// known.
 bool input_open(struct input_file *file, const char *path, struct message *message);
 
 /// Reads exactly `size` bytes from `offset` on.
-bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t size, struct message *message);
+bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t size,
+                struct message *message);
 
 void input_close(struct input_file *file);
 
-/// Reads a whole text file of at most `most` bytes; the result ends in a NUL and is freed by the caller. NULL on failure.
+/// Reads a whole text file of at most `most` bytes; the result ends in a NUL and is freed by the
+/// caller. NULL on failure.
 char *input_text(const char *path, size_t most, size_t *size, struct message *message);
 
 #endif

@@ -8,11 +8,14 @@
 
 #include "arrays/array.h"
 
-/// Reads fp32, fp16, bool and integer arrays; everything else (other types, big-endian, Fortran order, a header that
-/// is not exactly what the format says, too little or too much data) is refused. array_free releases it.
+/// Reads fp32, fp16, bool and integer arrays; everything else (other types, big-endian, Fortran
+/// order, a header that is not exactly what the format says, too little or too much data) is
+/// refused. array_free releases it.
 bool npy_read(const char *path, struct array *out, struct message *message);
 
-/// Writes an fp32 or fp16 array as format version 1; false with errno set where the stream does not take it.
-bool npy_write(FILE *to, enum element element, const int64_t *shape, uint32_t dimensions, const void *data);
+/// Writes an fp32 or fp16 array as format version 1; false with errno set where the stream does not
+/// take it.
+bool npy_write(FILE *to, enum element element, const int64_t *shape, uint32_t dimensions,
+               const void *data);
 
 #endif

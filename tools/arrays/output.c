@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// What a signal handler has to remove. A pointer is set before the file exists and cleared after it is gone.
+// What a signal handler has to remove. A pointer is set before the file exists and cleared after it
+// is gone.
 static char *volatile at_signal[2 * OUTPUT_MOST];
 
 static void remove_and_die(int number) {
@@ -20,7 +21,8 @@ static void remove_and_die(int number) {
 }
 
 static void watch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};   // the last: who reads what is printed may go first
+    // the last: who reads what is printed may go first
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction action;
         // What the caller's shell ignores (nohup) stays ignored.
@@ -105,7 +107,8 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
     for (int i = 0; i < outputs->count; i++) {
         struct stat other;
         if (strcmp(outputs->each[i].target, output->target) &&
-            !(exists && !stat(outputs->each[i].target, &other) && other.st_dev == status.st_dev && other.st_ino == status.st_ino))
+            !(exists && !stat(outputs->each[i].target, &other) && other.st_dev == status.st_dev &&
+              other.st_ino == status.st_ino))
             continue;
         refuse(message, "'%s' is named for two outputs", path);
         drop(output);
@@ -133,20 +136,23 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
     return output->file;
 }
 
-// Puts one target in place; with more than one output the old file is kept under a second name until all are there.
+// Puts one target in place; with more than one output the old file is kept under a second name
+// until all are there.
 static bool place(struct output *output, bool keep, struct message *message) {
     if (keep && access(output->target, F_OK) == 0) {
         output->backup = beside(output->temporary, ".old");
         if (!output->backup) return refuse(message, "out of memory");
         remember(output->backup);
         if (link(output->target, output->backup)) {
-            // No hard links here (FAT, some network shares): renaming is still all or nothing for each file.
+            // No hard links here (FAT, some network shares): renaming is still all or nothing for
+            // each file.
             forget(output->backup);
             free(output->backup);
             output->backup = NULL;
         }
     }
-    if (rename(output->temporary, output->target)) return refuse(message, "cannot replace '%s': %s", output->target, strerror(errno));
+    if (rename(output->temporary, output->target))
+        return refuse(message, "cannot replace '%s': %s", output->target, strerror(errno));
     forget(output->temporary);
     free(output->temporary);
     output->temporary = NULL;
@@ -159,7 +165,9 @@ bool outputs_commit(struct outputs *outputs, struct message *message) {
     for (int i = 0; i < outputs->count && good; i++) {
         FILE *file = outputs->each[i].file;
         outputs->each[i].file = NULL;
-        if (fclose(file)) good = refuse(message, "cannot write '%s': %s", outputs->each[i].target, strerror(errno));
+        if (fclose(file))
+            good =
+                refuse(message, "cannot write '%s': %s", outputs->each[i].target, strerror(errno));
     }
     while (good && placed < outputs->count) {
         good = place(&outputs->each[placed], outputs->count > 1, message);

@@ -21,7 +21,8 @@ static bool ends_in_suffix(const char *name, size_t length) {
 
 bool safetensors_named(const char *name) {
     const char *colon = strrchr(name, ':');
-    return ends_in_suffix(name, strlen(name)) || (colon && ends_in_suffix(name, (size_t)(colon - name)));
+    return ends_in_suffix(name, strlen(name)) ||
+           (colon && ends_in_suffix(name, (size_t)(colon - name)));
 }
 
 // A whole number that a double holds exactly.
@@ -49,83 +50,108 @@ static void list_names(const cJSON *header, char *text, size_t size) {
     if (!at) snprintf(text, size, "no tensor");
 }
 
-static bool find_tensor(const struct input_file *file, const cJSON *header, const char *tensor, const cJSON **out,
-                        struct message *message) {
+static bool find_tensor(const struct input_file *file, const cJSON *header, const char *tensor,
+                        const cJSON **out, struct message *message) {
     char names[400];
     const cJSON *entry, *found = NULL;
-    if (!cJSON_IsObject(header)) return refuse(message, "'%s': its header is not a JSON object", file->path);
+    if (!cJSON_IsObject(header))
+        return refuse(message, "'%s': its header is not a JSON object", file->path);
     list_names(header, names, sizeof names);
     if (!tensor)
-        return refuse(message, "'%s' needs the tensor's name after it, as in %s:NAME; it holds %s", file->path, file->path, names);
+        return refuse(message, "'%s' needs the tensor's name after it, as in %s:NAME; it holds %s",
+                      file->path, file->path, names);
     cJSON_ArrayForEach(entry, header) {
-        if (!entry->string || strcmp(entry->string, tensor) || !strcmp(tensor, "__metadata__")) continue;
+        if (!entry->string || strcmp(entry->string, tensor) || !strcmp(tensor, "__metadata__"))
+            continue;
         if (found) return refuse(message, "'%s' names the tensor '%s' twice", file->path, tensor);
         found = entry;
     }
-    if (!found) return refuse(message, "'%s' has no tensor '%s'; it holds %s", file->path, tensor, names);
+    if (!found)
+        return refuse(message, "'%s' has no tensor '%s'; it holds %s", file->path, tensor, names);
     *out = found;
     return true;
 }
 
-// Are all the tensors of the header in the file? A copy that was cut off is no longer what its header says, even where
-// the tensor that is asked for is whole. Entries without positions are left alone: parse_entry refuses the one that is asked for.
-static bool check_end(const struct input_file *file, const cJSON *header, uint64_t data_size, struct message *message) {
+// Are all the tensors of the header in the file? A copy that was cut off is no longer what its
+// header says, even where the tensor that is asked for is whole. Entries without positions are left
+// alone: parse_entry refuses the one that is asked for.
+static bool check_end(const struct input_file *file, const cJSON *header, uint64_t data_size,
+                      struct message *message) {
     const cJSON *entry;
     cJSON_ArrayForEach(entry, header) {
         const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
         int64_t to;
-        if (!strcmp(entry->string, "__metadata__") || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 1), &to)) continue;
+        if (!strcmp(entry->string, "__metadata__") || cJSON_GetArraySize(offsets) != 2 ||
+            !whole(cJSON_GetArrayItem(offsets, 1), &to))
+            continue;
         if ((uint64_t)to > data_size)
-            return refuse(message, "'%s': tensor '%s' ends at byte %lld of %llu: the file is cut off or its header is wrong", file->path,
-                          entry->string, (long long)to, (unsigned long long)data_size);
+            return refuse(
+                message,
+                "'%s': tensor '%s' ends at byte %lld of %llu: the file is cut off or its header is wrong",
+                file->path, entry->string, (long long)to, (unsigned long long)data_size);
     }
     return true;
 }
 
-// Reads dtype, shape and data_offsets of one entry that check_end has seen; *begin is relative to the end of the header.
-static bool parse_entry(const struct input_file *file, const char *tensor, const cJSON *entry, struct array *array, uint64_t *begin, size_t *bytes,
+// Reads dtype, shape and data_offsets of one entry that check_end has seen; *begin is relative to
+// the end of the header.
+static bool parse_entry(const struct input_file *file, const char *tensor, const cJSON *entry,
+                        struct array *array, uint64_t *begin, size_t *bytes,
                         struct message *message) {
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"), *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
+    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"),
+                *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets"), *item;
     const char *type = cJSON_IsString(dtype) ? dtype->valuestring : NULL;
     int64_t from, to;
     if (!type || !cJSON_IsArray(shape) || !cJSON_IsArray(offsets))
-        return refuse(message, "'%s': tensor '%s' lacks dtype, shape or data_offsets", file->path, tensor);
+        return refuse(message, "'%s': tensor '%s' lacks dtype, shape or data_offsets", file->path,
+                      tensor);
     if (!strcmp(type, "F32")) array->element = ELEMENT_F32;
     else if (!strcmp(type, "F16")) array->element = ELEMENT_F16;
     else if (!strcmp(type, "BF16")) array->element = ELEMENT_BF16;
-    else return refuse(message, "'%s': tensor '%s' is of type %.40s; F32, F16 and BF16 are read", file->path, tensor, type);
+    else
+        return refuse(message, "'%s': tensor '%s' is of type %.40s; F32, F16 and BF16 are read",
+                      file->path, tensor, type);
     cJSON_ArrayForEach(item, shape) {
         if (array->dimensions == ARRAY_MOST_DIMENSIONS)
-            return refuse(message, "'%s': tensor '%s' has more than %d axes", file->path, tensor, ARRAY_MOST_DIMENSIONS);
+            return refuse(message, "'%s': tensor '%s' has more than %d axes", file->path, tensor,
+                          ARRAY_MOST_DIMENSIONS);
         if (!whole(item, &array->shape[array->dimensions++]))
-            return refuse(message, "'%s': tensor '%s' has a shape that is not a list of lengths", file->path, tensor);
+            return refuse(message, "'%s': tensor '%s' has a shape that is not a list of lengths",
+                          file->path, tensor);
     }
     if (cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 0), &from) ||
         !whole(cJSON_GetArrayItem(offsets, 1), &to) || from > to)
-        return refuse(message, "'%s': tensor '%s' has data_offsets that are not a pair of rising positions", file->path, tensor);
+        return refuse(message,
+                      "'%s': tensor '%s' has data_offsets that are not a pair of rising positions",
+                      file->path, tensor);
     if (!array_size(array->element, array->shape, array->dimensions, &array->count, bytes))
-        return refuse(message, "'%s': tensor '%s' has a shape that memory cannot hold", file->path, tensor);
+        return refuse(message, "'%s': tensor '%s' has a shape that memory cannot hold", file->path,
+                      tensor);
     if ((uint64_t)(to - from) != *bytes)
-        return refuse(message, "'%s': tensor '%s' has %lld bytes of data; its shape needs %zu", file->path, tensor,
-                      (long long)(to - from), *bytes);
+        return refuse(message, "'%s': tensor '%s' has %lld bytes of data; its shape needs %zu",
+                      file->path, tensor, (long long)(to - from), *bytes);
     *begin = (uint64_t)from;
     return true;
 }
 
-static bool read_open_file(const struct input_file *file, const char *tensor, struct array *out, struct message *message) {
+static bool read_open_file(const struct input_file *file, const char *tensor, struct array *out,
+                           struct message *message) {
     unsigned char start[8];
-    struct array array = {.data = NULL};
+    struct array array = { .data = NULL };
     uint64_t header_size = 0, begin = 0;
     size_t bytes = 0;
     const cJSON *entry = NULL;
     if (file->size < 8)
-        return refuse(message, "'%s' has %llu bytes: too short for a .safetensors file", file->path, (unsigned long long)file->size);
+        return refuse(message, "'%s' has %llu bytes: too short for a .safetensors file", file->path,
+                      (unsigned long long)file->size);
     if (!input_read(file, 0, start, 8, message)) return false;
     for (int byte = 7; byte >= 0; byte--) header_size = header_size << 8 | start[byte];
     if (header_size > MOST_HEADER || header_size > file->size - 8)
-        return refuse(message, "'%s' is not a .safetensors file, or cut off: it says that its header has %llu bytes", file->path,
-                      (unsigned long long)header_size);
+        return refuse(
+            message,
+            "'%s' is not a .safetensors file, or cut off: it says that its header has %llu bytes",
+            file->path, (unsigned long long)header_size);
 
     char *text = malloc((size_t)header_size + 1);
     if (!text) return refuse(message, "out of memory for the header of '%s'", file->path);
@@ -141,7 +167,8 @@ static bool read_open_file(const struct input_file *file, const char *tensor, st
     if (!good) return false;
 
     array.data = malloc(bytes ? bytes : 1);
-    if (!array.data) return refuse(message, "out of memory: '%s:%s' needs %zu bytes", file->path, tensor, bytes);
+    if (!array.data)
+        return refuse(message, "out of memory: '%s:%s' needs %zu bytes", file->path, tensor, bytes);
     if (!input_read(file, 8 + header_size + begin, array.data, bytes, message)) {
         free(array.data);
         return false;

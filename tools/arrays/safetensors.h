@@ -9,8 +9,9 @@
 /// Is this FILE.safetensors or FILE.safetensors:TENSOR?
 bool safetensors_named(const char *name);
 
-/// Reads FILE:TENSOR, split at the last colon: F32, F16 or BF16. Only that tensor's bytes are read. A name without a
-/// tensor is refused with the list of what the file holds. array_free releases the array.
+/// Reads FILE:TENSOR, split at the last colon: F32, F16 or BF16. Only that tensor's bytes are read.
+/// A name without a tensor is refused with the list of what the file holds. array_free releases the
+/// array.
 bool safetensors_read(const char *name, struct array *out, struct message *message);
 
 #endif

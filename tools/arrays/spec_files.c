@@ -16,9 +16,10 @@ static uint64_t scatter(uint64_t x) {
 
 static bool make_up(const char *name, tulle_array *out, char *message, size_t message_size) {
     int rows, cols, percent, used = 0;
-    if (sscanf(name, "@%5dx%5dp%3d%n", &rows, &cols, &percent, &used) != 3 || name[used] || rows < 1 || cols < 1 || percent < 0 ||
-        percent > 100) {
-        snprintf(message, message_size, "'%s' is not of the form @ROWSxCOLSpPERCENT, such as @64x64p25", name);
+    if (sscanf(name, "@%5dx%5dp%3d%n", &rows, &cols, &percent, &used) != 3 || name[used] ||
+        rows < 1 || cols < 1 || percent < 0 || percent > 100) {
+        snprintf(message, message_size,
+                 "'%s' is not of the form @ROWSxCOLSpPERCENT, such as @64x64p25", name);
         return false;
     }
     int64_t *values = malloc((size_t)rows * (size_t)cols * sizeof *values);
@@ -28,12 +29,20 @@ static bool make_up(const char *name, tulle_array *out, char *message, size_t me
     }
     for (int64_t row = 0; row < rows; row++)
         for (int64_t col = 0; col < cols; col++)
-            values[row * cols + col] = row == col || scatter((uint64_t)row << 32 | (uint64_t)(col + 1)) % 100 < (uint64_t)percent;
-    *out = (tulle_array){.values = values, .dimensions = 2, .shape = {rows, cols}, .is_integer = true, .is_bool = true, .owner = values};
+            values[row * cols + col] =
+                row == col ||
+                scatter((uint64_t)row << 32 | (uint64_t)(col + 1)) % 100 < (uint64_t)percent;
+    *out = (tulle_array){ .values = values,
+                          .dimensions = 2,
+                          .shape = { rows, cols },
+                          .is_integer = true,
+                          .is_bool = true,
+                          .owner = values };
     return true;
 }
 
-static bool load(void *user, const char *name, tulle_array *out, char *message, size_t message_size) {
+static bool load(void *user, const char *name, tulle_array *out, char *message,
+                 size_t message_size) {
     (void)user;
     struct array array;
     struct message reason;
@@ -61,13 +70,13 @@ static bool load(void *user, const char *name, tulle_array *out, char *message, 
         array_free(&array);
         return false;
     }
-    *out = (tulle_array){.values = values,
-                         .dimensions = array.dimensions,
-                         .is_integer = array_is_integer(&array),
-                         .is_bool = array.element == ELEMENT_BOOL,
-                         .is_index = array.element == ELEMENT_I32 || array.element == ELEMENT_I64,
-                         .type = element_name(array.element),
-                         .owner = values};
+    *out = (tulle_array){ .values = values,
+                          .dimensions = array.dimensions,
+                          .is_integer = array_is_integer(&array),
+                          .is_bool = array.element == ELEMENT_BOOL,
+                          .is_index = array.element == ELEMENT_I32 || array.element == ELEMENT_I64,
+                          .type = element_name(array.element),
+                          .owner = values };
     for (uint32_t axis = 0; axis < array.dimensions; axis++) out->shape[axis] = array.shape[axis];
     array_free(&array);
     return true;
@@ -79,4 +88,4 @@ static void release(void *user, tulle_array *array) {
     array->owner = NULL;
 }
 
-const tulle_array_loader spec_files = {.load = load, .release = release};
+const tulle_array_loader spec_files = { .load = load, .release = release };

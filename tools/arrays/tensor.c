@@ -9,16 +9,18 @@
 
 tulle_strides tensor_strides(uint32_t heads, uint32_t length, uint32_t dim, bool bshd) {
     const int64_t h = heads, n = length, d = dim;
-    if (bshd) return (tulle_strides){.batch = n * h * d, .head = d, .row = h * d};
-    return (tulle_strides){.batch = h * n * d, .head = n * d, .row = d};
+    if (bshd) return (tulle_strides){ .batch = n * h * d, .head = d, .row = h * d };
+    return (tulle_strides){ .batch = h * n * d, .head = n * d, .row = d };
 }
 
-bool tensor_read(struct tensor *tensor, const char *option, const char *name, bool bshd, struct message *message) {
+bool tensor_read(struct tensor *tensor, const char *option, const char *name, bool bshd,
+                 struct message *message) {
     struct message reason;
     char shape[256];
     memset(tensor, 0, sizeof *tensor);
     struct array *array = &tensor->array;
-    const bool read = safetensors_named(name) ? safetensors_read(name, array, &reason) : npy_read(name, array, &reason);
+    const bool read = safetensors_named(name) ? safetensors_read(name, array, &reason)
+                                              : npy_read(name, array, &reason);
     if (!read) return refuse(message, "%s: %s", option, reason.text);
     array_shape_text(array->shape, array->dimensions, shape, sizeof shape);
     bool good = true;
@@ -26,14 +28,19 @@ bool tensor_read(struct tensor *tensor, const char *option, const char *name, bo
     case ELEMENT_F32: tensor->dtype = TULLE_F32; break;
     case ELEMENT_F16: tensor->dtype = TULLE_F16; break;
     case ELEMENT_BF16: tensor->dtype = TULLE_BF16; break;
-    default: good = refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, name, element_name(array->element));
+    default:
+        good = refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, name,
+                      element_name(array->element));
     }
     if (good && (array->dimensions < 2 || array->dimensions > 4))
         good = refuse(message, "%s: '%s' has shape %s; %s is wanted", option, name, shape,
-                      bshd ? "[n,d], [n,h,d] or [b,n,h,d] (--layout bshd)" : "[n,d], [h,n,d] or [b,h,n,d]");
+                      bshd ? "[n,d], [n,h,d] or [b,n,h,d] (--layout bshd)"
+                           : "[n,d], [h,n,d] or [b,h,n,d]");
     for (uint32_t axis = 0; good && axis < array->dimensions; axis++)
         if (array->shape[axis] < 1 || array->shape[axis] > INT32_MAX)
-            good = refuse(message, "%s: '%s' has shape %s; every axis must be at least 1 and below 2^31", option, name, shape);
+            good = refuse(message,
+                          "%s: '%s' has shape %s; every axis must be at least 1 and below 2^31",
+                          option, name, shape);
     if (!good) {
         tensor_free(tensor);
         return false;
@@ -63,8 +70,8 @@ uint32_t tensor_shape(const struct tensor *like, uint32_t dim, bool bshd, int64_
 
 void tensor_free(struct tensor *tensor) { array_free(&tensor->array); }
 
-static bool read_list(const char *option, const char *path, uint32_t count, const char *what, struct array *array,
-                      struct message *message) {
+static bool read_list(const char *option, const char *path, uint32_t count, const char *what,
+                      struct array *array, struct message *message) {
     struct message reason;
     char shape[256];
     if (!npy_read(path, array, &reason)) return refuse(message, "%s: %s", option, reason.text);
@@ -75,12 +82,14 @@ static bool read_list(const char *option, const char *path, uint32_t count, cons
     return false;
 }
 
-int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what, struct message *message) {
+int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what,
+                       struct message *message) {
     struct array array;
     int32_t *numbers = NULL;
     if (!read_list(option, path, count, what, &array, message)) return NULL;
     if (!array_is_integer(&array) || array.element == ELEMENT_BOOL) {
-        refuse(message, "%s: '%s' holds %s; whole numbers are wanted", option, path, element_name(array.element));
+        refuse(message, "%s: '%s' holds %s; whole numbers are wanted", option, path,
+               element_name(array.element));
     } else if (!(numbers = malloc(count * sizeof *numbers))) {
         refuse(message, "out of memory");
     }
@@ -88,7 +97,8 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
         bool fits = true;
         const int64_t value = array_integer(&array, i, &fits);
         if (!fits || value < INT32_MIN || value > INT32_MAX) {
-            refuse(message, "%s: number %u of '%s' is %s%lld, beyond 32 bits", option, i, path, fits ? "" : "above ", (long long)value);
+            refuse(message, "%s: number %u of '%s' is %s%lld, beyond 32 bits", option, i, path,
+                   fits ? "" : "above ", (long long)value);
             free(numbers);
             numbers = NULL;
         } else {
@@ -99,14 +109,15 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
     return numbers;
 }
 
-float *read_reals(const char *option, const char *path, uint32_t count, const char *what, struct message *message) {
+float *read_reals(const char *option, const char *path, uint32_t count, const char *what,
+                  struct message *message) {
     struct array array;
     float *numbers = NULL;
     if (!read_list(option, path, count, what, &array, message)) return NULL;
     if (array.element != ELEMENT_F32 && array.element != ELEMENT_F16)
-        refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, path, element_name(array.element));
-    else if (!(numbers = malloc(count * sizeof *numbers)))
-        refuse(message, "out of memory");
+        refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, path,
+               element_name(array.element));
+    else if (!(numbers = malloc(count * sizeof *numbers))) refuse(message, "out of memory");
     for (uint32_t i = 0; numbers && i < count; i++) numbers[i] = array_real(&array, i);
     array_free(&array);
     return numbers;

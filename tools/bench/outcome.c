@@ -8,24 +8,55 @@
 #include "common/figures.h"
 #include "common/json.h"
 
-enum { NAME, LENGTH, DIM, TYPE, MS, SPREAD, GFLOPS, PEAK, OVERHEAD, PER_VISITED, PER_SELECTED, SPEEDUP, COMMAND, COLUMNS };
+enum {
+    NAME,
+    LENGTH,
+    DIM,
+    TYPE,
+    MS,
+    SPREAD,
+    GFLOPS,
+    PEAK,
+    OVERHEAD,
+    PER_VISITED,
+    PER_SELECTED,
+    SPEEDUP,
+    COMMAND,
+    COLUMNS
+};
 
 // Figures that the table and the JSON share. NaN where there is nothing to compare.
-static double dense_visited_ns(const struct outcome *o) { return o->dense.figures.ms / (double)o->dense.figures.visited; }
-static double per_visited(const struct outcome *o) { return o->figures.ms / (double)o->figures.visited / dense_visited_ns(o); }
-
-static double per_selected(const struct outcome *o) {
-    return o->figures.ms / (double)o->figures.pairs / (o->dense.figures.ms / (double)o->dense.figures.pairs);
+static double dense_visited_ns(const struct outcome *o) {
+    return o->dense.figures.ms / (double)o->dense.figures.visited;
+}
+static double per_visited(const struct outcome *o) {
+    return o->figures.ms / (double)o->figures.visited / dense_visited_ns(o);
 }
 
-static double peak_share(const struct outcome *o) { return o->peak_gflops > 0 ? o->figures.gflops / o->peak_gflops : NAN; }
+static double per_selected(const struct outcome *o) {
+    return o->figures.ms / (double)o->figures.pairs /
+           (o->dense.figures.ms / (double)o->dense.figures.pairs);
+}
+
+static double peak_share(const struct outcome *o) {
+    return o->peak_gflops > 0 ? o->figures.gflops / o->peak_gflops : NAN;
+}
 
 void outcome_table_start(struct table *table) {
     static const char *const headings[COLUMNS] = {
-        [NAME] = "workload", [LENGTH] = "queries x keys", [DIM] = "head dim", [TYPE] = "type", [MS] = "ms (median)",
-        [SPREAD] = "spread %", [GFLOPS] = "GFLOP/s", [PEAK] = "of peak", [OVERHEAD] = "visited / selected",
+        [NAME] = "workload",
+        [LENGTH] = "queries x keys",
+        [DIM] = "head dim",
+        [TYPE] = "type",
+        [MS] = "ms (median)",
+        [SPREAD] = "spread %",
+        [GFLOPS] = "GFLOP/s",
+        [PEAK] = "of peak",
+        [OVERHEAD] = "visited / selected",
         [PER_VISITED] = "time per visited / dense's",
-        [PER_SELECTED] = "time per selected / dense's", [SPEEDUP] = "speed-up over dense", [COMMAND] = "command",
+        [PER_SELECTED] = "time per selected / dense's",
+        [SPEEDUP] = "speed-up over dense",
+        [COMMAND] = "command",
     };
     table_start(table, COLUMNS, COLUMNS, headings);
 }
@@ -49,7 +80,8 @@ void outcome_table_add(struct table *table, const struct outcome *o, const char 
     table_set(table, TYPE, "%s", dtype_name(w->dtype));
     table_set(table, MS, "%s%.3f", o->reckoned ? "~" : "", f->ms);
     if (f->ms > 0 && !o->reckoned && f->repeats > 1)
-        table_set(table, SPREAD, "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1), 100 * (f->ms_max / f->ms - 1));
+        table_set(table, SPREAD, "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1),
+                  100 * (f->ms_max / f->ms - 1));
     set_ratio(table, GFLOPS, o->reckoned ? "~" : "", f->gflops, 1);
     if (o->peak_gflops > 0) table_set(table, PEAK, "%.1f %%", 100 * peak_share(o));
     set_ratio(table, OVERHEAD, "", (double)f->visited / (double)f->pairs, 2);
@@ -61,7 +93,8 @@ void outcome_table_add(struct table *table, const struct outcome *o, const char 
 
 void outcome_table_print(const struct table *table, bool commands) {
     struct table shown = *table;
-    // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are printed.
+    // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are
+    // printed.
     shown.cols = commands ? COLUMNS : COMMAND;
     shown.last_beneath = commands;
     table_print(stdout, &shown);
@@ -97,10 +130,12 @@ cJSON *outcome_json(const struct outcome *o, const char *command) {
 }
 
 void planning_print(const struct planning cases[PLANNING_CASES]) {
-    static const char *const headings[] = {"planning",   "median ms", "schedule ms", "items", "host bytes",
-                                           "device bytes", "host bytes/tile", "device bytes/tile"};
+    static const char *const headings[] = { "planning",        "median ms",        "schedule ms",
+                                            "items",           "host bytes",       "device bytes",
+                                            "host bytes/tile", "device bytes/tile" };
     struct table table;
-    table_start(&table, sizeof headings / sizeof headings[0], sizeof headings / sizeof headings[0], headings);
+    table_start(&table, sizeof headings / sizeof headings[0], sizeof headings / sizeof headings[0],
+                headings);
     for (size_t i = 0; i < PLANNING_CASES; i++) {
         const struct planning *p = &cases[i];
         table_row(&table);

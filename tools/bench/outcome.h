@@ -14,7 +14,8 @@ void outcome_table_start(struct table *table);
 void outcome_table_add(struct table *table, const struct outcome *outcome, const char *command);
 void outcome_table_print(const struct table *table, bool commands);
 
-/// The object of one workload: the fields of `run --json`, peak_share, the workload itself and the yardsticks.
+/// The object of one workload: the fields of `run --json`, peak_share, the workload itself and the
+/// yardsticks.
 cJSON *outcome_json(const struct outcome *outcome, const char *command);
 
 void planning_print(const struct planning cases[PLANNING_CASES]);

@@ -19,22 +19,55 @@ static const uint32_t peak_spv[] =
 // As the shader has them.
 #define LANES 64
 #define FLOPS_PER_ITERATION (64.0 * 12 * 2)
-#define ITERATIONS 512   // Mesa 22.3 stops an invocation after 65,535
+#define ITERATIONS 512  // Mesa 22.3 stops an invocation after 65,535
 #define ELEMENTS 65536
-#define WANTED_SECONDS 0.1   // a virtual machine may take tens of milliseconds to give threads that slept a core each
+// a virtual machine may take tens of milliseconds to give threads that slept a core each
+#define WANTED_SECONDS 0.1
 #define RUNS 8
 
-#define INSTANCE_FUNCTIONS(X) \
-    X(vkDestroyInstance) X(vkEnumeratePhysicalDevices) X(vkGetPhysicalDeviceProperties) X(vkGetPhysicalDeviceQueueFamilyProperties) \
-    X(vkGetPhysicalDeviceMemoryProperties) X(vkCreateDevice) X(vkGetDeviceProcAddr)
-#define DEVICE_FUNCTIONS(X) \
-    X(vkDestroyDevice) X(vkGetDeviceQueue) X(vkCreateBuffer) X(vkDestroyBuffer) X(vkGetBufferMemoryRequirements) X(vkAllocateMemory) \
-    X(vkFreeMemory) X(vkBindBufferMemory) X(vkCreateShaderModule) X(vkDestroyShaderModule) X(vkCreateDescriptorSetLayout) \
-    X(vkDestroyDescriptorSetLayout) X(vkCreatePipelineLayout) X(vkDestroyPipelineLayout) X(vkCreateComputePipelines) \
-    X(vkDestroyPipeline) X(vkCreateDescriptorPool) X(vkDestroyDescriptorPool) X(vkAllocateDescriptorSets) X(vkUpdateDescriptorSets) \
-    X(vkCreateCommandPool) X(vkDestroyCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer) X(vkEndCommandBuffer) \
-    X(vkCmdBindPipeline) X(vkCmdBindDescriptorSets) X(vkCmdPushConstants) X(vkCmdDispatch) X(vkCreateFence) X(vkDestroyFence) \
-    X(vkResetFences) X(vkQueueSubmit) X(vkWaitForFences)
+#define INSTANCE_FUNCTIONS(X)                   \
+    X(vkDestroyInstance)                        \
+    X(vkEnumeratePhysicalDevices)               \
+    X(vkGetPhysicalDeviceProperties)            \
+    X(vkGetPhysicalDeviceQueueFamilyProperties) \
+    X(vkGetPhysicalDeviceMemoryProperties)      \
+    X(vkCreateDevice)                           \
+    X(vkGetDeviceProcAddr)
+#define DEVICE_FUNCTIONS(X)          \
+    X(vkDestroyDevice)               \
+    X(vkGetDeviceQueue)              \
+    X(vkCreateBuffer)                \
+    X(vkDestroyBuffer)               \
+    X(vkGetBufferMemoryRequirements) \
+    X(vkAllocateMemory)              \
+    X(vkFreeMemory)                  \
+    X(vkBindBufferMemory)            \
+    X(vkCreateShaderModule)          \
+    X(vkDestroyShaderModule)         \
+    X(vkCreateDescriptorSetLayout)   \
+    X(vkDestroyDescriptorSetLayout)  \
+    X(vkCreatePipelineLayout)        \
+    X(vkDestroyPipelineLayout)       \
+    X(vkCreateComputePipelines)      \
+    X(vkDestroyPipeline)             \
+    X(vkCreateDescriptorPool)        \
+    X(vkDestroyDescriptorPool)       \
+    X(vkAllocateDescriptorSets)      \
+    X(vkUpdateDescriptorSets)        \
+    X(vkCreateCommandPool)           \
+    X(vkDestroyCommandPool)          \
+    X(vkAllocateCommandBuffers)      \
+    X(vkBeginCommandBuffer)          \
+    X(vkEndCommandBuffer)            \
+    X(vkCmdBindPipeline)             \
+    X(vkCmdBindDescriptorSets)       \
+    X(vkCmdPushConstants)            \
+    X(vkCmdDispatch)                 \
+    X(vkCreateFence)                 \
+    X(vkDestroyFence)                \
+    X(vkResetFences)                 \
+    X(vkQueueSubmit)                 \
+    X(vkWaitForFences)
 
 struct bench_device {
     void *loader;
@@ -61,27 +94,37 @@ struct bench_device {
     VkFence fence;
 };
 
-#define TRY(call) \
-    do { \
-        const VkResult try_result = b->call; \
-        if (try_result) return refuse(message, "measuring the device's peak: %s gave %d", #call, (int)try_result); \
+#define TRY(call)                                                                    \
+    do {                                                                             \
+        const VkResult try_result = b->call;                                         \
+        if (try_result)                                                              \
+            return refuse(message, "measuring the device's peak: %s gave %d", #call, \
+                          (int)try_result);                                          \
     } while (0)
 
 static bool load(struct bench_device *b, struct message *message) {
     PFN_vkCreateInstance create = NULL;
     b->loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
     void *symbol = b->loader ? dlsym(b->loader, "vkGetInstanceProcAddr") : NULL;
-    if (!symbol) return refuse(message, "measuring the device's peak: there is no Vulkan loader (libvulkan.so.1)");
-    // POSIX makes this copy right where ISO C has no conversion from an object's to a function's address.
+    if (!symbol)
+        return refuse(message,
+                      "measuring the device's peak: there is no Vulkan loader (libvulkan.so.1)");
+    // POSIX makes this copy right where ISO C has no conversion from an object's to a function's
+    // address.
     memcpy(&b->vkGetInstanceProcAddr, &symbol, sizeof symbol);
     const PFN_vkVoidFunction function = b->vkGetInstanceProcAddr(NULL, "vkCreateInstance");
     memcpy(&create, &function, sizeof create);
-    const VkApplicationInfo application = {
-        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "tulle bench", .apiVersion = VK_API_VERSION_1_1};
-    const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
-    const VkResult result = create ? create(&info, NULL, &b->instance) : VK_ERROR_INITIALIZATION_FAILED;
-    if (result) return refuse(message, "measuring the device's peak: vkCreateInstance gave %d", (int)result);
-#define LOAD(name) \
+    const VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                            .pApplicationName = "tulle bench",
+                                            .apiVersion = VK_API_VERSION_1_1 };
+    const VkInstanceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                        .pApplicationInfo = &application };
+    const VkResult result =
+        create ? create(&info, NULL, &b->instance) : VK_ERROR_INITIALIZATION_FAILED;
+    if (result)
+        return refuse(message, "measuring the device's peak: vkCreateInstance gave %d",
+                      (int)result);
+#define LOAD(name)                                                      \
     b->name = (PFN_##name)b->vkGetInstanceProcAddr(b->instance, #name); \
     if (!b->name) return refuse(message, "measuring the device's peak: the loader has no " #name);
     INSTANCE_FUNCTIONS(LOAD)
@@ -89,7 +132,8 @@ static bool load(struct bench_device *b, struct message *message) {
     return true;
 }
 
-static bool open_bench_device(struct bench_device *b, uint32_t index, const char *name, struct message *message) {
+static bool open_bench_device(struct bench_device *b, uint32_t index, const char *name,
+                              struct message *message) {
     uint32_t count = 0, families = 16;
     VkPhysicalDeviceProperties properties;
     VkQueueFamilyProperties family[16];
@@ -99,22 +143,31 @@ static bool open_bench_device(struct bench_device *b, uint32_t index, const char
     const VkResult result = b->vkEnumeratePhysicalDevices(b->instance, &count, devices);
     if (result == VK_SUCCESS && index < count) b->physical = devices[index];
     free(devices);
-    if (!b->physical) return refuse(message, "measuring the device's peak: device %u is not there", (unsigned)index);
+    if (!b->physical)
+        return refuse(message, "measuring the device's peak: device %u is not there",
+                      (unsigned)index);
     b->vkGetPhysicalDeviceProperties(b->physical, &properties);
     if (strcmp(properties.deviceName, name))
-        return refuse(message, "measuring the device's peak: device %u is %s, not %s", (unsigned)index, properties.deviceName, name);
+        return refuse(message, "measuring the device's peak: device %u is %s, not %s",
+                      (unsigned)index, properties.deviceName, name);
     b->vkGetPhysicalDeviceQueueFamilyProperties(b->physical, &families, family);
-    while (b->family < families && !(family[b->family].queueFlags & VK_QUEUE_COMPUTE_BIT)) b->family++;
-    if (b->family == families) return refuse(message, "measuring the device's peak: the device has no compute queue");
+    while (b->family < families && !(family[b->family].queueFlags & VK_QUEUE_COMPUTE_BIT))
+        b->family++;
+    if (b->family == families)
+        return refuse(message, "measuring the device's peak: the device has no compute queue");
     const float priority = 1;
-    const VkDeviceQueueCreateInfo queue = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = b->family, .queueCount = 1, .pQueuePriorities = &priority};
-    const VkDeviceCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+    const VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                            .queueFamilyIndex = b->family,
+                                            .queueCount = 1,
+                                            .pQueuePriorities = &priority };
+    const VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                      .queueCreateInfoCount = 1,
+                                      .pQueueCreateInfos = &queue };
     TRY(vkCreateDevice(b->physical, &info, NULL, &b->device));
-#define LOAD(function) \
+#define LOAD(function)                                                          \
     b->function = (PFN_##function)b->vkGetDeviceProcAddr(b->device, #function); \
-    if (!b->function) return refuse(message, "measuring the device's peak: the driver has no " #function);
+    if (!b->function)                                                           \
+        return refuse(message, "measuring the device's peak: the driver has no " #function);
     DEVICE_FUNCTIONS(LOAD)
 #undef LOAD
     b->vkGetDeviceQueue(b->device, b->family, 0, &b->queue);
@@ -122,9 +175,9 @@ static bool open_bench_device(struct bench_device *b, uint32_t index, const char
 }
 
 static bool make_buffer(struct bench_device *b, struct message *message) {
-    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                     .size = ELEMENTS * sizeof(float),
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+    const VkBufferCreateInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                      .size = ELEMENTS * sizeof(float),
+                                      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT };
     VkPhysicalDeviceMemoryProperties memory;
     VkMemoryRequirements needs;
     uint32_t type = 0, chosen = UINT32_MAX;
@@ -133,88 +186,109 @@ static bool make_buffer(struct bench_device *b, struct message *message) {
     b->vkGetPhysicalDeviceMemoryProperties(b->physical, &memory);
     for (; type < memory.memoryTypeCount; type++) {
         const bool fits = needs.memoryTypeBits >> type & 1u;
-        const bool local = memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+        const bool local =
+            memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
         if (fits && (local || chosen == UINT32_MAX)) chosen = type;
         if (fits && local) break;
     }
-    const VkMemoryAllocateInfo allocate = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = chosen};
+    const VkMemoryAllocateInfo allocate = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                            .allocationSize = needs.size,
+                                            .memoryTypeIndex = chosen };
     TRY(vkAllocateMemory(b->device, &allocate, NULL, &b->memory));
     TRY(vkBindBufferMemory(b->device, b->buffer, b->memory, 0));
     return true;
 }
 
 static bool make_pipeline(struct bench_device *b, struct message *message) {
-    const VkShaderModuleCreateInfo module = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = sizeof peak_spv, .pCode = peak_spv};
-    const VkDescriptorSetLayoutBinding binding = {
-        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = 1, .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    const VkShaderModuleCreateInfo module = { .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                              .codeSize = sizeof peak_spv,
+                                              .pCode = peak_spv };
+    const VkDescriptorSetLayoutBinding binding = { .descriptorType =
+                                                       VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                   .descriptorCount = 1,
+                                                   .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT };
     const VkDescriptorSetLayoutCreateInfo set_layout = {
-        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = 1, .pBindings = &binding};
-    const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 8};
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+        .bindingCount = 1,
+        .pBindings = &binding
+    };
+    const VkPushConstantRange push = { .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 8 };
     TRY(vkCreateShaderModule(b->device, &module, NULL, &b->module));
     TRY(vkCreateDescriptorSetLayout(b->device, &set_layout, NULL, &b->set_layout));
-    const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                               .setLayoutCount = 1,
-                                               .pSetLayouts = &b->set_layout,
-                                               .pushConstantRangeCount = 1,
-                                               .pPushConstantRanges = &push};
+    const VkPipelineLayoutCreateInfo layout = { .sType =
+                                                    VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                                .setLayoutCount = 1,
+                                                .pSetLayouts = &b->set_layout,
+                                                .pushConstantRangeCount = 1,
+                                                .pPushConstantRanges = &push };
     TRY(vkCreatePipelineLayout(b->device, &layout, NULL, &b->layout));
     const VkComputePipelineCreateInfo pipeline = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                  .module = b->module,
-                  .pName = "main"},
+        .stage = { .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                   .module = b->module,
+                   .pName = "main" },
         .layout = b->layout,
     };
     TRY(vkCreateComputePipelines(b->device, VK_NULL_HANDLE, 1, &pipeline, NULL, &b->pipeline));
 
-    const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1};
-    const VkDescriptorPoolCreateInfo pool = {
-        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
+    const VkDescriptorPoolSize size = { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 };
+    const VkDescriptorPoolCreateInfo pool = { .sType =
+                                                  VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                              .maxSets = 1,
+                                              .poolSizeCount = 1,
+                                              .pPoolSizes = &size };
     TRY(vkCreateDescriptorPool(b->device, &pool, NULL, &b->descriptors));
-    const VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                                  .descriptorPool = b->descriptors,
-                                                  .descriptorSetCount = 1,
-                                                  .pSetLayouts = &b->set_layout};
+    const VkDescriptorSetAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+        .descriptorPool = b->descriptors,
+        .descriptorSetCount = 1,
+        .pSetLayouts = &b->set_layout
+    };
     TRY(vkAllocateDescriptorSets(b->device, &allocate, &b->set));
-    const VkDescriptorBufferInfo buffer = {.buffer = b->buffer, .range = VK_WHOLE_SIZE};
-    const VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                        .dstSet = b->set,
-                                        .descriptorCount = 1,
-                                        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                        .pBufferInfo = &buffer};
+    const VkDescriptorBufferInfo buffer = { .buffer = b->buffer, .range = VK_WHOLE_SIZE };
+    const VkWriteDescriptorSet write = { .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                         .dstSet = b->set,
+                                         .descriptorCount = 1,
+                                         .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                         .pBufferInfo = &buffer };
     b->vkUpdateDescriptorSets(b->device, 1, &write, 0, NULL);
     return true;
 }
 
 static bool make_commands(struct bench_device *b, struct message *message) {
-    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                          .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-                                          .queueFamilyIndex = b->family};
+    const VkCommandPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                           .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                           .queueFamilyIndex = b->family };
     TRY(vkCreateCommandPool(b->device, &pool, NULL, &b->pool));
-    const VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                  .commandPool = b->pool,
-                                                  .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                                  .commandBufferCount = 1};
+    const VkCommandBufferAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = b->pool,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1
+    };
     TRY(vkAllocateCommandBuffers(b->device, &allocate, &b->commands));
-    const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    const VkFenceCreateInfo fence = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
     TRY(vkCreateFence(b->device, &fence, NULL, &b->fence));
     return true;
 }
 
 // Seconds from submission to the fence.
-static bool dispatch(struct bench_device *b, uint32_t workgroups, double *seconds, struct message *message) {
-    const uint32_t push[2] = {ITERATIONS, ELEMENTS - 1};
-    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+static bool dispatch(struct bench_device *b, uint32_t workgroups, double *seconds,
+                     struct message *message) {
+    const uint32_t push[2] = { ITERATIONS, ELEMENTS - 1 };
+    const VkCommandBufferBeginInfo begin = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
     TRY(vkBeginCommandBuffer(b->commands, &begin));
     b->vkCmdBindPipeline(b->commands, VK_PIPELINE_BIND_POINT_COMPUTE, b->pipeline);
-    b->vkCmdBindDescriptorSets(b->commands, VK_PIPELINE_BIND_POINT_COMPUTE, b->layout, 0, 1, &b->set, 0, NULL);
-    b->vkCmdPushConstants(b->commands, b->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, push);
+    b->vkCmdBindDescriptorSets(b->commands, VK_PIPELINE_BIND_POINT_COMPUTE, b->layout, 0, 1,
+                               &b->set, 0, NULL);
+    b->vkCmdPushConstants(b->commands, b->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push,
+                          push);
     b->vkCmdDispatch(b->commands, workgroups, 1, 1);
     TRY(vkEndCommandBuffer(b->commands));
-    const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &b->commands};
+    const VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                                  .commandBufferCount = 1,
+                                  .pCommandBuffers = &b->commands };
     const double start = now_seconds();
     TRY(vkQueueSubmit(b->queue, 1, &submit, b->fence));
     TRY(vkWaitForFences(b->device, 1, &b->fence, VK_TRUE, UINT64_C(20000000000)));
@@ -226,7 +300,8 @@ static bool dispatch(struct bench_device *b, uint32_t workgroups, double *second
 static bool run(struct bench_device *b, double *gflops, struct message *message) {
     uint32_t workgroups = 16;
     double seconds;
-    // Once to compile, then twice as many until it takes long enough for the submission not to count.
+    // Once to compile, then twice as many until it takes long enough for the submission not to
+    // count.
     if (!dispatch(b, workgroups, &seconds, message)) return false;
     do {
         workgroups *= 2;
@@ -243,7 +318,8 @@ static bool run(struct bench_device *b, double *gflops, struct message *message)
 
 static void close_bench_device(struct bench_device *b) {
     if (b->device) {
-        // Everything but the device itself may be VK_NULL_HANDLE; a table that was not loaded has made nothing.
+        // Everything but the device itself may be VK_NULL_HANDLE; a table that was not loaded has
+        // made nothing.
         if (b->fence) b->vkDestroyFence(b->device, b->fence, NULL);
         if (b->pool) b->vkDestroyCommandPool(b->device, b->pool, NULL);
         if (b->descriptors) b->vkDestroyDescriptorPool(b->device, b->descriptors, NULL);
@@ -260,9 +336,10 @@ static void close_bench_device(struct bench_device *b) {
 }
 
 bool peak_measure(uint32_t index, const char *name, double *gflops, struct message *message) {
-    struct bench_device b = {0};
-    const bool good = load(&b, message) && open_bench_device(&b, index, name, message) && make_buffer(&b, message) &&
-                      make_pipeline(&b, message) && make_commands(&b, message) && run(&b, gflops, message);
+    struct bench_device b = { 0 };
+    const bool good = load(&b, message) && open_bench_device(&b, index, name, message) &&
+                      make_buffer(&b, message) && make_pipeline(&b, message) &&
+                      make_commands(&b, message) && run(&b, gflops, message);
     close_bench_device(&b);
     return good;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The processor's own peak, to check the peak that a CPU driver's shader reaches (tulle bench --verify-peak).
+// The processor's own peak, to check the peak that a CPU driver's shader reaches (tulle bench
+// --verify-peak).
 #define _POSIX_C_SOURCE 200809L
 #include "bench/peak.h"
 
@@ -13,12 +14,26 @@
 
 #include "common/cli.h"
 
-#define STEPS 32000000   // some 0.07 s: a virtual machine may take tens of milliseconds to give each thread a core
+// some 0.07 s: a virtual machine may take tens of milliseconds to give each thread a core
+#define STEPS 32000000
 #define MOST_THREADS 256
 #define RUNS 5
 
-// As many chains as in shaders/bench/peak.comp. Here they are independent: this compiler keeps the order of statements.
-#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+// As many chains as in shaders/bench/peak.comp. Here they are independent: this compiler keeps the
+// order of statements.
+#define EACH(X) \
+    X(0)        \
+    X(1)        \
+    X(2)        \
+    X(3)        \
+    X(4)        \
+    X(5)        \
+    X(6)        \
+    X(7)        \
+    X(8)        \
+    X(9)        \
+    X(10)       \
+    X(11)
 #define CHAINS 12
 
 typedef float vector4 __attribute__((vector_size(16)));
@@ -35,18 +50,22 @@ static volatile float start_value = 0.25f, sink;
 #define SUM(i) a += x##i;
 
 #define DEFINE_CHAINS(name, attributes, vector, body) \
-    attributes static void name(void) { \
-        typedef vector type; \
-        type a = {0}, b; \
-        a = a + start_value; \
-        b = a + 1.0f; \
-        EACH(START) \
-        EACH(UNUSED_START) \
-        for (int n = 0; n < STEPS; n++) { body } \
-        EACH(SUM) \
-        sink = a[0]; \
+    attributes static void name(void) {               \
+        typedef vector type;                          \
+        type a = { 0 }, b;                            \
+        a = a + start_value;                          \
+        b = a + 1.0f;                                 \
+        EACH(START)                                   \
+        EACH(UNUSED_START)                            \
+        for (int n = 0; n < STEPS; n++) {             \
+            body                                      \
+        }                                             \
+        EACH(SUM)                                     \
+        sink = a[0];                                  \
     }
-#define UNUSED_START(i) t##i = x##i; UNUSED(i)
+#define UNUSED_START(i) \
+    t##i = x##i;        \
+    UNUSED(i)
 
 #define APART EACH(STEP_APART) EACH(STEP_ADD)
 
@@ -65,7 +84,8 @@ static void (*chains_for(int bits, bool fused))(void) {
     if (bits == 128 && !fused) return apart_128;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (bits == 256 && __builtin_cpu_supports("avx2")) return !fused ? apart_256 : __builtin_cpu_supports("fma") ? fused_256 : NULL;
+    if (bits == 256 && __builtin_cpu_supports("avx2"))
+        return !fused ? apart_256 : __builtin_cpu_supports("fma") ? fused_256 : NULL;
     if (bits == 512 && __builtin_cpu_supports("avx512f")) return fused ? fused_512 : apart_512;
 #endif
     return NULL;
@@ -83,7 +103,7 @@ static void *work(void *argument) {
 
 double native_peak(int bits, bool fused) {
     pthread_t threads[MOST_THREADS];
-    struct worker worker = {chains_for(bits, fused)};
+    struct worker worker = { chains_for(bits, fused) };
     if (!worker.chains) return 0;
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const int wanted = cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : (int)cores;
@@ -91,9 +111,11 @@ double native_peak(int bits, bool fused) {
     for (int run = 0; run < RUNS; run++) {
         int started = 0;
         const double start = now_seconds();
-        while (started < wanted && !pthread_create(&threads[started], NULL, work, &worker)) started++;
+        while (started < wanted && !pthread_create(&threads[started], NULL, work, &worker))
+            started++;
         for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
-        const double gflops = 2.0 * CHAINS * (bits / 32) * STEPS * started / (now_seconds() - start) * 1e-9;
+        const double gflops =
+            2.0 * CHAINS * (bits / 32) * STEPS * started / (now_seconds() - start) * 1e-9;
         if (gflops > best) best = gflops;
     }
     return best;

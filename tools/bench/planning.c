@@ -11,28 +11,45 @@
 #define MOST_SECONDS 0.5
 
 static const struct planning seeds[PLANNING_CASES] = {
-    {.name = "one row over 64k keys", .spec = "dense", .causal = true, .q_len = 1, .kv_len = 65536, .heads = 8},
-    {.name = "window over 4k", .spec = "window:255,0", .causal = true, .q_len = 4096, .kv_len = 4096, .heads = 8},
-    {.name = "window at 1M", .spec = "window:255,0", .causal = true, .q_len = 1 << 20, .kv_len = 1 << 20, .heads = 8},
+    { .name = "one row over 64k keys",
+      .spec = "dense",
+      .causal = true,
+      .q_len = 1,
+      .kv_len = 65536,
+      .heads = 8 },
+    { .name = "window over 4k",
+      .spec = "window:255,0",
+      .causal = true,
+      .q_len = 4096,
+      .kv_len = 4096,
+      .heads = 8 },
+    { .name = "window at 1M",
+      .spec = "window:255,0",
+      .causal = true,
+      .q_len = 1 << 20,
+      .kv_len = 1 << 20,
+      .heads = 8 },
 };
 
-static tulle_result measure_case(tulle_context *context, const char *kernel, struct planning *p, tulle_error *error) {
+static tulle_result measure_case(tulle_context *context, const char *kernel, struct planning *p,
+                                 tulle_error *error) {
     double create_ms[MOST_REPEATS], plan_ms[MOST_REPEATS];
     tulle_pattern **patterns = NULL;
     tulle_plan_info info;
     uint32_t count = 0, repeats = 0;
     tulle_result result = tulle_pattern_parse(p->spec, NULL, &patterns, &count, error);
     if (result) return result;
-    const tulle_attention_desc desc = {.heads = p->heads,
-                                       .buffer_usage = TULLE_USAGE_HOST,
-                                       .q_len = p->q_len,
-                                       .kv_len = p->kv_len,
-                                       .head_dim = 64,
-                                       .causal = p->causal,
-                                       .patterns = (const tulle_pattern *const *)patterns,
-                                       .pattern_count = count,
-                                       .kernel = kernel};
-    // The first one compiles, and has its memory from the system; it stays, so that what follows finds its kernel.
+    const tulle_attention_desc desc = { .heads = p->heads,
+                                        .buffer_usage = TULLE_USAGE_HOST,
+                                        .q_len = p->q_len,
+                                        .kv_len = p->kv_len,
+                                        .head_dim = 64,
+                                        .causal = p->causal,
+                                        .patterns = (const tulle_pattern *const *)patterns,
+                                        .pattern_count = count,
+                                        .kernel = kernel };
+    // The first one compiles, and has its memory from the system; it stays, so that what follows
+    // finds its kernel.
     tulle_plan *first = NULL;
     result = tulle_plan_create(context, &desc, &first, error);
     const double end = now_seconds() + MOST_SECONDS;
@@ -61,7 +78,8 @@ static tulle_result measure_case(tulle_context *context, const char *kernel, str
     return TULLE_OK;
 }
 
-tulle_result planning_run(tulle_context *context, const char *kernel, struct planning cases[PLANNING_CASES], tulle_error *error) {
+tulle_result planning_run(tulle_context *context, const char *kernel,
+                          struct planning cases[PLANNING_CASES], tulle_error *error) {
     memcpy(cases, seeds, sizeof seeds);
     for (size_t i = 0; i < PLANNING_CASES; i++) {
         const tulle_result result = measure_case(context, kernel, &cases[i], error);

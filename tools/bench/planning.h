@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How long planning takes where the kernel is compiled already, and planning has its memory from the plan before: the bench's
-// second table.
+// How long planning takes where the kernel is compiled already, and planning has its memory from
+// the plan before: the bench's second table.
 #ifndef TULLE_TOOLS_BENCH_PLANNING_H
 #define TULLE_TOOLS_BENCH_PLANNING_H
 
@@ -13,14 +13,15 @@ struct planning {
     const char *name, *spec;
     bool causal;
     uint32_t q_len, kv_len, heads;
-    double create_ms;        ///< median of whole tulle_plan_create calls
-    double plan_ms;          ///< median of what plan info calls planning alone
+    double create_ms;  ///< median of whole tulle_plan_create calls
+    double plan_ms;    ///< median of what plan info calls planning alone
     uint64_t items, host_bytes, device_bytes;
-    double host_per_tile, device_per_tile;   ///< bytes a query tile
+    double host_per_tile, device_per_tile;  ///< bytes a query tile
     uint32_t repeats;
 };
 
 /// Measures all of them on a context.
-tulle_result planning_run(tulle_context *context, const char *kernel, struct planning cases[PLANNING_CASES], tulle_error *error);
+tulle_result planning_run(tulle_context *context, const char *kernel,
+                          struct planning cases[PLANNING_CASES], tulle_error *error);
 
 #endif

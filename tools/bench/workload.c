@@ -13,15 +13,22 @@
 // A dense attention that takes longer is not measured but reckoned from a shorter one.
 #define MOST_DENSE_MS 2000.0
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The seeds
 
-static void add(struct workload *list, size_t most, size_t *count, const char *spec, bool causal, uint32_t heads, uint32_t n, uint32_t d,
-                tulle_dtype dtype) {
+static void add(struct workload *list, size_t most, size_t *count, const char *spec, bool causal,
+                uint32_t heads, uint32_t n, uint32_t d, tulle_dtype dtype) {
     if (*count == most) return;
     struct workload *w = &list[(*count)++];
-    *w = (struct workload){.causal = causal, .batch = 1, .heads = heads, .kv_heads = heads, .q_len = n, .kv_len = n, .head_dim = d,
-                           .v_head_dim = d, .dtype = dtype};
+    *w = (struct workload){ .causal = causal,
+                            .batch = 1,
+                            .heads = heads,
+                            .kv_heads = heads,
+                            .q_len = n,
+                            .kv_len = n,
+                            .head_dim = d,
+                            .v_head_dim = d,
+                            .dtype = dtype };
     snprintf(w->spec, sizeof w->spec, "%s", spec);
 }
 
@@ -30,10 +37,11 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
         const char *spec;
         bool causal;
     } shapes[] = {
-        {"dense", false}, {"dense", true}, {"window:255,0", true}, {"window:255,0+global:64", true}, {"strided:128", true},
-        {"window:127,0+strided:128", true},
+        { "dense", false },       { "dense", true },
+        { "window:255,0", true }, { "window:255,0+global:64", true },
+        { "strided:128", true },  { "window:127,0+strided:128", true },
     };
-    static const uint32_t lengths[] = {1024, 4096, 16384};
+    static const uint32_t lengths[] = { 1024, 4096, 16384 };
     size_t count = 0;
     for (uint32_t d = 64; d <= (quick ? 64 : 128); d *= 2) {
         for (size_t l = 0; l < (quick ? 2 : 3); l++) {
@@ -43,7 +51,9 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
                 add(list, most, &count, shapes[i].spec, shapes[i].causal, heads, n, d, TULLE_F32);
             snprintf(spec, sizeof spec, "blocks:64,@%ux%up12", blocks, blocks);
             add(list, most, &count, spec, true, heads, n, d, TULLE_F32);
-            add(list, most, &count, "window:191,0+global:64+random:64,3,1", true, heads, n, d, TULLE_F32);   // BigBird
+            // BigBird
+            add(list, most, &count, "window:191,0+global:64+random:64,3,1", true, heads, n, d,
+                TULLE_F32);
         }
     }
     if (quick) return count;
@@ -64,7 +74,7 @@ static void append(char *text, size_t size, const char *more) {
 // As one word of a POSIX shell: single quotes end where one is meant, as in 'it'\''s'.
 static void append_quoted(char *text, size_t size, const char *word) {
     append(text, size, "'");
-    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (const char[]){*word, 0});
+    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (const char[]){ *word, 0 });
     append(text, size, "'");
 }
 
@@ -72,8 +82,10 @@ void workload_command(const struct workload *w, const char *device, char *text, 
     char shape[200];
     snprintf(text, size, "tulle bench --pattern ");
     append_quoted(text, size, w->spec);
-    snprintf(shape, sizeof shape, "%s --q-len %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u", w->causal ? " --causal" : "",
-             w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads, w->head_dim);
+    snprintf(shape, sizeof shape,
+             "%s --q-len %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u",
+             w->causal ? " --causal" : "", w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads,
+             w->head_dim);
     append(text, size, shape);
     if (w->v_head_dim != w->head_dim) {
         snprintf(shape, sizeof shape, " --v-head-dim %u", w->v_head_dim);
@@ -91,7 +103,7 @@ void workload_command(const struct workload *w, const char *device, char *text, 
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Running one
 
 // Made-up values of mean 0 and variance 1, the same each time.
@@ -102,55 +114,68 @@ static void *make_values(size_t count, tulle_dtype dtype, uint32_t seed) {
         state = state * 1664525u + 1013904223u;
         const float value = ((float)(state >> 8) * 0x1p-23f - 1) * 1.7320508f;
         if (dtype == TULLE_F32) ((float *)values)[i] = value;
-        else ((uint16_t *)values)[i] = dtype == TULLE_F16 ? float_to_half(value) : float_to_bf16(value);
+        else
+            ((uint16_t *)values)[i] =
+                dtype == TULLE_F16 ? float_to_half(value) : float_to_bf16(value);
     }
     return values;
 }
 
-static tulle_result run_plan(struct bench *bench, tulle_plan *plan, const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
+static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
+                             const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
                              struct figures *out, tulle_error *error) {
     // A first time says how many repeats there is time for, and holds what compiling took.
     tulle_result result = measure(bench->context, plan, desc, arrays, 1, out, error);
     const double compile_ms = out->compile_ms, each = out->ms > 1e-3 ? out->ms : 1e-3;
     const double fitting = floor(bench->seconds * 1000 / each);
-    const uint32_t repeat = bench->repeat ? bench->repeat : fitting > 25 ? 25 : fitting < 1 ? 1 : fitting < 3 ? 3 : (uint32_t)fitting;
-    if (!result && repeat > 1) result = measure(bench->context, plan, desc, arrays, repeat, out, error);
+    const uint32_t repeat = bench->repeat  ? bench->repeat
+                            : fitting > 25 ? 25
+                            : fitting < 1  ? 1
+                            : fitting < 3  ? 3
+                                           : (uint32_t)fitting;
+    if (!result && repeat > 1)
+        result = measure(bench->context, plan, desc, arrays, repeat, out, error);
     if (!result) out->compile_ms = compile_ms;
     return result;
 }
 
-static tulle_result run_once(struct bench *bench, const struct workload *w, struct figures *out, tulle_error *error) {
+static tulle_result run_once(struct bench *bench, const struct workload *w, struct figures *out,
+                             tulle_error *error) {
     tulle_pattern **patterns = NULL;
     uint32_t count = 0;
     tulle_result result = tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, error);
     if (result) return result;
-    const tulle_attention_desc desc = {.batch = w->batch,
-                                       .heads = w->heads,
-                                       .kv_heads = w->kv_heads,
-                                       .q_len = w->q_len,
-                                       .kv_len = w->kv_len,
-                                       .head_dim = w->head_dim,
-                                       .v_head_dim = w->v_head_dim,
-                                       .dtype = w->dtype,
-                                       .buffer_usage = TULLE_USAGE_HOST,
-                                       .causal = w->causal,
-                                       .patterns = (const tulle_pattern *const *)patterns,
-                                       .pattern_count = count,
-                                       .kernel = w->kernel};
+    const tulle_attention_desc desc = { .batch = w->batch,
+                                        .heads = w->heads,
+                                        .kv_heads = w->kv_heads,
+                                        .q_len = w->q_len,
+                                        .kv_len = w->kv_len,
+                                        .head_dim = w->head_dim,
+                                        .v_head_dim = w->v_head_dim,
+                                        .dtype = w->dtype,
+                                        .buffer_usage = TULLE_USAGE_HOST,
+                                        .causal = w->causal,
+                                        .patterns = (const tulle_pattern *const *)patterns,
+                                        .pattern_count = count,
+                                        .kernel = w->kernel };
     tulle_plan *plan = NULL;
     // Planning first: it refuses what cannot be before memory is asked for.
     result = tulle_plan_create(bench->context, &desc, &plan, error);
     tulle_patterns_free(patterns, count);
     if (result) return result;
-    const size_t queries = (size_t)w->batch * w->heads * w->q_len, keys = (size_t)w->batch * w->kv_heads * w->kv_len;
-    void *q = make_values(queries * w->head_dim, w->dtype, 1), *k = make_values(keys * w->head_dim, w->dtype, 2);
-    void *v = make_values(keys * w->v_head_dim, w->dtype, 3), *o = malloc(queries * w->v_head_dim * tulle_dtype_size(w->dtype));
+    const size_t queries = (size_t)w->batch * w->heads * w->q_len,
+                 keys = (size_t)w->batch * w->kv_heads * w->kv_len;
+    void *q = make_values(queries * w->head_dim, w->dtype, 1),
+         *k = make_values(keys * w->head_dim, w->dtype, 2);
+    void *v = make_values(keys * w->v_head_dim, w->dtype, 3),
+         *o = malloc(queries * w->v_head_dim * tulle_dtype_size(w->dtype));
     if (q && k && v && o) {
-        const tulle_host_arrays arrays = {.q = q, .k = k, .v = v, .o = o};
+        const tulle_host_arrays arrays = { .q = q, .k = k, .v = v, .o = o };
         result = run_plan(bench, plan, &desc, &arrays, out, error);
     } else {
         result = error->result = TULLE_ERROR_OUT_OF_HOST_MEMORY;
-        snprintf(error->message, sizeof error->message, "out of memory for Q, K, V and O of %s", w->spec);
+        snprintf(error->message, sizeof error->message, "out of memory for Q, K, V and O of %s",
+                 w->spec);
     }
     free(q);
     free(k);
@@ -160,13 +185,15 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
     return result;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The dense yardstick
 
 static bool same_but_lengths(const struct workload *a, const struct workload *b) {
-    const bool kernel = a->kernel == b->kernel || (a->kernel && b->kernel && !strcmp(a->kernel, b->kernel));
-    return kernel && a->causal == b->causal && a->batch == b->batch && a->heads == b->heads && a->kv_heads == b->kv_heads &&
-           a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim && a->dtype == b->dtype;
+    const bool kernel =
+        a->kernel == b->kernel || (a->kernel && b->kernel && !strcmp(a->kernel, b->kernel));
+    return kernel && a->causal == b->causal && a->batch == b->batch && a->heads == b->heads &&
+           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
+           a->v_head_dim == b->v_head_dim && a->dtype == b->dtype;
 }
 
 // Pairs that dense attention selects, over batch and heads, with the last query at the last key.
@@ -192,8 +219,9 @@ static const struct dense *find_dense(const struct bench *bench, const struct wo
     return best;
 }
 
-static tulle_result measure_dense(struct bench *bench, const struct workload *w, tulle_error *error) {
-    struct dense dense = {.workload = *w, .measured = true};
+static tulle_result measure_dense(struct bench *bench, const struct workload *w,
+                                  tulle_error *error) {
+    struct dense dense = { .workload = *w, .measured = true };
     const tulle_result result = run_once(bench, w, &dense.figures, error);
     if (result) return result;
     dense.ms = dense.figures.ms;
@@ -215,16 +243,18 @@ static double reckon(const struct dense *from, const struct workload *w) {
     return from->ms / dense_pairs(&from->workload) * dense_pairs(w);
 }
 
-// The dense attention of a workload's shapes: measured where it takes less than two seconds, else reckoned from the
-// longest of a half, a quarter … of the lengths that does.
-static tulle_result dense_of(struct bench *bench, const struct workload *workload, struct dense *out, tulle_error *error) {
+// The dense attention of a workload's shapes: measured where it takes less than two seconds, else
+// reckoned from the longest of a half, a quarter … of the lengths that does.
+static tulle_result dense_of(struct bench *bench, const struct workload *workload,
+                             struct dense *out, tulle_error *error) {
     struct workload w = *workload;
     snprintf(w.spec, sizeof w.spec, "dense");
     const struct dense *known = find_dense(bench, &w);
     if (!known) {
         struct workload first = w;
         // Short enough for any device, long enough to say something of the time per pair.
-        while ((double)first.q_len * first.kv_len * first.batch * first.heads > 4e6 && (first.q_len > 32 || first.kv_len > 32)) {
+        while ((double)first.q_len * first.kv_len * first.batch * first.heads > 4e6 &&
+               (first.q_len > 32 || first.kv_len > 32)) {
             if (first.q_len > 32) first.q_len = (first.q_len + 1) / 2;
             if (first.kv_len > 32) first.kv_len = (first.kv_len + 1) / 2;
         }
@@ -232,10 +262,12 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
         if (result) return result;
         known = find_dense(bench, &w);
     }
-    // Each measurement says better how long the next may be, until the lengths themselves or all that is short enough.
+    // Each measurement says better how long the next may be, until the lengths themselves or all
+    // that is short enough.
     while (known->workload.q_len != w.q_len || known->workload.kv_len != w.kv_len) {
         struct workload longest = w;
-        while (reckon(known, &longest) >= MOST_DENSE_MS && (longest.q_len > 1 || longest.kv_len > 1)) {
+        while (reckon(known, &longest) >= MOST_DENSE_MS &&
+               (longest.q_len > 1 || longest.kv_len > 1)) {
             longest.q_len = (longest.q_len + 1) / 2;
             longest.kv_len = (longest.kv_len + 1) / 2;
         }
@@ -250,8 +282,9 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
     return TULLE_OK;
 }
 
-tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out, tulle_error *error) {
-    *out = (struct outcome){.workload = *workload};
+tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out,
+                          tulle_error *error) {
+    *out = (struct outcome){ .workload = *workload };
     tulle_result result = dense_of(bench, workload, &out->dense, error);
     if (result) return result;
     if (strcmp(workload->spec, "dense")) return run_once(bench, workload, &out->figures, error);
@@ -265,7 +298,8 @@ tulle_result workload_run(struct bench *bench, const struct workload *workload, 
         out->figures.ms_max *= scale;
         out->figures.pairs = (uint64_t)dense_pairs(workload);
         out->figures.visited = (uint64_t)((double)out->figures.visited * scale);
-        out->figures.share = dense_pairs(workload) / ((double)workload->batch * workload->heads * workload->q_len * workload->kv_len);
+        out->figures.share = dense_pairs(workload) / ((double)workload->batch * workload->heads *
+                                                      workload->q_len * workload->kv_len);
     }
     return TULLE_OK;
 }

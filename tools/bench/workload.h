@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Workloads of the bench: what they are, how they are run, and the dense attention that they are compared with.
+// Workloads of the bench: what they are, how they are run, and the dense attention that they are
+// compared with.
 #ifndef TULLE_TOOLS_BENCH_WORKLOAD_H
 #define TULLE_TOOLS_BENCH_WORKLOAD_H
 
@@ -11,15 +12,15 @@ struct workload {
     bool causal;
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
     tulle_dtype dtype;
-    const char *kernel;      ///< NULL: the best
+    const char *kernel;  ///< NULL: the best
 };
 
 /// Where and how thoroughly workloads run.
 struct bench {
     tulle_context *context;
-    uint32_t repeat;         ///< 0: as many as fit in `seconds`
+    uint32_t repeat;  ///< 0: as many as fit in `seconds`
     double seconds;
-    struct dense *known;     ///< dense attentions measured so far
+    struct dense *known;  ///< dense attentions measured so far
     size_t known_count, known_room;
 };
 
@@ -27,7 +28,7 @@ struct bench {
 struct dense {
     struct workload workload;
     struct figures figures;  ///< where measured is false: of the largest that was measured
-    bool measured;           ///< of these very lengths; else `ms` is reckoned from the time per pair
+    bool measured;  ///< of these very lengths; else `ms` is reckoned from the time per pair
     double ms;
 };
 
@@ -36,21 +37,24 @@ struct outcome {
     struct workload workload;
     struct figures figures;
     struct dense dense;
-    bool reckoned;           ///< a dense workload that would have taken too long: its `ms` is dense.ms
-    double peak_gflops;      ///< 0: not known
+    bool reckoned;       ///< a dense workload that would have taken too long: its `ms` is dense.ms
+    double peak_gflops;  ///< 0: not known
 };
 
 /// The seed workloads; returns how many, at most `most`. quick: few and short.
 size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t heads);
 
-/// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes alone, four bytes each.
+/// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes
+/// alone, four bytes each.
 #define WORKLOAD_COMMAND 2200
 
-/// The `tulle bench` line that has this workload again, for a POSIX shell. device: as given to --device, or NULL.
+/// The `tulle bench` line that has this workload again, for a POSIX shell. device: as given to
+/// --device, or NULL.
 void workload_command(const struct workload *workload, const char *device, char *text, size_t size);
 
 /// Runs it on made-up data, and the dense yardstick where it is not known yet.
-tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out, tulle_error *error);
+tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out,
+                          tulle_error *error);
 
 void bench_free(struct bench *bench);
 

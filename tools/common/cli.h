@@ -11,8 +11,8 @@
 
 enum {
     STATUS_OK = 0,
-    STATUS_FAILED = 1,      ///< the device or the system could not do it
-    STATUS_BAD_INPUT = 2,   ///< bad usage, or an input that was refused
+    STATUS_FAILED = 1,     ///< the device or the system could not do it
+    STATUS_BAD_INPUT = 2,  ///< bad usage, or an input that was refused
 };
 
 /// The end of every --help.
@@ -37,10 +37,12 @@ int fail_tulle(const char *command, const tulle_error *error);
 int print_out(const char *command, const char *text);
 
 /// A whole number in low … high and nothing else; refuses with a message that names `option`.
-bool parse_integer(const char *option, const char *text, int64_t low, int64_t high, int64_t *out, struct message *message);
+bool parse_integer(const char *option, const char *text, int64_t low, int64_t high, int64_t *out,
+                   struct message *message);
 
 /// A finite number and nothing else; one that fp32 would make 0, subnormal or infinite is refused.
-bool parse_real(const char *option, const char *text, bool not_negative, float *out, struct message *message);
+bool parse_real(const char *option, const char *text, bool not_negative, float *out,
+                struct message *message);
 
 /// Refuses more specs than heads: those past the last head would be used by none.
 bool check_specs(const char *option, uint32_t specs, int64_t heads, struct message *message);

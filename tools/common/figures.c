@@ -23,11 +23,12 @@ void figures_text(FILE *to, const struct figures *f) {
     fprintf(to, "device     %s (%s)\n", f->device, f->driver);
     fprintf(to, "kernel     %s\n", f->kernel);
     if (f->repeats > 1)
-        fprintf(to, "time       %.3f ms (median of %u: %.3f to %.3f), %.2f GFLOP/s\n", f->ms, f->repeats, f->ms_min, f->ms_max, f->gflops);
-    else
-        fprintf(to, "time       %.3f ms, %.2f GFLOP/s\n", f->ms, f->gflops);
+        fprintf(to, "time       %.3f ms (median of %u: %.3f to %.3f), %.2f GFLOP/s\n", f->ms,
+                f->repeats, f->ms_min, f->ms_max, f->gflops);
+    else fprintf(to, "time       %.3f ms, %.2f GFLOP/s\n", f->ms, f->gflops);
     fprintf(to, "before     planning %.3f ms, compiling %.1f ms\n", f->plan_ms, f->compile_ms);
-    fprintf(to, "pairs      %" PRIu64 " selected (%.3g %% of all), %" PRIu64 " visited", f->pairs, 100 * f->share, f->visited);
+    fprintf(to, "pairs      %" PRIu64 " selected (%.3g %% of all), %" PRIu64 " visited", f->pairs,
+            100 * f->share, f->visited);
     if (f->pairs) fprintf(to, " (%.2f times as many)", (double)f->visited / (double)f->pairs);
     fprintf(to, "\nworkspace  %" PRIu64 " bytes\n", f->workspace_bytes);
 }

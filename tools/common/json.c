@@ -17,7 +17,8 @@ void json_add_number(cJSON *object, const char *name, double value) {
     char text[40];
     // JSON has no infinity and no NaN.
     if (!isfinite(value)) cJSON_AddNullToObject(object, name);
-    else if (fabs(value) >= 1e15 || (value != 0 && fabs(value) < 1e-2)) cJSON_AddNumberToObject(object, name, value);
+    else if (fabs(value) >= 1e15 || (value != 0 && fabs(value) < 1e-2))
+        cJSON_AddNumberToObject(object, name, value);
     else cJSON_AddRawToObject(object, name, (snprintf(text, sizeof text, "%.6f", value), text));
 }
 

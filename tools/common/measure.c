@@ -14,8 +14,9 @@ double median(double *numbers, uint32_t count) {
     return count % 2 ? numbers[count / 2] : 0.5 * (numbers[count / 2 - 1] + numbers[count / 2]);
 }
 
-tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
-                     uint32_t repeat, struct figures *out, tulle_error *error) {
+tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
+                     const tulle_host_arrays *arrays, uint32_t repeat, struct figures *out,
+                     tulle_error *error) {
     tulle_host_arrays timed = *arrays;
     tulle_device_info device;
     tulle_plan_info info;
@@ -23,7 +24,8 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
     double *ms = calloc(repeat, sizeof *ms);
     if (!ms) {
         error->result = TULLE_ERROR_OUT_OF_HOST_MEMORY;
-        snprintf(error->message, sizeof error->message, "out of memory for the times of %u repeats", repeat);
+        snprintf(error->message, sizeof error->message, "out of memory for the times of %u repeats",
+                 repeat);
         return error->result;
     }
     timed.repeat = repeat;
@@ -35,7 +37,8 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
         tulle_context_info(context, &device);
         tulle_plan_get_info(plan, &info);
         snprintf(out->device, sizeof out->device, "%s", device.name);
-        snprintf(out->driver, sizeof out->driver, "%s%s%s", device.driver, device.driver_info[0] ? " " : "", device.driver_info);
+        snprintf(out->driver, sizeof out->driver, "%s%s%s", device.driver,
+                 device.driver_info[0] ? " " : "", device.driver_info);
         snprintf(out->kernel, sizeof out->kernel, "%s", info.kernel);
         out->ms = median(ms, repeat);
         out->ms_min = ms[0];
@@ -45,9 +48,11 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
         out->compile_ms = info.compile_ms + (first_ms > out->ms ? first_ms - out->ms : 0);
         out->visited = info.visited;
         out->workspace_bytes = info.workspace_bytes;
-        const double all = (double)(desc->batch ? desc->batch : 1) * desc->heads * desc->q_len * desc->kv_len;
+        const double all =
+            (double)(desc->batch ? desc->batch : 1) * desc->heads * desc->q_len * desc->kv_len;
         out->share = (double)out->pairs / all;
-        const double dims = (double)desc->head_dim + (desc->v_head_dim ? desc->v_head_dim : desc->head_dim);
+        const double dims =
+            (double)desc->head_dim + (desc->v_head_dim ? desc->v_head_dim : desc->head_dim);
         out->gflops = out->ms > 0 ? 2 * dims * (double)out->pairs / out->ms * 1e-6 : 0;
         out->repeats = repeat;
     }

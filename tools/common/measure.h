@@ -10,19 +10,20 @@ struct figures {
     char device[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
     char driver[VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE + 2];
     char kernel[64];
-    double ms;                  ///< median of the repeats after one untimed run
+    double ms;  ///< median of the repeats after one untimed run
     double ms_min, ms_max;
-    double plan_ms;             ///< planning alone
-    double compile_ms;          ///< creating pipelines, and what the first run took longer than `ms`
+    double plan_ms;     ///< planning alone
+    double compile_ms;  ///< creating pipelines, and what the first run took longer than `ms`
     uint64_t pairs, visited, workspace_bytes;
-    double share;               ///< of all pairs there are
-    double gflops;              ///< 2·(d + d_v) per selected pair
+    double share;   ///< of all pairs there are
+    double gflops;  ///< 2·(d + d_v) per selected pair
     uint32_t repeats;
 };
 
 /// Runs once untimed and `repeat` (≥ 1) times timed, O and LSE written; fills everything.
-tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
-                     uint32_t repeat, struct figures *out, tulle_error *error);
+tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
+                     const tulle_host_arrays *arrays, uint32_t repeat, struct figures *out,
+                     tulle_error *error);
 
 /// The median of count numbers, which are sorted in place.
 double median(double *numbers, uint32_t count);

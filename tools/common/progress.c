@@ -28,14 +28,16 @@ static void draw(void) {
     const double now = now_seconds(), spent = now - bar.started;
     if (spent < 1) return;
     double part = bar.seconds > 0 ? (now - bar.step_started) / bar.seconds : 0;
-    if (part > 0.99) part = 0.99;   // it is done when the caller says so
+    if (part > 0.99) part = 0.99;  // it is done when the caller says so
     const double share = bar.from + (bar.to - bar.from) * part;
     const bool known = bar.seconds > 0 || bar.from > 0;
     const int full = (int)(share * WIDTH);
     for (int i = 0; i < WIDTH; i++) line[i] = i < full ? '#' : '.';
-    if (!known) line[(int)(spent * 5) % WIDTH] = '#';   // a dot that wanders: alive, end unknown
+    if (!known) line[(int)(spent * 5) % WIDTH] = '#';  // a dot that wanders: alive, end unknown
     line[WIDTH] = 0;
-    if (known) fprintf(stderr, "\r[%s] %3d %%  %s  %.0f s \x1b[K", line, (int)(share * 100), bar.label, spent);
+    if (known)
+        fprintf(stderr, "\r[%s] %3d %%  %s  %.0f s \x1b[K", line, (int)(share * 100), bar.label,
+                spent);
     else fprintf(stderr, "\r[%s]        %s  %.0f s \x1b[K", line, bar.label, spent);
     fflush(stderr);
 }
@@ -84,7 +86,7 @@ void progress_step(const char *label, double from, double to, double seconds) {
 }
 
 void progress_follow(void *label, double done) {
-    const double spent = now_seconds() - bar.started;   // the ticker does not write this
+    const double spent = now_seconds() - bar.started;  // the ticker does not write this
     progress_step(label, done, 1, done > 0 ? spent * (1 - done) / done : 0);
 }
 

@@ -19,7 +19,8 @@ void table_row(struct table *table) {
         table->cells = cells;
         table->room = room;
     }
-    memset(table->cells + table->rows * table->most_cols, 0, table->most_cols * sizeof *table->cells);
+    memset(table->cells + table->rows * table->most_cols, 0,
+           table->most_cols * sizeof *table->cells);
     table->rows++;
 }
 
@@ -33,7 +34,7 @@ size_t table_column(struct table *table, const char *heading) {
 }
 
 void table_start(struct table *table, size_t most_cols, size_t cols, const char *const *headings) {
-    *table = (struct table){.most_cols = most_cols};
+    *table = (struct table){ .most_cols = most_cols };
     table_row(table);
     for (size_t col = 0; col < cols; col++) table_column(table, headings[col]);
 }
@@ -100,7 +101,8 @@ void table_print(FILE *to, const struct table *table) {
         for (size_t col = 0; col < cols; col++) {
             size_t own = 0;
             while (word(table->cells[col], own, &length)) own++;
-            const char *text = line + own >= lines ? word(table->cells[col], line + own - lines, &length) : NULL;
+            const char *text =
+                line + own >= lines ? word(table->cells[col], line + own - lines, &length) : NULL;
             put(to, text ? text : "", text ? length : 0, width[col], col == 0, col + 1 == cols);
         }
         fputc('\n', to);
@@ -108,10 +110,12 @@ void table_print(FILE *to, const struct table *table) {
     for (size_t row = 1; row < table->rows; row++) {
         for (size_t col = 0; col < cols; col++) {
             const char *cell = table->cells[row * table->most_cols + col];
-            put(to, cell ? cell : "", cell ? strlen(cell) : 0, width[col], col == 0, col + 1 == cols);
+            put(to, cell ? cell : "", cell ? strlen(cell) : 0, width[col], col == 0,
+                col + 1 == cols);
         }
         fputc('\n', to);
-        const char *beneath = table->last_beneath ? table->cells[row * table->most_cols + cols] : NULL;
+        const char *beneath =
+            table->last_beneath ? table->cells[row * table->most_cols + cols] : NULL;
         if (beneath) fprintf(to, "    %s\n", beneath);
     }
     free(width);
@@ -120,5 +124,5 @@ void table_print(FILE *to, const struct table *table) {
 void table_free(struct table *table) {
     for (size_t i = 0; i < table->rows * table->most_cols; i++) free(table->cells[i]);
     free(table->cells);
-    *table = (struct table){0};
+    *table = (struct table){ 0 };
 }

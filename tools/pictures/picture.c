@@ -19,60 +19,75 @@ bool picture_write(FILE *to, const struct picture *picture, struct message *mess
 
 #define FONT "DejaVu Sans"
 #define FONT_SIZE 11.0
-#define LABEL_STEP 12          // pixels between two labels that can both be read
+#define LABEL_STEP 12  // pixels between two labels that can both be read
 #define LABEL_CHARACTERS 16
 #define MARGIN 16
 
-// A colour-blind reader tells these apart (Okabe and Ito's blue, orange and green): kind by hue, selected by depth.
+// A colour-blind reader tells these apart (Okabe and Ito's blue, orange and green): kind by hue,
+// selected by depth.
 struct color {
     double red, green, blue;
 };
-static const struct color kinds[3] = {{0.00, 0.45, 0.70}, {0.90, 0.55, 0.00}, {0.00, 0.55, 0.40}};
-static const struct color ink = {0.45, 0.05, 0.40};   // of weights
-static const char *const kind_names[3] = {"full run", "band", "bits"};
+static const struct color kinds[3] = { { 0.00, 0.45, 0.70 },
+                                       { 0.90, 0.55, 0.00 },
+                                       { 0.00, 0.55, 0.40 } };
+static const struct color ink = { 0.45, 0.05, 0.40 };  // of weights
+static const char *const kind_names[3] = { "full run", "band", "bits" };
 
 static struct color mix(struct color color, double share) {
-    return (struct color){1 + (color.red - 1) * share, 1 + (color.green - 1) * share, 1 + (color.blue - 1) * share};
+    return (struct color){ 1 + (color.red - 1) * share, 1 + (color.green - 1) * share,
+                           1 + (color.blue - 1) * share };
 }
 
 static uint32_t pixel_of(struct color c) {
-    return (uint32_t)lrint(c.red * 255) << 16 | (uint32_t)lrint(c.green * 255) << 8 | (uint32_t)lrint(c.blue * 255);
+    return (uint32_t)lrint(c.red * 255) << 16 | (uint32_t)lrint(c.green * 255) << 8 |
+           (uint32_t)lrint(c.blue * 255);
 }
 
-static void set_color(cairo_t *cr, struct color color) { cairo_set_source_rgb(cr, color.red, color.green, color.blue); }
+static void set_color(cairo_t *cr, struct color color) {
+    cairo_set_source_rgb(cr, color.red, color.green, color.blue);
+}
 
 // The cell's kind is the most special of the runs that touch it.
 static int kind_of(unsigned char runs) {
-    return runs & 1u << TULLE_RUN_BITS ? TULLE_RUN_BITS : runs & 1u << TULLE_RUN_BAND ? TULLE_RUN_BAND : TULLE_RUN_FULL;
+    return runs & 1u << TULLE_RUN_BITS   ? TULLE_RUN_BITS
+           : runs & 1u << TULLE_RUN_BAND ? TULLE_RUN_BAND
+                                         : TULLE_RUN_FULL;
 }
 
 static struct color pattern_color(const struct grid *grid, size_t cell) {
     const float selected = grid->selected[cell];
-    if (!grid->runs[cell]) return (struct color){1, 1, 1};
+    if (!grid->runs[cell]) return (struct color){ 1, 1, 1 };
     // A cell of many pairs of which few are selected must still be seen.
-    return mix(kinds[kind_of(grid->runs[cell])], selected > 0 ? 0.45 + 0.55 * (double)selected : 0.16);
+    return mix(kinds[kind_of(grid->runs[cell])],
+               selected > 0 ? 0.45 + 0.55 * (double)selected : 0.16);
 }
 
 static struct color weight_color(const struct grid *grid, size_t cell) {
-    if (grid->selected[cell] <= 0) return (struct color){0.93, 0.93, 0.93};
+    if (grid->selected[cell] <= 0) return (struct color){ 0.93, 0.93, 0.93 };
     // The square root brings out the small weights, which are most of them.
-    return mix(ink, grid->weight_dark > 0 ? fmin(1, sqrt((double)(grid->weight[cell] / grid->weight_dark))) : 0);
+    return mix(ink, grid->weight_dark > 0
+                        ? fmin(1, sqrt((double)(grid->weight[cell] / grid->weight_dark)))
+                        : 0);
 }
 
 struct layout {
-    int row_pixels, col_pixels;          // of a cell
+    int row_pixels, col_pixels;  // of a cell
     int panel_width, panel_height;
-    int left, top;                       // of the first panel
+    int left, top;  // of the first panel
     int panels, width, height;
 };
 
 static struct layout lay_out(const struct grid *grid) {
-    struct layout l = {.panels = grid->weight ? 2 : 1};
+    struct layout l = { .panels = grid->weight ? 2 : 1 };
     const uint32_t longest = grid->rows > grid->cols ? grid->rows : grid->cols;
-    l.col_pixels = l.row_pixels = (int)fmax(1, fmin(20, floor((double)PICTURE_MOST_CELLS / longest)));
+    l.col_pixels = l.row_pixels =
+        (int)fmax(1, fmin(20, floor((double)PICTURE_MOST_CELLS / longest)));
     // A single row over many keys would be a hair's breadth.
-    if ((int)grid->rows * l.row_pixels < 32) l.row_pixels = (32 + (int)grid->rows - 1) / (int)grid->rows;
-    if ((int)grid->cols * l.col_pixels < 32) l.col_pixels = (32 + (int)grid->cols - 1) / (int)grid->cols;
+    if ((int)grid->rows * l.row_pixels < 32)
+        l.row_pixels = (32 + (int)grid->rows - 1) / (int)grid->rows;
+    if ((int)grid->cols * l.col_pixels < 32)
+        l.col_pixels = (32 + (int)grid->cols - 1) / (int)grid->cols;
     l.panel_width = (int)grid->cols * l.col_pixels;
     l.panel_height = (int)grid->rows * l.row_pixels;
     l.left = MARGIN + 110;
@@ -84,18 +99,23 @@ static struct layout lay_out(const struct grid *grid) {
 }
 
 // Writes the cells of one panel straight into the surface: a fill each would take seconds.
-static void draw_cells(cairo_surface_t *surface, const struct grid *grid, const struct layout *l, int left, bool weights) {
+static void draw_cells(cairo_surface_t *surface, const struct grid *grid, const struct layout *l,
+                       int left, bool weights) {
     cairo_surface_flush(surface);
     unsigned char *data = cairo_image_surface_get_data(surface);
     const int stride = cairo_image_surface_get_stride(surface);
     for (int y = 0; y < l->panel_height; y++) {
         for (int x = 0; x < l->panel_width; x++) {
-            const size_t cell = (size_t)(y / l->row_pixels) * grid->cols + (size_t)(x / l->col_pixels);
-            uint32_t pixel = pixel_of(weights ? weight_color(grid, cell) : pattern_color(grid, cell));
+            const size_t cell =
+                (size_t)(y / l->row_pixels) * grid->cols + (size_t)(x / l->col_pixels);
+            uint32_t pixel =
+                pixel_of(weights ? weight_color(grid, cell) : pattern_color(grid, cell));
             // A fine line between cells that are large enough to be counted.
-            if ((l->col_pixels >= 8 && x % l->col_pixels == 0) || (l->row_pixels >= 8 && y % l->row_pixels == 0))
+            if ((l->col_pixels >= 8 && x % l->col_pixels == 0) ||
+                (l->row_pixels >= 8 && y % l->row_pixels == 0))
                 pixel = pixel - (pixel >> 4 & 0x0f0f0fu);
-            memcpy(data + (size_t)(l->top + y) * (size_t)stride + (size_t)(left + x) * 4, &pixel, 4);
+            memcpy(data + (size_t)(l->top + y) * (size_t)stride + (size_t)(left + x) * 4, &pixel,
+                   4);
         }
     }
     cairo_surface_mark_dirty(surface);
@@ -113,16 +133,19 @@ static void draw_row_labels(cairo_t *cr, const struct picture *picture, const st
         const char *label = labels_at(picture->labels, position, number, sizeof number);
         label_short(label, LABEL_CHARACTERS, false, text, sizeof text);
         cairo_text_extents(cr, text, &extents);
-        cairo_move_to(cr, l->left - 6 - extents.x_advance, l->top + (r + 0.5) * l->row_pixels + FONT_SIZE * 0.35);
+        cairo_move_to(cr, l->left - 6 - extents.x_advance,
+                      l->top + (r + 0.5) * l->row_pixels + FONT_SIZE * 0.35);
         cairo_show_text(cr, text);
     }
 }
 
-static void draw_key_labels(cairo_t *cr, const struct picture *picture, const struct layout *l, int left) {
+static void draw_key_labels(cairo_t *cr, const struct picture *picture, const struct layout *l,
+                            int left) {
     const struct grid *grid = picture->grid;
     char number[24], text[LABEL_CHARACTERS * 4 + 8];
     for (uint32_t c = 0; c < grid->cols; c += label_every(l->col_pixels)) {
-        const char *label = labels_at(picture->labels, cell_begin(c, grid->cols, grid->kv_len), number, sizeof number);
+        const char *label = labels_at(picture->labels, cell_begin(c, grid->cols, grid->kv_len),
+                                      number, sizeof number);
         label_short(label, LABEL_CHARACTERS, false, text, sizeof text);
         cairo_save(cr);
         cairo_translate(cr, left + (c + 0.5) * l->col_pixels + FONT_SIZE * 0.35, l->top - 6);
@@ -160,8 +183,10 @@ static void draw_legend(cairo_t *cr, const struct grid *grid, const struct layou
         x += 34 + extents.x_advance + 20;
     }
     if (!grid->weight) return;
-    snprintf(text, sizeof text, "weights: white 0 to dark %.3g and above (square root; largest %.3g); grey: not selected",
-             (double)grid->weight_dark, (double)grid->weight_max);
+    snprintf(
+        text, sizeof text,
+        "weights: white 0 to dark %.3g and above (square root; largest %.3g); grey: not selected",
+        (double)grid->weight_dark, (double)grid->weight_max);
     cairo_set_source_rgb(cr, 0, 0, 0);
     cairo_move_to(cr, l->left + l->panel_width + MARGIN, y + 30);
     cairo_show_text(cr, text);
@@ -204,7 +229,9 @@ bool picture_write(FILE *to, const struct picture *picture, struct message *mess
     cairo_destroy(cr);
     if (!status) status = cairo_surface_write_to_png_stream(surface, write_some, to);
     cairo_surface_destroy(surface);
-    return status ? refuse(message, "the picture could not be drawn: %s", cairo_status_to_string(status)) : true;
+    return status ? refuse(message, "the picture could not be drawn: %s",
+                           cairo_status_to_string(status))
+                  : true;
 }
 
 #endif

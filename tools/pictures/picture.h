@@ -9,7 +9,7 @@
 #include "pictures/grid.h"
 #include "pictures/labels.h"
 
-#define PICTURE_MOST_CELLS 768   ///< of a panel, along its longer side
+#define PICTURE_MOST_CELLS 768  ///< of a panel, along its longer side
 
 struct picture {
     const struct grid *grid;

@@ -11,8 +11,8 @@
 
 struct terminal_style {
     bool unicode, color;
-    const struct labels *labels;   ///< for the rows; NULL: positions
-    bool wide;                     ///< two characters a cell: a pair is then about square
+    const struct labels *labels;  ///< for the rows; NULL: positions
+    bool wide;                    ///< two characters a cell: a pair is then about square
 };
 
 /// Pattern, and weights beside it where the grid has them.
