@@ -350,7 +350,7 @@ head -c 100 q2.npy >cut.npy
   leaves "a tensor that is not there" 2 "no tensor 'z'" run --q x.safetensors:z --k q2.npy --v q2.npy --pattern dense -o old.npy
   leaves "a tensor beside one that is cut off" 2 "tensor 'v' ends at byte 64 of 32" run --q y.safetensors:q --k y.safetensors:q --v y.safetensors:q \
     --pattern dense -o old.npy
-  leaves "a kernel that does not exist" 2 'kernel is "nosuch"; for fp32 .* base_f32_q32k32, .* rows_f32_texel_r1k2' run $good -o old.npy --lse new.npy --kernel nosuch
+  leaves "a kernel that does not exist" 2 'kernel is "nosuch"; for fp32 .* base_f32_q32k32, .* rows_texel_f32_r1k2' run $good -o old.npy --lse new.npy --kernel nosuch
   leaves "a kernel of another type" 2 'for fp16 .* base_f16_q32k32' run --q q16.npy --k q16.npy --v q16.npy --pattern dense -o old.npy --kernel base_f32
   leaves "more specs than heads" 2 "--pattern holds 2 specs .* there is 1 head;" run --q q2.npy --k q2.npy --v q2.npy --pattern 'dense;sink:2' -o old.npy
   leaves "an O without a name" 2 "-o: ''" run $good -o '' --lse new.npy

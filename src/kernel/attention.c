@@ -17,7 +17,7 @@ size_t attention_element(const struct attention *a, int t) {
 }
 
 void attention_free(struct attention *a) {
-    for (uint32_t i = 0; i < a->group_count && a->groups; i++) free(a->groups[i].bh);
+    for (uint32_t i = 0; i < a->group_count && a->groups; i++) free(a->groups[i].entries);
     free(a->groups);
     for (uint32_t i = 0; i < a->pattern_count && a->patterns; i++)
         tulle_pattern_destroy(a->patterns[i]);
@@ -166,13 +166,13 @@ static tulle_result copy_floats(const float *from, uint32_t count, const char *n
     return TULLE_OK;
 }
 
-/// A batch entry's lengths; entries that are equal share their schedules.
-struct entry {
+/// What may differ from one batch entry to the next.
+struct lengths {
     int64_t q_length, kv_length, kv_start, q_offset;
 };
 
-static tulle_result read_entry(const tulle_attention_desc *d, const struct attention *a, uint32_t b,
-                               struct entry *e, tulle_error *error) {
+static tulle_result read_lengths(const tulle_attention_desc *d, const struct attention *a,
+                                 uint32_t b, struct lengths *e, tulle_error *error) {
     const struct {
         const int32_t *values;
         const char *name;
@@ -188,7 +188,7 @@ static tulle_result read_entry(const tulle_attention_desc *d, const struct atten
             INVALID("%s[%u] is %lld; it must be from 0 to %u", list[i].name, b, (long long)value[i],
                     list[i].most);
     }
-    *e = (struct entry){ value[0], value[1], value[2], 0 };
+    *e = (struct lengths){ value[0], value[1], value[2], 0 };
     if (d->q_align == TULLE_ALIGN_LAST_KEY) e->q_offset = e->kv_length - e->q_length;
     if (d->q_align == TULLE_ALIGN_GIVEN) e->q_offset = d->q_offsets[d->q_offset_count > 1 ? b : 0];
     if (e->q_offset + a->q_len > INT32_MAX)
@@ -225,6 +225,23 @@ static tulle_result check_pattern(const struct attention *a, const tulle_pattern
     return TULLE_OK;
 }
 
+/// Do the runs depend on where the queries stand? Where not, batch entries whose queries stand
+/// elsewhere share them.
+static bool runs_depend_on_position(const struct attention *a) {
+    if (a->causal) return true;
+    for (uint32_t i = 0; i < a->pattern_count; i++)
+        for (uint32_t k = 0; k < a->patterns[i]->term_count; k++) {
+            tulle_term_kind kind = a->patterns[i]->terms[k].kind;
+            if (kind != TULLE_DENSE && kind != TULLE_SINK) return true;
+        }
+    return false;
+}
+
+static bool same_runs(const struct lengths *a, const struct lengths *b, bool by_position) {
+    return a->q_length == b->q_length && a->kv_length == b->kv_length &&
+           a->kv_start == b->kv_start && (!by_position || a->q_offset == b->q_offset);
+}
+
 /// Which heads may share a schedule under a pattern: those with the same key.
 static uint32_t head_key(const struct attention *a, const tulle_pattern *pattern, uint32_t head) {
     uint32_t key = 0;
@@ -239,79 +256,129 @@ static uint32_t head_key(const struct attention *a, const tulle_pattern *pattern
     return key;
 }
 
-static tulle_result make_groups(const tulle_attention_desc *d, struct attention *a,
-                                const uint32_t *head_pattern, tulle_error *error) {
-    tulle_result result = TULLE_OK;
-    uint32_t entry_classes = 0, head_classes = 0;
-    struct entry *entries = malloc(a->batch * sizeof *entries);
-    uint32_t *entry_class = malloc(a->batch * sizeof *entry_class),
-             *head_class = malloc(a->heads * sizeof *head_class);
-    struct {
-        uint32_t pattern, key;
-    } *classes = malloc(a->heads * sizeof *classes);
-    if (!entries || !entry_class || !head_class || !classes) goto memory;
+/// Classes of batch entries whose runs are the same, and of heads. A group is one of each.
+struct classes {
+    struct lengths *lengths;  ///< of each batch entry
+    uint32_t *of_batch, *of_head;
+    uint32_t *first_batch, *first_head;  ///< of each class: its first
+    uint32_t batches, heads;             ///< how many classes
+};
+
+static bool classes_create(const struct attention *a, struct classes *c) {
+    *c = (struct classes){ .lengths = malloc(a->batch * sizeof *c->lengths),
+                           .of_batch = malloc(a->batch * sizeof *c->of_batch),
+                           .of_head = malloc(a->heads * sizeof *c->of_head),
+                           .first_batch = malloc(a->batch * sizeof *c->first_batch),
+                           .first_head = malloc(a->heads * sizeof *c->first_head) };
+    return c->lengths && c->of_batch && c->of_head && c->first_batch && c->first_head;
+}
+
+static void classes_free(struct classes *c) {
+    free(c->lengths);
+    free(c->of_batch);
+    free(c->of_head);
+    free(c->first_batch);
+    free(c->first_head);
+}
+
+static void classify_batch(const struct attention *a, struct classes *c) {
+    const bool by_position = runs_depend_on_position(a);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        uint32_t k = 0;
+        while (k < c->batches &&
+               !same_runs(&c->lengths[c->first_batch[k]], &c->lengths[b], by_position))
+            k++;
+        if (k == c->batches) c->first_batch[c->batches++] = b;
+        c->of_batch[b] = k;
+    }
+}
+
+static uint32_t pattern_of(const struct attention *a, const uint32_t *head_pattern, uint32_t head) {
+    return head_pattern ? head_pattern[head] : head % a->pattern_count;
+}
+
+static void classify_heads(const struct attention *a, const uint32_t *head_pattern,
+                           struct classes *c) {
+    for (uint32_t h = 0; h < a->heads; h++) {
+        uint32_t pattern = pattern_of(a, head_pattern, h), k = 0;
+        for (; k < c->heads; k++) {
+            uint32_t first = c->first_head[k];
+            if (pattern_of(a, head_pattern, first) == pattern &&
+                head_key(a, a->patterns[pattern], first) == head_key(a, a->patterns[pattern], h))
+                break;
+        }
+        if (k == c->heads) c->first_head[c->heads++] = h;
+        c->of_head[h] = k;
+    }
+}
+
+static tulle_result read_lengths_all(const tulle_attention_desc *d, const struct attention *a,
+                                     struct lengths *lengths, tulle_error *error) {
     int64_t position_last = -1, kv_most = 0;
     for (uint32_t b = 0; b < a->batch; b++) {
-        struct entry e;
-        result = read_entry(d, a, b, &e, error);
-        if (result) goto done;
-        if (e.q_length && e.q_length - 1 + e.q_offset > position_last)
-            position_last = e.q_length - 1 + e.q_offset;
-        if (e.kv_length > kv_most) kv_most = e.kv_length;
-        uint32_t k = 0;
-        while (k < entry_classes && memcmp(&entries[k], &e, sizeof e)) k++;
-        if (k == entry_classes) entries[entry_classes++] = e;
-        entry_class[b] = k;
+        struct lengths *e = &lengths[b];
+        tulle_result result = read_lengths(d, a, b, e, error);
+        if (result) return result;
+        if (e->q_length && e->q_length - 1 + e->q_offset > position_last)
+            position_last = e->q_length - 1 + e->q_offset;
+        if (e->kv_length > kv_most) kv_most = e->kv_length;
     }
     for (uint32_t i = 0; i < a->pattern_count; i++) {
-        result = check_pattern(a, a->patterns[i], i, position_last, kv_most, error);
-        if (result) goto done;
+        tulle_result result = check_pattern(a, a->patterns[i], i, position_last, kv_most, error);
+        if (result) return result;
     }
-    for (uint32_t h = 0; h < a->heads; h++) {
-        uint32_t pattern = head_pattern ? head_pattern[h] : h % a->pattern_count,
-                 key = head_key(a, a->patterns[pattern], h), k = 0;
-        while (k < head_classes && (classes[k].pattern != pattern || classes[k].key != key)) k++;
-        if (k == head_classes) {
-            classes[k].pattern = pattern;
-            classes[k].key = key;
-            head_classes++;
-        }
-        head_class[h] = k;
-    }
-    a->groups = calloc((size_t)entry_classes * head_classes, sizeof *a->groups);
-    if (!a->groups) goto memory;
-    a->group_count = entry_classes * head_classes;
-    for (uint32_t b = 0; b < a->batch; b++)
-        for (uint32_t h = 0; h < a->heads; h++)
-            a->groups[entry_class[b] * head_classes + head_class[h]].bh_count++;
+    return TULLE_OK;
+}
+
+/// False: out of memory.
+static bool fill_groups(const uint32_t *head_pattern, const struct classes *c,
+                        struct attention *a) {
+    a->groups = calloc((size_t)c->batches * c->heads, sizeof *a->groups);
+    if (!a->groups) return false;
+    a->group_count = c->batches * c->heads;
+    for (uint32_t i = 0; i < a->batch * a->heads; i++)
+        a->groups[c->of_batch[i / a->heads] * c->heads + c->of_head[i % a->heads]].entry_count++;
     for (uint32_t g = 0; g < a->group_count; g++) {
         struct group *group = &a->groups[g];
-        const struct entry *e = &entries[g / head_classes];
-        group->bh = malloc(group->bh_count * sizeof *group->bh);
-        if (!group->bh) goto memory;
-        group->bh_count = 0;
-        uint32_t first = 0;
-        while (head_class[first] != g % head_classes) first++;
-        group->site = (struct site){ a->patterns[classes[g % head_classes].pattern],
-                                     { first, a->heads, a->kv_heads, e->kv_length, a->causal },
+        const struct lengths *e = &c->lengths[c->first_batch[g / c->heads]];
+        uint32_t head = c->first_head[g % c->heads];
+        group->site = (struct site){ a->patterns[pattern_of(a, head_pattern, head)],
+                                     { head, a->heads, a->kv_heads, e->kv_length, a->causal },
                                      a->q_len,
                                      e->q_length,
                                      e->kv_start,
                                      e->q_offset };
+        group->entries = malloc(group->entry_count * sizeof *group->entries);
+        if (!group->entries) return false;
+        group->entry_count = 0;
     }
-    for (uint32_t b = 0; b < a->batch; b++)
-        for (uint32_t h = 0; h < a->heads; h++) {
-            struct group *group = &a->groups[entry_class[b] * head_classes + head_class[h]];
-            group->bh[group->bh_count++] = b * a->heads + h;
-        }
-    goto done;
-memory:
-    result = tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the descriptor");
-done:
-    free(entries);
-    free(entry_class);
-    free(head_class);
-    free(classes);
+    for (uint32_t i = 0; i < a->batch * a->heads; i++) {
+        uint32_t b = i / a->heads;
+        struct group *group = &a->groups[c->of_batch[b] * c->heads + c->of_head[i % a->heads]];
+        const struct lengths *e = &c->lengths[b];
+        group->entries[group->entry_count++] =
+            (struct pm_entry){ .index = i,
+                               .q_offset = (int32_t)e->q_offset,
+                               .q_length = (uint32_t)e->q_length,
+                               .kv_length = (uint32_t)e->kv_length };
+    }
+    return true;
+}
+
+static tulle_result make_groups(const tulle_attention_desc *d, struct attention *a,
+                                tulle_error *error) {
+    struct classes c;
+    bool memory = classes_create(a, &c);
+    tulle_result result = memory ? read_lengths_all(d, a, c.lengths, error) : TULLE_OK;
+    if (memory && !result) {
+        classify_batch(a, &c);
+        classify_heads(a, d->head_pattern, &c);
+        memory = fill_groups(d->head_pattern, &c, a);
+    }
+    classes_free(&c);
+    if (!memory)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                          "no host memory for the descriptor");
     return result;
 }
 
@@ -368,14 +435,14 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
             result = tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
                                 "head_pattern[%u] is %u; there are %u patterns", h,
                                 d->head_pattern[h], a->pattern_count);
-    if (!result) result = make_groups(d, a, d->head_pattern, error);
+    if (!result) result = make_groups(d, a, error);
     if (result) attention_free(a);
     return result;
 }
 
 const struct group *attention_group(const struct attention *a, uint32_t batch, uint32_t head) {
     for (uint32_t g = 0; g < a->group_count; g++)
-        for (uint32_t i = 0; i < a->groups[g].bh_count; i++)
-            if (a->groups[g].bh[i] == batch * a->heads + head) return &a->groups[g];
+        for (uint32_t i = 0; i < a->groups[g].entry_count; i++)
+            if (a->groups[g].entries[i].index == batch * a->heads + head) return &a->groups[g];
     return NULL;
 }

@@ -10,7 +10,7 @@
 #include "device/caps.h"
 #include "kernel/pipeline.h"
 
-enum family { FAMILY_TILE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
+enum family { FAMILY_BASE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
 
 struct variant {
     const char *name;

@@ -15,9 +15,9 @@ struct item_info {
     int64_t chunks, key_first, key_last, row_first, row_last;
 };
 
-/// Items that one dispatch takes, for any of the group's (batch, head).
+/// Items that one dispatch takes, for any of the group's entries.
 struct span {
-    uint32_t segment, items, item_count, step, bh_list;
+    uint32_t segment, items, item_count, step, entries;
     uint32_t does;  ///< as in struct dispatch
     int64_t chunks;
     struct item_info reach;
@@ -76,8 +76,8 @@ struct builder {
     uint32_t segment_used;  ///< texels
     // the group at hand
     const struct group *group;
-    bool group_placed;  ///< its bh list is in the open segment
-    uint32_t bh_list;
+    bool group_placed;  ///< its entries is in the open segment
+    uint32_t entries;
     struct range range;  ///< the one at hand
     uint32_t list_at;    ///< word offset of its part's list in the open segment; 0: not there
     struct schedule_room *room;
@@ -110,10 +110,10 @@ uint32_t *builder_words(struct builder *b, const void *from, size_t words);
 bool builder_segment(struct builder *b);  ///< begins one
 /// texels that a segment holds before any item of the group
 uint64_t builder_preamble(const struct builder *b);
-bool builder_place_group(struct builder *b);  ///< its bh list, in the open segment
+bool builder_place_group(struct builder *b);  ///< its entries, in the open segment
 
 /// Lowest and one past the highest byte of tensor t that the rows or keys of `reach` touch, for
-/// entries [first, end) of the bh list.
+/// entries [first, end) of the group.
 void builder_bytes(const struct builder *b, int t, const struct item_info *reach, uint32_t first,
                    uint32_t end, uint64_t *low, uint64_t *high);
 bool builder_windowed(const struct builder *b);

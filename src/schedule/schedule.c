@@ -31,12 +31,13 @@ static void set_windows(const struct builder *b, struct dispatch *dispatch,
         dispatch->window[t] = 0;
         if (b->input->tensors[t].windowed &&
             (t >= TENSOR_O || dispatch->kind == DISPATCH_ATTENTION))
-            builder_bytes(b, t, reach, dispatch->bh_first, dispatch->bh_first + dispatch->bh_count,
-                          &dispatch->window[t], &high);
+            builder_bytes(b, t, reach, dispatch->entry_first,
+                          dispatch->entry_first + dispatch->entry_count, &dispatch->window[t],
+                          &high);
     }
 }
 
-/// Dispatches `plan` (a template) over entries [first, end) of the bh list, as many at a time as
+/// Dispatches `plan` (a template) over entries [first, end) of the group, as many at a time as
 /// limits allow; now, or at its stage.
 static bool dispatch_over(struct builder *b, struct dispatch plan, const struct item_info *reach,
                           uint64_t pairs, uint32_t first, uint32_t end, enum stage stage) {
@@ -49,8 +50,8 @@ static bool dispatch_over(struct builder *b, struct dispatch plan, const struct 
                                                : 1);
         while (windows && count > 1 && !builder_fits(b, plan.kind, reach, first, first + count))
             count /= 2;
-        plan.bh_first = first;
-        plan.bh_count = count;
+        plan.entry_first = first;
+        plan.entry_count = count;
         plan.visited = pairs * count;
         set_windows(b, &plan, reach);
         if (stage == STAGE_NOW) {
@@ -87,14 +88,14 @@ struct mark {
     size_t words, spans, items;
     uint32_t segments, used;
     bool open, placed;
-    uint32_t bh_list, list_at;
+    uint32_t entries, list_at;
     uint64_t count;
 };
 
 static struct mark mark_set(const struct builder *b) {
     return (struct mark){ b->out->word_count,    b->span_count,   b->item_count,
                           b->out->segment_count, b->segment_used, b->segment_open,
-                          b->group_placed,       b->bh_list,      b->list_at,
+                          b->group_placed,       b->entries,      b->list_at,
                           b->out->items };
 }
 
@@ -108,7 +109,7 @@ static void mark_return(struct builder *b, const struct mark *m) {
     b->segment_used = m->used;
     b->segment_open = m->open;
     b->group_placed = m->placed;
-    b->bh_list = m->bh_list;
+    b->entries = m->entries;
     b->list_at = m->list_at;
     if (m->open) b->out->segments[m->segments - 1].texels = m->used;
 }
@@ -310,7 +311,7 @@ static bool combine_place(struct rows *r, int64_t first, int64_t end, bool dead,
     *combine = (struct dispatch){ .kind = DISPATCH_COMBINE,
                                   .step = 1,
                                   .segment = b->out->segment_count - 1,
-                                  .bh_list = b->bh_list,
+                                  .entries = b->entries,
                                   .parts = b->segment_used,
                                   .part_count = dead ? 0 : r->part_count,
                                   .range_first = (uint32_t)first,
@@ -331,7 +332,7 @@ static bool combine_place(struct rows *r, int64_t first, int64_t end, bool dead,
     return true;
 }
 
-/// Combine over entries [first, end) of the bh list, as many items at a time as limits and windows
+/// Combine over entries [first, end) of the group, as many items at a time as limits and windows
 /// allow.
 static bool combine_over(struct builder *b, struct dispatch combine, uint32_t first, uint32_t end) {
     const uint32_t *items =
@@ -360,8 +361,8 @@ static bool combine_over(struct builder *b, struct dispatch combine, uint32_t fi
 /// workspace holds.
 static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
     const struct schedule_limits *limits = &b->input->limits;
-    for (uint32_t bh = 0; bh < b->group->bh_count;) {
-        uint32_t count = b->group->bh_count - bh;
+    for (uint32_t bh = 0; bh < b->group->entry_count;) {
+        uint32_t count = b->group->entry_count - bh;
         if (b->range.slots) {
             uint64_t room = (limits->workspace_rows - b->wave_rows) / b->range.slots;
             if (room < count && b->wave_rows) {
@@ -381,8 +382,8 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
                 .item_count = span->item_count,
                 .step = span->step,
                 .does = span->does,
-                .q_offset = (int32_t)b->group->site.q_offset,
-                .bh_list = span->bh_list,
+
+                .entries = span->entries,
                 .ws_row_base = base,
                 .ws_rows = (uint32_t)b->range.slots,
                 // also where it has no partials: its kernel could write some, for all a layer knows
@@ -460,14 +461,14 @@ static bool group_build(struct builder *b, const struct group *group, struct par
                          .resumes = resumes };
     b->group = group;
     b->group_placed = false;
-    if (b->segment_open &&
-        b->segment_used + (group->bh_count + 3) / 4 + 64 > limits->segment_texels)
+    if (b->segment_open && b->segment_used + (uint64_t)group->entry_count * PM_ENTRY_TEXELS + 64 >
+                               limits->segment_texels)
         b->segment_open = false;
     if (builder_preamble(b) + 64 > limits->segment_texels) {
         tulle_fail(
             b->error, TULLE_ERROR_UNSUPPORTED,
-            "batch times heads (%u entries share a pattern) exceeds what a texel buffer of this device holds",
-            group->bh_count);
+            "the slopes or sink logits of %u heads exceed what a texel buffer of this device holds",
+            b->input->heads);
         return false;
     }
     if (part_count > PM_PARTS_MOST) {
@@ -520,8 +521,8 @@ static bool choose_item_limit(struct builder *b, struct part *const *parts,
             tiler_free(&tiler);
             if (!fine) return false;
             if (s.taken)
-                chunks += (double)s.chunks / (double)s.taken * (double)count * group->bh_count;
-            tiles += (double)count * group->bh_count;
+                chunks += (double)s.chunks / (double)s.taken * (double)count * group->entry_count;
+            tiles += (double)count * group->entry_count;
         }
     }
     double share = chunks / (double)limits->items_wanted;
@@ -534,6 +535,12 @@ static bool choose_item_limit(struct builder *b, struct part *const *parts,
     if (limit > (double)limits->item_chunks_most) limit = (double)limits->item_chunks_most;
     b->item_limit = limit < 1 ? 1 : (int64_t)limit;
     return true;
+}
+
+/// Entries of a group that a segment takes beside what else it holds: half of it.
+static uint32_t entries_most(const struct builder *b) {
+    uint32_t most = b->input->limits.segment_texels / 2 / PM_ENTRY_TEXELS;
+    return most ? most : 1;
 }
 
 /// A window holds at least a row or a key of every tensor.
@@ -589,8 +596,15 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
                    (unsigned long long)input->limits.window_bytes);
         fine = false;
     }
-    for (uint32_t g = 0; g < input->group_count && fine; g++)
-        fine = group_build(&b, &input->groups[g], parts[g], part_counts[g], &cut);
+    for (uint32_t g = 0; g < input->group_count && fine; g++) {
+        struct group some = input->groups[g];
+        const uint32_t all = some.entry_count, most = entries_most(&b);
+        for (uint32_t done = 0; done < all && fine; done += most) {
+            some.entries = input->groups[g].entries + done;
+            some.entry_count = all - done < most ? all - done : most;
+            fine = group_build(&b, &some, parts[g], part_counts[g], &cut);
+        }
+    }
     fine = fine && wave_flush(&b);
     for (uint32_t g = 0; g < input->group_count && parts && part_counts; g++)
         parts_free(parts[g], part_counts[g]);

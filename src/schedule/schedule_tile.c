@@ -81,7 +81,7 @@ bool builder_segment(struct builder *b) {
     b->group_placed = false;
     b->list_at = 0;
     uint32_t slopes = 0, sinks = 0;
-    if (!builder_words(b, in->header, PM_HEADER_TEXELS * 4)) return false;
+    if (!builder_words(b, in->header, sizeof *in->header / 4)) return false;
     if (in->slopes) {
         slopes = b->segment_used * 4;
         if (!builder_words(b, in->slopes, in->heads)) return false;
@@ -90,22 +90,25 @@ bool builder_segment(struct builder *b) {
         sinks = b->segment_used * 4;
         if (!builder_words(b, in->sinks, in->heads)) return false;
     }
-    out->words[start + PM_HEADER_V * 4 + 3] = slopes;
-    out->words[start + PM_HEADER_O * 4 + 3] = sinks;
+    struct pm_header header = *in->header;
+    header.v.with = slopes;
+    header.o.with = sinks;
+    memcpy(out->words + start, &header, sizeof header);
     return true;
 }
 
 uint64_t builder_preamble(const struct builder *b) {
     uint64_t per_head = (b->input->heads + 3) / 4;
     return PM_HEADER_TEXELS + (b->input->slopes ? per_head : 0) + (b->input->sinks ? per_head : 0) +
-           (b->group->bh_count + 3) / 4;
+           (uint64_t)b->group->entry_count * PM_ENTRY_TEXELS;
 }
 
 bool builder_place_group(struct builder *b) {
     if (!b->segment_open && !builder_segment(b)) return false;
     if (b->group_placed) return true;
-    b->bh_list = b->segment_used * 4;
-    b->group_placed = builder_words(b, b->group->bh, b->group->bh_count) != NULL;
+    b->entries = b->segment_used;
+    b->group_placed = builder_words(b, b->group->entries,
+                                    (size_t)b->group->entry_count * PM_ENTRY_TEXELS * 4) != NULL;
     return b->group_placed;
 }
 
@@ -150,8 +153,8 @@ void builder_bytes(const struct builder *b, int t, const struct item_info *reach
     *low = UINT64_MAX;
     *high = 0;
     for (uint32_t i = first; i < end; i++) {
-        uint64_t batch = b->group->bh[i] / b->input->heads,
-                 head = b->group->bh[i] % b->input->heads;
+        uint64_t index = b->group->entries[i].index, batch = index / b->input->heads,
+                 head = index % b->input->heads;
         if (keys) head = head * b->input->kv_heads / b->input->heads;
         uint64_t base = batch * shape->batch + head * shape->head;
         uint64_t x = base + (uint64_t)from * shape->row,
@@ -327,7 +330,7 @@ bool builder_flush(struct builder *b) {
                            at + (uint32_t)i,
                            (uint32_t)(end - i),
                            (uint32_t)(b->range.part ? b->range.part->step : 1),
-                           b->bh_list,
+                           b->entries,
                            does,
                            reach.chunks,
                            reach };
