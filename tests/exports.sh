@@ -28,7 +28,13 @@ libraries=(static)
 echo "1..$((2 * ${#libraries[@]}))"
 "$nm" --extern-only --defined-only --format=posix "$static" | awk 'NF > 1 { print $1 }' | sort -u >"$scratch/static"
 [[ ! $shared ]] || "$nm" --dynamic --extern-only --defined-only --format=posix "$shared" | awk 'NF > 1 { print $1 }' | sort -u >"$scratch/shared"
-cat "${headers[@]}" | sed -n '/^TULLE_API/,/;/p' | grep -oE '\btulle_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u >"$scratch/declared"
+# by their linked names: a versioned one ends in _MAJOR_MINOR
+api=$(cat "${headers[@]}" | sed -n 's/^#define TULLE_VERSION_\(MAJOR\|MINOR\) //p' | paste -sd _)
+cat "${headers[@]}" | sed -n 's/^#define \(tulle_[a-z_]*\) TULLE_VERSIONED(.*/\1/p' >"$scratch/versioned"
+cat "${headers[@]}" | sed -n '/^TULLE_API/,/;/p' | grep -oE '\btulle_[a-z0-9_]+ *\(' | tr -d ' (' |
+  while read -r name; do
+    if grep -qx "$name" "$scratch/versioned"; then echo "${name}_$api"; else echo "$name"; fi
+  done | sort -u >"$scratch/declared"
 for library in "${libraries[@]}"; do
   grep -v '^tulle_' "$scratch/$library" >"$scratch/foreign" || true
   result "the $library library defines nothing outside tulle_" "$scratch/foreign"

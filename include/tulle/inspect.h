@@ -9,7 +9,7 @@
 //     Schedule   the pairs of a plan; the runs of keys that its kernels go over
 //     Kernels    which variants there are, which would serve and why not the others, what they cost
 //
-// Conventions and threads as in tulle/tulle.h.
+// Conventions, versions and threads as in tulle/tulle.h.
 #ifndef TULLE_INSPECT_H
 #define TULLE_INSPECT_H
 
@@ -18,6 +18,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define tulle_schedule_walk TULLE_VERSIONED(tulle_schedule_walk)
 
 // -------------------------------------------------------------------------------------------------
 // Pattern

@@ -4,7 +4,7 @@
 //
 // Contents, in reading order:
 //
-//     Version                this header's, and the library's
+//     Version                which library goes with this header
 //     Results and errors     tulle_result, tulle_error; the log
 //     Device                 tulle_context: a Vulkan device, its own or the caller's
 //     Pattern                tulle_pattern: which keys each query attends to (a union of terms); no
@@ -27,6 +27,10 @@
 // has changed. Nothing is printed, nothing aborts, and there is no global state apart from the
 // Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
 // VkInstance that stays (tulle_context_create).
+//
+// Versions. Program and library go together where MAJOR.MINOR is the same: the soname carries it,
+// and so do the linked names of the functions that a program calls first (Version). Any other pair
+// is refused before a struct is read. PATCH changes neither structs nor functions.
 //
 // Threads. Contexts, patterns and plans are immutable once made and may be used by any number of
 // threads at once. A binding may be recorded by several threads at once. Destroying an object needs
@@ -66,6 +70,19 @@ extern "C" {
 #define TULLE_VERSION_MAJOR 0
 #define TULLE_VERSION_MINOR 1
 #define TULLE_VERSION_PATCH 0
+
+/// The linked name of a function that may be the first to be handed a struct, since it needs no
+/// object of Tulle's: tulle_context_create_0_1. With another library a program does not link, and
+/// where it takes functions by name (dlsym, a foreign language's bindings) does not find them.
+#define TULLE_VERSIONED(name) TULLE_JOIN_(name, TULLE_VERSION_MAJOR, TULLE_VERSION_MINOR)
+#define TULLE_JOIN_(name, major, minor) TULLE_JOIN2_(name, major, minor)
+#define TULLE_JOIN2_(name, major, minor) name##_##major##_##minor
+#define tulle_context_create TULLE_VERSIONED(tulle_context_create)
+#define tulle_required_features TULLE_VERSIONED(tulle_required_features)
+#define tulle_devices TULLE_VERSIONED(tulle_devices)
+#define tulle_pattern_create TULLE_VERSIONED(tulle_pattern_create)
+#define tulle_pattern_parse TULLE_VERSIONED(tulle_pattern_parse)
+#define tulle_merge TULLE_VERSIONED(tulle_merge)
 
 /// The library's own: "0.1.0". Any thread.
 TULLE_API const char *tulle_version(void);
