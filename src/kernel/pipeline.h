@@ -5,6 +5,7 @@
 #define TULLE_SRC_KERNEL_PIPELINE_H
 
 #include "device/context.h"
+#include "tulle/inspect.h"
 
 struct pipeline_cache;
 

@@ -7,6 +7,7 @@
 
 #include "common/thread.h"
 #include "device/submit.h"
+#include "tulle/inspect.h"
 
 #define DEFAULT_WORKSPACE (256ull << 20)
 // 256 MiB: no segment needs more, and offsets stay far from 32 bits

@@ -11,6 +11,7 @@
 #define TULLE_SRC_SCHEDULE_TILE_H
 
 #include "pattern/pattern.h"
+#include "tulle/inspect.h"
 
 #define TILE_ROWS_MOST 128
 
