@@ -166,7 +166,7 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
     uint32_t pieces = larger_class(a);
     if (v->family == FAMILY_BASE) {
         uint32_t rows = 128 / v->c * v->a;
-        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, tests/results): Mali
+        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, docs/measurements): Mali
         // always, PowerVR from 96 on, and the Raspberry Pi, where two rows by two keys spill from
         // 128 on in tiles of 16 rows, and from 192 on in those of 8.
         bool mali = is_mali(caps), powervr = is_powervr(caps);

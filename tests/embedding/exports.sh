@@ -6,7 +6,7 @@
 #   exports.sh NM libtulle.a [libtulle.so]
 set -euo pipefail
 nm=$1 static=$2 shared=${3-}
-headers=("$(dirname "$0")"/../include/tulle/*.h)
+headers=("$(dirname "$0")"/../../include/tulle/*.h)
 count=0 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

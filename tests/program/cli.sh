@@ -3,14 +3,14 @@
 #
 # The program `tulle` as a person or a script meets it: exit statuses, messages, files, JSON.
 #
-#   tests/cli.sh PROGRAM        from the repository's root; prints TAP, fails where any line is "not ok"
+#   tests/program/cli.sh PROGRAM        from the repository's root; prints TAP, fails where any line is "not ok"
 set -u
 
 program=$1
 case $program in /*) ;; *) program=$PWD/$program ;; esac
 data=$PWD/tests/data
 compare=$PWD/tools/compare_npy.py
-reference=$PWD/tests/cli_reference.py
+reference=$PWD/tests/program/cli_reference.py
 variants=$PWD/shaders/variants.def
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
