@@ -433,12 +433,12 @@ check "no temporary file" no_leftovers
 wants "info" 0 "" info
 check "info tells of kernels" grep -q 'base_f32.* runs here' out
 sed -n 's/^TULLE_VARIANT(\([a-z0-9_]*\),.*/\1/p' "$variants" | sort >names
-sed -n 's/^   \([a-z]*_[bf][a-z0-9_]*\)  .*/\1/p' out | sort -u >listed
+sed -n 's/^   \([a-z_]*_[bf][0-9a-z_]*\)  .*/\1/p' out | sort -u >listed
 check "of all of them" cmp names listed
 tulle info --json
 check "info --json" test "$status" = 0
 check "its fields" fields devices index name type driver uuid api_version variants dtype serves reason
-sed -n 's/.*"name":[[:space:]]*"\([a-z]*_[bf][a-z0-9_]*\)".*/\1/p' out | sort -u >listed
+sed -n 's/.*"name":[[:space:]]*"\([a-z_]*_[bf][0-9a-z_]*\)".*/\1/p' out | sort -u >listed
 check "all kernels" cmp names listed
 check "of every type" test "$(grep -o '"dtype":[[:space:]]*"[a-z0-9]*"' out | sort -u | wc -l)" = 3
 VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" info >out 2>err
