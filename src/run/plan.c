@@ -285,7 +285,7 @@ tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_erro
 }
 
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
-    VkCommandBuffer cmd;
+    VkCommandBuffer cmd = VK_NULL_HANDLE;
     tulle_result result = submitter_begin(plan->context, &cmd, error);
     if (!result) result = tulle_cmd_prepare(cmd, plan, error);
     return result ? result : submitter_end(plan->context, error);
