@@ -404,7 +404,7 @@ static void *resize(void *memory, uint64_t count, size_t element) {
                : NULL;
 }
 
-static tulle_result grow(struct draft *draft, tulle_error *error) {
+static tulle_result grow_draft(struct draft *draft, tulle_error *error) {
     if (draft->count < draft->capacity) return TULLE_OK;
     uint64_t capacity = draft->capacity ? (uint64_t)draft->capacity * 2 : 4;
     struct term *terms = resize(draft->terms, capacity, sizeof *terms);
@@ -440,7 +440,7 @@ static tulle_result read_pattern(struct reader *reader, tulle_pattern **out) {
     tulle_result result;
     for (;; ++reader->at) {
         reader->number = draft.count + 1;
-        if ((result = grow(&draft, reader->error))) break;
+        if ((result = grow_draft(&draft, reader->error))) break;
         skip_space(reader);
         draft.places[draft.count] = reader->at;
         if ((result = read_term(reader, &draft.terms[draft.count]))) break;

@@ -9,8 +9,6 @@
 #include "schedule/builder.h"
 #include "common/error.h"
 
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 // -------------------------------------------------------------------------------------------------
 // Dispatches and waves
 
@@ -43,11 +41,11 @@ static bool dispatch_over(struct builder *b, struct dispatch plan, const struct 
                           uint64_t pairs, uint32_t first, uint32_t end, enum stage stage) {
     bool windows = builder_windowed(b);
     while (first < end) {
-        uint32_t count = (uint32_t)least(end - first, b->input->limits.max_workgroups_y);
+        uint32_t count = (uint32_t)least_unsigned(end - first, b->input->limits.max_workgroups_y);
         if (pairs)
-            count = (uint32_t)least(count, b->input->limits.dispatch_pairs / pairs
-                                               ? b->input->limits.dispatch_pairs / pairs
-                                               : 1);
+            count = (uint32_t)least_unsigned(count, b->input->limits.dispatch_pairs / pairs
+                                                        ? b->input->limits.dispatch_pairs / pairs
+                                                        : 1);
         while (windows && count > 1 && !builder_fits(b, plan.kind, reach, first, first + count))
             count /= 2;
         plan.entry_first = first;
@@ -135,12 +133,12 @@ struct rows {
 /// has no more, or where a window of Q or O does not reach over all of them.
 static int32_t rows_within(const struct builder *b, int64_t step, int64_t range_rows) {
     uint64_t rows =
-        least((uint64_t)b->input->limits.tile_rows, (uint64_t)ceil_div(range_rows, step));
-    return (int32_t)least(rows, (uint64_t)builder_rows_most(b, step));
+        least_unsigned((uint64_t)b->input->limits.tile_rows, (uint64_t)ceil_div(range_rows, step));
+    return (int32_t)least_unsigned(rows, (uint64_t)builder_rows_most(b, step));
 }
 
 static int64_t combine_rows(const struct builder *b) {
-    return (int64_t)least(PM_COMBINE_ROWS, (uint64_t)builder_rows_most(b, 1));
+    return (int64_t)least_unsigned(PM_COMBINE_ROWS, (uint64_t)builder_rows_most(b, 1));
 }
 
 /// Texels that combine of so many rows takes in a segment of its own, at most.
@@ -236,7 +234,7 @@ static bool group_least(struct rows *r, bool cut, uint64_t *rows_least) {
         if (!same && !count_slots(r, first, first + rows, &slots)) return false;
         if (slots > most) most = slots;
     }
-    *rows_least = cut ? most : least(most, b->range.slots);
+    *rows_least = cut ? most : least_unsigned(most, b->range.slots);
     return true;
 }
 
@@ -251,7 +249,7 @@ static bool range_items(struct rows *r, int64_t first, int64_t end, bool dead) {
         r->t->part = &none;
         for (int64_t row = first; row < end && b->input->limits.direct; row += height)
             if (!builder_dead(b, r->t, row,
-                              (int32_t)least((uint64_t)height, (uint64_t)(end - row))))
+                              (int32_t)least_unsigned((uint64_t)height, (uint64_t)(end - row))))
                 return false;
         return builder_flush(b);
     }
@@ -369,7 +367,7 @@ static bool range_dispatch(struct builder *b, const struct dispatch *combine) {
                 if (!wave_flush(b)) return false;
                 room = limits->workspace_rows / b->range.slots;
             }
-            count = (uint32_t)least(count, room);
+            count = (uint32_t)least_unsigned(count, room);
         }
         // modulo 2³²: entry y adds y · ws_rows
         uint32_t base = (uint32_t)b->wave_rows - bh * (uint32_t)b->range.slots;

@@ -106,6 +106,11 @@ uint64_t tile_pairs(const struct tiler *t);
 
 void tiler_free(struct tiler *t);
 
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+/// Of counts that a caller may have given as large as he likes.
+static inline uint64_t least_unsigned(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 /// Floor division and its remainder, for any sign of a; b > 0.
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 static inline int64_t floor_mod(int64_t a, int64_t b) {
