@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes a header that gives every function and variable which src's headers declare a name of Tulle's own:
+"""Writes a header that gives every function and variable which src's headers declare, and volk's, a name of Tulle's own:
 
     #define schedule_build tulle_internal_schedule_build
 
-    generate_names.py OUTPUT.h DEPFILE
+    generate_names.py OUTPUT.h DEPFILE volk.i     (src/device/volk.c, preprocessed)
 
 meson.build includes it before each file of the library, so that in a static library, where nothing can be hidden, none of
 the names meets one of the program's or of another library's. tests/exports.sh sees to it that none is forgotten.
@@ -36,11 +36,17 @@ def declared_name(declaration):
     return found[1] if found and not found[1].startswith("tulle_") else None
 
 
+def volk_names(text):
+    """volk's own functions, and its pointers to Vulkan's."""
+    return set(re.findall(r"\bvolk[A-Z]\w*(?=\s*\()", text)) | set(re.findall(r"^\s*(?:extern )?PFN_\w+ (vk\w+);", text, flags=re.M))
+
+
 def main():
-    output, depfile = map(pathlib.Path, sys.argv[1:])
+    output, depfile, volk = map(pathlib.Path, sys.argv[1:])
     headers = sorted(SOURCES.glob("*/*.h"))
     names = {declared_name(declaration) for header in headers
              for declaration in declarations(header.read_text(encoding="utf-8"))} - {None}
+    names |= volk_names(volk.read_text(encoding="utf-8"))
     text = "".join(["// Made by src/generate_names.py.\n", *(f"#define {name} tulle_internal_{name}\n" for name in sorted(names))])
     # The same text keeps its old time, so that nothing is compiled again.
     if not output.exists() or output.read_text(encoding="utf-8") != text:

@@ -13,7 +13,7 @@ static void unlock_queue(tulle_context *context) {
 
 tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFence fence,
                              tulle_error *error) {
-    const struct device_functions *vk = &context->vk.device;
+    const struct VolkDeviceTable *vk = &context->vk.device;
     VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                             .commandBufferCount = 1,
                             .pCommandBuffers = &cmd };
@@ -37,7 +37,7 @@ tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFenc
 
 static tulle_result make_submitter(tulle_context *context, struct submitter *s,
                                    tulle_error *error) {
-    const struct device_functions *vk = &context->vk.device;
+    const struct VolkDeviceTable *vk = &context->vk.device;
     VkCommandPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                      .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                      .queueFamilyIndex = context->queue_family };
