@@ -35,9 +35,6 @@ void term_clear(struct term *term);
 /// names.
 int term_compare(const struct term *a, const struct term *b);
 
-/// Would a spec of both say the same thing twice? Equal and of one name, or none.
-bool term_repeats(const struct term *a, const struct term *b);
-
 /// Is a key block among those that a RANDOM term selects for the query block? Draws, but holds
 /// nothing.
 bool random_selects(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
