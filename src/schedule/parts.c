@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "plan_memory.h"
 #include "schedule/schedule.h"
 

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "plan_memory.h"
 #include "schedule/builder.h"
 #include "common/error.h"
 
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+#define least least_unsigned
 
 // -------------------------------------------------------------------------------------------------
 // Dispatches and waves

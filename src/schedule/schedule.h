@@ -7,6 +7,8 @@
 #ifndef TULLE_SRC_SCHEDULE_SCHEDULE_H
 #define TULLE_SRC_SCHEDULE_SCHEDULE_H
 
+#include "problem/group.h"
+#include "problem/tensor.h"
 #include "schedule/tile.h"
 
 /// What the variant and the device ask of a schedule.
@@ -29,21 +31,6 @@ struct schedule_limits {
     // Where a tensor exceeds what can be bound at once: what a dispatch may span, in bytes; 0: no
     // limit. Index: enum tensor.
     uint64_t window_bytes;
-};
-
-enum tensor { TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_O, TENSOR_LSE, TENSOR_COUNT };
-
-/// In bytes; strides of K and V are per kv head.
-struct tensor_shape {
-    uint64_t batch, head, row, row_bytes;
-    bool windowed;
-};
-
-/// (pattern, batch entry[, head]) and who shares it.
-struct group {
-    struct site site;
-    uint32_t *bh;  ///< batch · heads + head, rising
-    uint32_t bh_count;
 };
 
 enum dispatch_kind { DISPATCH_ATTENTION, DISPATCH_COMBINE };

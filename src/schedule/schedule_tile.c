@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "plan_memory.h"
 #include "schedule/builder.h"
 #include "common/error.h"
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 bool builder_reserve(struct builder *b, void *array, size_t *capacity, size_t needed,
                      size_t element) {

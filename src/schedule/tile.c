@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 enum cell_kind { CELL_EXCLUDED, CELL_FULL, CELL_BAND, CELL_BITS };
 
 /// Keys [v0, v1) in which the same pieces apply to the tile's rows.
@@ -31,9 +32,6 @@ static bool grow(void *array, size_t *capacity, size_t needed, size_t element) {
 #define GROW(t, array, capacity, needed)                                \
     (grow(&(t)->array, &(t)->capacity, (needed), sizeof *(t)->array) || \
      ((t)->out_of_memory = true, false))
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 void tiler_free(struct tiler *t) {
     free(t->runs);

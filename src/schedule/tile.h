@@ -10,20 +10,9 @@
 #ifndef TULLE_SRC_SCHEDULE_TILE_H
 #define TULLE_SRC_SCHEDULE_TILE_H
 
-#include "pattern/pattern.h"
+#include "problem/group.h"
 
-#define TILE_ROWS_MOST 128
-
-/// Where a schedule is made: one (pattern, batch entry), and the head where the pattern depends on
-/// it.
-struct site {
-    const tulle_pattern *pattern;
-    tulle_pattern_site at;  ///< head, heads, kv_heads, kv_len (of this batch entry), causal
-    int64_t q_len;          ///< rows of Q and O
-    int64_t q_length;       ///< rows that exist; the others are empty
-    int64_t kv_start;       ///< first key that exists; at.kv_len is the end
-    int64_t q_offset;       ///< p = i + q_offset
-};
+#define TILE_ROWS_MOST 128  // a run names its first and last row in 7 bits (plan_memory.h)
 
 /// A union's terms of one step, tiled together, less every term of the parts before it.
 struct part {
@@ -104,13 +93,5 @@ int64_t tile_chunks(const struct tiler *t);
 uint64_t tile_pairs(const struct tiler *t);
 
 void tiler_free(struct tiler *t);
-
-/// Floor division and its remainder, for any sign of a; b > 0.
-static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-static inline int64_t floor_mod(int64_t a, int64_t b) {
-    int64_t m = a % b;
-    return m < 0 ? m + b : m;
-}
-static inline int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 #endif
