@@ -9,7 +9,7 @@
 #include "device/caps.h"
 #include "kernel/pipeline.h"
 #include "problem/attention.h"
-#include "schedule/tile.h"
+#include "schedule/tiler.h"
 
 enum family { FAMILY_TILE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
 

@@ -8,6 +8,7 @@
 
 #include "plan_memory.h"
 #include "schedule/schedule.h"
+#include "schedule/tiler.h"
 
 /// What an item, or several, cost and reach: chunks, key positions, query rows. No keys: key_first
 /// > key_last.

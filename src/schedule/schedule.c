@@ -484,45 +484,23 @@ static bool group_build(struct builder *b, const struct group *group, struct par
     return fine;
 }
 
-struct survey {
-    struct tiler *tiler;
-    int64_t every, next, chunks, taken;
-};
-
-static bool survey_tile(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct survey *s = user;
-    if (index < s->next) return true;
-    s->next += s->every;
-    if (!tile_runs(s->tiler, row, rows)) return false;
-    s->chunks += tile_chunks(s->tiler);
-    s->taken++;
-    return true;
-}
-
 /// How many chunks an item may take: as many as give every part of the device something to do,
 /// never so few that ordinary tiles are split, and no more than a dispatch or the driver's loops
 /// allow.
 static bool choose_item_limit(struct builder *b, struct part *const *parts,
                               const uint32_t *part_counts) {
     const struct schedule_limits *limits = &b->input->limits;
+    struct tiling tiling = { limits->tile_rows, limits->chunk, limits->segment_texels };
     double chunks = 0, tiles = 0;
     for (uint32_t g = 0; g < b->input->group_count; g++) {
         const struct group *group = &b->input->groups[g];
         for (uint32_t k = 0; k < part_counts[g]; k++) {
-            struct tiler tiler = { .site = &group->site,
-                                   .part = &parts[g][k],
-                                   .tile_rows = limits->tile_rows,
-                                   .chunk = limits->chunk };
-            int64_t count = tiles_count(parts[g][k].step, group->site.q_length, limits->tile_rows);
-            if (!count) continue;
-            struct survey s = { .tiler = &tiler, .every = count / 12 + 1 };
-            bool fine = tiles_each(parts[g][k].step, 0, group->site.q_length, limits->tile_rows,
-                                   survey_tile, &s);
-            tiler_free(&tiler);
-            if (!fine) return false;
-            if (s.taken)
-                chunks += (double)s.chunks / (double)s.taken * (double)count * group->bh_count;
-            tiles += (double)count * group->bh_count;
+            struct sample s;
+            if (!part_sample(&group->site, &parts[g][k], &tiling, group->site.q_length, 12, &s))
+                return false;
+            double count = (double)s.tiles * group->bh_count;
+            if (s.taken) chunks += (double)s.chunks / (double)s.taken * count;
+            tiles += count;
         }
     }
     double share = chunks / (double)limits->items_wanted;
@@ -569,6 +547,8 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     struct builder b = {
         .input = input, .out = out, .error = error ? error : &local, .room = room ? room : &fresh
     };
+    struct tiling tiling = { input->limits.tile_rows, input->limits.chunk,
+                             input->limits.segment_texels };
     out->room = room;
     out->words = b.room->words;
     out->word_capacity = b.room->word_capacity;
@@ -580,8 +560,7 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     b.error->result = TULLE_OK;
     bool fine = parts && part_counts;
     for (uint32_t g = 0; g < input->group_count && fine; g++)
-        fine = parts_create(&input->groups[g].site, input->limits.tile_rows, input->limits.chunk,
-                            (int64_t)input->limits.segment_texels, &parts[g], &part_counts[g]);
+        fine = parts_create(&input->groups[g].site, &tiling, &parts[g], &part_counts[g]);
     fine = fine && choose_item_limit(&b, parts, part_counts);
     if (!fine) {
         b.memory_fault = true;

@@ -9,7 +9,6 @@
 
 #include "problem/group.h"
 #include "problem/tensor.h"
-#include "schedule/tile.h"
 
 /// What the variant and the device ask of a schedule.
 struct schedule_limits {
@@ -100,19 +99,5 @@ size_t schedule_room_bytes(const struct schedule_room *room);
 tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room,
                             struct schedule *out, tulle_error *error);
 void schedule_free(struct schedule *schedule);
-
-/// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not
-/// made: its keys then are runs of their own. False: out of memory. *parts is freed by parts_free.
-bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int64_t list_most,
-                  struct part **parts, uint32_t *count);
-void parts_free(struct part *parts, uint32_t count);
-
-/// Calls `each` for every tile of rows [first, end) in the order in which items are made. False:
-/// `each` returned false.
-typedef bool (*tile_callback)(void *user, int64_t row, int32_t rows, int64_t index);
-bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, tile_callback each,
-                void *user);
-/// How many there are.
-int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows);
 
 #endif

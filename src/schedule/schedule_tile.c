@@ -339,23 +339,6 @@ bool builder_flush(struct builder *b) {
     return true;
 }
 
-/// Words for bits of n keys; their index in t->bits, SIZE_MAX: out of memory.
-static size_t more_bits(struct tiler *t, int64_t n) {
-    size_t words = (size_t)((n + 31) / 32) * (size_t)t->tile_rows, at = t->bit_words;
-    if (at + words > t->bits_capacity) {
-        size_t more = t->bits_capacity * 2 + words;
-        uint32_t *grown = realloc(t->bits, more * sizeof *grown);
-        if (!grown) {
-            t->out_of_memory = true;
-            return SIZE_MAX;
-        }
-        t->bits = grown;
-        t->bits_capacity = more;
-    }
-    t->bit_words += words;
-    return at;
-}
-
 /// Keys [c0, c0 + n) of a run as a run of its own; of a full run n is whole chunks, or less than
 /// one. False: out of memory.
 static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_t n,
@@ -372,20 +355,16 @@ static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_
             out->kind = TULLE_RUN_BAND;
             out->row_first = 0;
             out->row_last = t->rows - 1;
-            out->lo = -INT32_MAX / 2;
-            out->hi = INT32_MAX / 2;
+            out->lo = RUN_LOOSE_LO;
+            out->hi = RUN_LOOSE_HI;
         } else {
-            out->kind = TULLE_RUN_BITS;
-            out->bits = more_bits(t, n);
-            if (out->bits == SIZE_MAX) return false;
-            memset(t->bits + out->bits, 0, (size_t)((n + 31) / 32) * rows * sizeof *t->bits);
-            tile_all_bits(t, t->bits + out->bits, n);
+            return run_all_bits(t, out, n);
         }
     } else if (from->kind == TULLE_RUN_BITS && c0 % 32 == 0) {
         out->bits += (size_t)(c0 / 32) * rows;
     } else if (from->kind == TULLE_RUN_BITS) {
         size_t words = (size_t)((n + 31) / 32), all = (size_t)((from->count + 31) / 32);
-        out->bits = more_bits(t, n);
+        out->bits = tile_bits(t, n);
         if (out->bits == SIZE_MAX) return false;
         for (size_t w = 0; w < words; w++)
             for (size_t r = 0; r < rows; r++) {
@@ -396,10 +375,6 @@ static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_
             }
     }
     return true;
-}
-
-static int64_t run_key(const struct tiler *t, const struct run *run, int64_t c) {
-    return run->source == RUN_LIST ? t->part->list[run->first + c] : run->first + c * t->part->step;
 }
 
 /// Texels that these runs take with their bits, and with the list where it must be placed.

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Pattern → runs, for one tile of query rows.
+// Pattern → runs, for one tile of query rows: terms → regions (regions.c) → cells (cells.c) → runs
+// (runs.c).
 //
 // A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
 // step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
-// and key v = (j − a)/step. There every term is a union of PIECES (an interval of keys, an interval
+// and key v = (j − a)/step. There every term is a union of REGIONS (an interval of keys, an interval
 // of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in which
-// the same pieces apply: full, band, or neither (bits).
-#ifndef TULLE_SRC_SCHEDULE_TILE_H
-#define TULLE_SRC_SCHEDULE_TILE_H
+// the same regions apply: full, band, or neither (bits).
+#ifndef TULLE_SRC_SCHEDULE_TILER_H
+#define TULLE_SRC_SCHEDULE_TILER_H
 
-#include "problem/group.h"
+#include "schedule/parts.h"
 
 #define TILE_ROWS_MOST 128  // a run names its first and last row in 7 bits (plan_memory.h)
-
-/// A union's terms of one step, tiled together, less every term of the parts before it.
-struct part {
-    int64_t step;
-    const struct term *const *include;
-    uint32_t include_count;
-    const struct term *const *exclude;
-    uint32_t exclude_count;
-    // Keys that every row takes, chosen one by one (FIXED's columns, GLOBAL_LIST's): positions,
-    // rising, each once, all within [kv_start, kv_len). Only where step is 1.
-    int32_t *list;
-    int64_t list_count;
-};
 
 enum run_source { RUN_RANGE, RUN_LIST };
 
@@ -39,16 +27,22 @@ struct run {
     size_t bits;     ///< BITS: index of its first word in tiler.bits; word (c/32)·tile_rows + r
 };
 
-struct piece {
-    int64_t v0, v1;       ///< keys [v0, v1)
-    int32_t r0, r1;       ///< rows [r0, r1)
-    int64_t left, right;  ///< u − v ≤ left, v − u ≤ right; TILE_FAR: no bound
-    int64_t period;       ///< (u − v) mod period = 0
+/// The bounds of a band that has none: row r takes every key.
+#define RUN_LOOSE_LO (-INT32_MAX / 2)
+#define RUN_LOOSE_HI (INT32_MAX / 2)
+
+struct region;
+struct cell;
+
+struct region_list {
+    struct region *regions;
+    size_t count, capacity;
 };
 
-#define TILE_FAR (INT64_MAX / 4)
-
-struct cell;
+struct cell_list {
+    struct cell *cells;
+    size_t count, capacity;
+};
 
 /// Scratch that many tiles share, and one tile's result.
 struct tiler {
@@ -67,31 +61,49 @@ struct tiler {
     /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
     bool shiftable;
     // scratch
-    struct piece *include, *exclude;
-    size_t include_count, include_capacity, exclude_count, exclude_capacity;
+    struct region_list include, exclude;
     int64_t *edges;
     size_t edge_count, edge_capacity;
-    struct cell *cells, *ready;
-    size_t cell_count, cell_capacity, ready_count, ready_capacity;
+    struct cell_list cells, rounded;
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;
     bool out_of_memory;
 };
 
+struct tiler tiler_of(const struct site *site, const struct part *part,
+                      const struct tiling *tiling);
+void tiler_free(struct tiler *t);
+
 /// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False:
 /// out of memory.
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
 
-/// Sets the bits of every row for keys 0 … keys − 1 of a run whose words are all 0.
-void tile_all_bits(const struct tiler *t, uint32_t *words, int64_t keys);
+/// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of memory.
+size_t tile_bits(struct tiler *t, int64_t keys);
+
+/// Makes the run one of `keys` keys in bits that every row takes. False: out of memory.
+bool run_all_bits(struct tiler *t, struct run *run, int64_t keys);
+
+/// Words of bits that a run of so many keys takes.
+static inline size_t bit_words(const struct tiler *t, int64_t keys) {
+    return (size_t)((keys + 31) / 32) * (size_t)t->tile_rows;
+}
+
+/// Chunks that so many keys take.
+static inline int64_t chunks_of(const struct tiler *t, int64_t keys) {
+    return (keys + t->chunk - 1) / t->chunk;
+}
+
+/// The position of a run's key c.
+static inline int64_t run_key(const struct tiler *t, const struct run *run, int64_t c) {
+    return run->source == RUN_LIST ? t->part->list[run->first + c] : run->first + c * t->part->step;
+}
 
 /// Chunks that the tile's runs take: its cost.
 int64_t tile_chunks(const struct tiler *t);
 
 /// Pairs that the tile's runs select.
 uint64_t tile_pairs(const struct tiler *t);
-
-void tiler_free(struct tiler *t);
 
 #endif
