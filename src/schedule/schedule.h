@@ -32,6 +32,11 @@ struct schedule_limits {
     uint64_t window_bytes;
 };
 
+/// Pairs that one chunk of an item visits.
+static inline uint64_t chunk_pairs(const struct schedule_limits *limits) {
+    return (uint64_t)limits->tile_rows * (uint64_t)limits->chunk;
+}
+
 enum dispatch_kind { DISPATCH_ATTENTION, DISPATCH_COMBINE };
 
 struct dispatch {
@@ -62,9 +67,11 @@ struct schedule {
     struct schedule_room *room;  ///< that the words go back to; NULL: none
     size_t word_count, word_capacity;
     struct segment *segments;
-    uint32_t segment_count, segment_capacity;
+    uint32_t segment_count;
+    size_t segment_capacity;
     struct dispatch *dispatches;
-    uint32_t dispatch_count, dispatch_capacity;
+    uint32_t dispatch_count;
+    size_t dispatch_capacity;
     uint64_t workspace_rows;        ///< that it uses
     uint64_t workspace_rows_least;  ///< the smallest limit that will do
     uint64_t visited;
