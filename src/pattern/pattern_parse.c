@@ -24,7 +24,7 @@
 #include "pattern/pattern_build.h"
 #include "pattern/pattern_names.h"
 
-enum value_class { WHOLE, SPAN, SEED, NAME, WHOLE_OR_NAME };
+enum value_class { WHOLE, WHOLE_OR_INF, SEED, NAME, WHOLE_OR_NAME };
 
 struct value {
     const char *label;  // as the grammar calls it
@@ -46,12 +46,13 @@ static const struct form {
     { "window:L,R",
       TULLE_WINDOW,
       2,
-      { { "L", SPAN, FIELD(left), RULE_SPAN }, { "R", SPAN, FIELD(right), RULE_SPAN } } },
+      { { "L", WHOLE_OR_INF, FIELD(left), RULE_FROM_0_OR_INFINITE },
+        { "R", WHOLE_OR_INF, FIELD(right), RULE_FROM_0_OR_INFINITE } } },
     { "dilated:L,R,S",
       TULLE_DILATED,
       3,
-      { { "L", SPAN, FIELD(left), RULE_SPAN },
-        { "R", SPAN, FIELD(right), RULE_SPAN },
+      { { "L", WHOLE_OR_INF, FIELD(left), RULE_FROM_0_OR_INFINITE },
+        { "R", WHOLE_OR_INF, FIELD(right), RULE_FROM_0_OR_INFINITE },
         { "S", WHOLE, FIELD(step), RULE_FROM_1 } } },
     { "global:G or global:FILE",
       TULLE_GLOBAL,
@@ -143,7 +144,7 @@ static tulle_result read_number(struct reader *reader, tulle_term *term, const s
     size_t place = reader->at, length = word_length(reader, place, "+;,:\"");
     const char *word = reader->spec + place;
     void *field = (char *)term + value->offset;
-    if (value->class == SPAN && length == 3 && !memcmp(word, "inf", 3)) {
+    if (value->class == WHOLE_OR_INF && length == 3 && !memcmp(word, "inf", 3)) {
         *(int64_t *)field = TULLE_INFINITE;
         reader->at += length;
         return TULLE_OK;
@@ -164,7 +165,7 @@ static tulle_result read_number(struct reader *reader, tulle_term *term, const s
     if (!any) {
         char expected[64];
         snprintf(expected, sizeof expected, "%s, a whole number%s", value->label,
-                 value->class == SPAN            ? " or inf"
+                 value->class == WHOLE_OR_INF    ? " or inf"
                  : value->class == WHOLE_OR_NAME ? " or a FILE"
                                                  : "");
         return fail_expected(reader, place, expected, form->usage);

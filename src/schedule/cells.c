@@ -271,7 +271,7 @@ static size_t merge_cells(const struct tiler *t, struct cell *cells, size_t coun
 }
 
 /// Runs of full keys are whole chunks: what is left over goes to a partial neighbour that selects
-/// it too, else it becomes a band without bounds. So a stretch of keys without a gap pads at most
+/// it too, else it becomes a band without bounds. So keys side by side without a gap pad at most
 /// one chunk where its edges are bands.
 bool round_cells(struct tiler *t) {
     const int64_t chunk = t->chunk;

@@ -35,7 +35,8 @@ static void pack_run(const struct tiler *t, const struct run *run, uint32_t list
     }
 }
 
-/// The runs of `from` moved by so many keys. Runs of a list do not move.
+/// The runs at `from`, their keys moved by so many positions. (A tile with keys of a list does not
+/// repeat.)
 static void pack_moved_runs(const uint32_t *from, uint32_t by, size_t count, uint32_t *to) {
     for (size_t i = 0; i < count; i++, from += 4, to += 4)
         to[0] = from[0] + by, to[1] = from[1], to[2] = from[2], to[3] = from[3];
@@ -72,11 +73,10 @@ struct new_item {
 /// Texels that its runs take with their bits, with the list where it must be placed, and with slots.
 static uint64_t item_texels(const struct segments *s, const struct tiler *t,
                             const struct new_item *item) {
-    uint64_t texels = item->count + (item->resumed ? ((size_t)t->rows + 3) / 4 : 0);
+    uint64_t texels = item->resumed ? ((uint64_t)t->rows + 3) / 4 : 0;
     bool list = false;
     for (size_t i = 0; i < item->count; i++) {
-        if (item->runs[i].kind == TULLE_RUN_BITS)
-            texels += bit_words(t, item->runs[i].count) / 4 + 1;
+        texels += run_texels(t, item->runs[i].kind, item->runs[i].count);
         list = list || item->runs[i].source == RUN_LIST;
     }
     if (list && !s->list) texels += (uint64_t)(t->part->list_count + 3) / 4;
@@ -98,7 +98,8 @@ static bool item_room(struct items *items, const struct tiler *t, const struct n
     return false;
 }
 
-/// Lists and bits of the item's runs, then the runs, side by side. *at: texel offset of the first.
+/// The item's list, bits and slots, and behind them its runs, side by side. *slots_at: word offset;
+/// *at: texel offset of the first run.
 static bool place_runs(struct segments *s, const struct tiler *t, const struct new_item *item,
                        uint32_t *slots_at, uint32_t *at) {
     for (size_t i = 0; i < item->count; i++)

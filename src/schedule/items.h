@@ -51,7 +51,7 @@ struct part_tiles {
     int64_t tiles;  ///< of this range
     /// of this range's tiles: a whole tile's, or what the range or a window leaves of it
     int32_t tile_rows;
-    /// The tile before, for repeating it.
+    /// the tile before, where the next may repeat it
     struct repeated {
         bool able;
         int64_t row;

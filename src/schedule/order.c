@@ -112,7 +112,7 @@ static bool items_by_target(struct items *items) {
 
 /// Writes items [first, end), of `chunks` chunks in all, in an order in which equal numbers of them
 /// cost about the same: from one end or the other, as the items so far cost more or less than the
-/// mean. Lavapipe hands each thread one stretch, the grid cut in equal numbers of workgroups
+/// mean. Lavapipe cuts the grid in equal numbers of workgroups, one a thread
 /// (lp_cs_tpool), and under causal the later half of the rows is three quarters of the work; a GPU
 /// is kept from beginning the longest items last. Neighbours stay near each other. Those of a
 /// stepped part have their order (items_by_block) and keep it.

@@ -63,7 +63,7 @@ struct sample {
     int64_t chunks;  ///< that those take
 };
 
-/// Samples a part over the first `rows` rows: about `most` tiles. False: out of memory.
+/// Samples a part over the first `rows` rows: `about` so many tiles. False: out of memory.
 bool part_sample(const struct site *site, const struct part *part, const struct tiling *tiling,
                  int64_t rows, int64_t about, struct sample *out);
 

@@ -27,8 +27,7 @@ struct schedule_limits {
     int64_t items_wanted;     ///< work items, counted over heads, that fill the device
     uint64_t dispatch_pairs;  ///< rows × keys visited by one dispatch
     uint64_t workspace_rows;  ///< rows of partial results that fit the limit
-    // Where a tensor exceeds what can be bound at once: what a dispatch may span, in bytes; 0: no
-    // limit. Index: enum tensor.
+    /// what a dispatch may reach of a tensor that is too large to be bound whole
     uint64_t window_bytes;
 };
 

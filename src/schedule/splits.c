@@ -87,11 +87,6 @@ static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t 
     return n;
 }
 
-/// Texels that a run of so many keys takes.
-static uint64_t run_texels(const struct tiler *t, const struct run *run, int64_t keys) {
-    return run->kind == TULLE_RUN_BITS ? (uint64_t)((keys + 31) / 32 * t->tile_rows / 4 + 2) : 1;
-}
-
 bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,
                 struct split *split) {
     struct split_limits left = *limits;
@@ -108,7 +103,7 @@ bool split_next(struct tiler *t, struct split_place *at, const struct split_limi
             return false;
         split->count++;
         const int64_t taken = chunks_of(t, n);
-        const uint64_t used = run_texels(t, from, n);
+        const uint64_t used = run_texels(t, from->kind, n);
         struct reach *reach = &split->reach;
         reach->key_first = least(reach->key_first, run_key(t, from, at->key));
         reach->key_last = most(reach->key_last, run_key(t, from, at->key + n - 1));

@@ -90,6 +90,11 @@ static inline size_t bit_words(const struct tiler *t, int64_t keys) {
     return (size_t)((keys + 31) / 32) * (size_t)t->tile_rows;
 }
 
+/// Texels of plan memory that a run of so many keys takes with its bits, at most.
+static inline uint64_t run_texels(const struct tiler *t, tulle_run_kind kind, int64_t keys) {
+    return kind == TULLE_RUN_BITS ? bit_words(t, keys) / 4 + 2 : 1;
+}
+
 /// Chunks that so many keys take.
 static inline int64_t chunks_of(const struct tiler *t, int64_t keys) {
     return (keys + t->chunk - 1) / t->chunk;
