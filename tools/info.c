@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "common/table.h"
 #include "bench/workload.h"
+#include "tulle/inspect.h"
 
 static const char help[] =
     "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"

@@ -291,14 +291,15 @@ static int run(const struct request *r, struct work *w) {
         tulle_plan_create(w->context, &w->desc, &w->plan, &error))
         return fail_tulle("run", &error);
     static char label[] = "attention";
-    tulle_host_arrays arrays = { .q = w->q.array.data,
-                                 .k = w->k.array.data,
-                                 .v = w->v.array.data,
-                                 .o = w->o,
-                                 .lse = r->lse ? w->lse : NULL };
-    if (progress_start(label)) arrays.progress = progress_follow, arrays.progress_user = label;
+    const tulle_host_arrays arrays = { .q = w->q.array.data,
+                                       .k = w->k.array.data,
+                                       .v = w->v.array.data,
+                                       .o = w->o,
+                                       .lse = r->lse ? w->lse : NULL };
+    tulle_timing timing = { .repeat = (uint32_t)r->repeat };
+    if (progress_start(label)) timing.progress = progress_follow, timing.progress_user = label;
     const tulle_result result =
-        measure(w->context, w->plan, &w->desc, &arrays, (uint32_t)r->repeat, &figures, &error);
+        measure(w->context, w->plan, &w->desc, &arrays, &timing, &figures, &error);
     progress_stop();
     if (result) return fail_tulle("run", &error);
 

@@ -2,15 +2,23 @@
 //
 // Tulle: exact sparse attention on any Vulkan device.
 //
-// Reading order: results and errors, device, pattern, descriptor, plan, binding, recording, host
-// arrays.
+// Contents, in reading order:
 //
-//     tulle_context   a Vulkan device: its own, or the caller's
-//     tulle_pattern   which keys each query attends to (a union of terms); no device needed
-//     tulle_plan      one attention of one shape with its patterns: scheduled, compiled, immutable
-//     tulle_binding   a plan's tensors: the caller's VkBuffers
-//     tulle_cmd_*     recording into the caller's command buffer
-//     tulle_attention the whole way for arrays in host memory
+//     Version                which library goes with this header
+//     Results and errors     tulle_result, tulle_error; the log
+//     Device                 tulle_context: a Vulkan device, its own or the caller's
+//     Pattern                tulle_pattern: which keys each query attends to (a union of terms); no
+//                            device needed
+//     Descriptor             tulle_attention_desc: shape, elements, memory layout, arithmetic,
+//                            pattern, positions and lengths, running
+//     Plan                   tulle_plan: one attention of one shape with its patterns, scheduled,
+//                            compiled, immutable
+//     Binding and recording  tulle_binding: a plan's tensors, the caller's VkBuffers. tulle_cmd_*:
+//                            recording into the caller's command buffer
+//     Host arrays            tulle_attention: the whole way for arrays in host memory
+//     Merging                tulle_merge, tulle_merger: finished results over disjoint keys joined
+//
+// tulle/inspect.h, beside this header, says what a plan computes and why.
 //
 // Conventions. Every parameter struct may be zero-initialised: zero means the default that its
 // comment names. Every fallible function returns a tulle_result and takes, last, an optional
@@ -20,9 +28,13 @@
 // Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
 // VkInstance that stays (tulle_context_create).
 //
+// Versions. Program and library go together where MAJOR.MINOR is the same: the soname carries it,
+// and so do the linked names of the functions that a program calls first (Version). Any other pair
+// is refused before a struct is read. PATCH changes neither structs nor functions.
+//
 // Threads. Contexts, patterns and plans are immutable once made and may be used by any number of
 // threads at once. A binding may be recorded by several threads at once. Destroying an object needs
-// that no other call uses it.
+// that no other call uses it. "Any thread" below: and beside any other call.
 //
 // Lifetimes. A binding is destroyed before its plan; plans, bindings and mergers before their
 // context. Patterns may go as soon as a plan is made. What a pending command buffer uses (plan,
@@ -52,11 +64,27 @@ extern "C" {
 #define TULLE_API
 #endif
 
+// -------------------------------------------------------------------------------------------------
+// Version
+
 #define TULLE_VERSION_MAJOR 0
 #define TULLE_VERSION_MINOR 1
 #define TULLE_VERSION_PATCH 0
 
-/// "0.1.0". Any thread.
+/// The linked name of a function that may be the first to be handed a struct, since it needs no
+/// object of Tulle's: tulle_context_create_0_1. With another library a program does not link, and
+/// where it takes functions by name (dlsym, a foreign language's bindings) does not find them.
+#define TULLE_VERSIONED(name) TULLE_JOIN_(name, TULLE_VERSION_MAJOR, TULLE_VERSION_MINOR)
+#define TULLE_JOIN_(name, major, minor) TULLE_JOIN2_(name, major, minor)
+#define TULLE_JOIN2_(name, major, minor) name##_##major##_##minor
+#define tulle_context_create TULLE_VERSIONED(tulle_context_create)
+#define tulle_required_features TULLE_VERSIONED(tulle_required_features)
+#define tulle_devices TULLE_VERSIONED(tulle_devices)
+#define tulle_pattern_create TULLE_VERSIONED(tulle_pattern_create)
+#define tulle_pattern_parse TULLE_VERSIONED(tulle_pattern_parse)
+#define tulle_merge TULLE_VERSIONED(tulle_merge)
+
+/// The library's own: "0.1.0". Any thread.
 TULLE_API const char *tulle_version(void);
 
 // -------------------------------------------------------------------------------------------------
@@ -235,7 +263,7 @@ TULLE_API void tulle_context_info(const tulle_context *context, tulle_device_inf
 
 // -------------------------------------------------------------------------------------------------
 // Pattern: a function of (query position p, key position j, head, kv_len, causal) and of nothing
-// else
+// else (docs/semantics.md)
 
 typedef enum tulle_term_kind {
     TULLE_DENSE = 0,  ///< every pair
@@ -328,21 +356,8 @@ TULLE_API void tulle_patterns_free(tulle_pattern **patterns, uint32_t count);
 /// NUL; returns the length needed without it, like snprintf. Any thread.
 TULLE_API size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, size_t size);
 
-/// Where a pattern is evaluated.
-typedef struct tulle_pattern_site {
-    int64_t head;             ///< 0 … heads − 1; another selects nothing
-    int64_t heads, kv_heads;  ///< 0: 1, and heads
-    int64_t kv_len;           ///< keys there are, from position 0 on
-    bool causal;
-} tulle_pattern_site;
-
-/// Does the pattern select (p, j), causal included? A slow, plain answer for pictures and
-/// debugging. Any thread.
-TULLE_API bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_site *site,
-                                     int64_t p, int64_t j);
-
 // -------------------------------------------------------------------------------------------------
-// Descriptor: one attention
+// Descriptor: what one attention is
 
 typedef enum tulle_dtype { TULLE_F32 = 0, TULLE_F16, TULLE_BF16 } tulle_dtype;
 
@@ -370,41 +385,65 @@ typedef struct tulle_strides {
     (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | \
      VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
 
+/// Only heads, q_len, kv_len and head_dim have no default. What is out of its range is
+/// INVALID_ARGUMENT, and the message names the field. tulle_plan_create copies all that is pointed
+/// to (patterns by reference count); it may be freed afterwards.
 typedef struct tulle_attention_desc {
-    uint32_t batch;     ///< 0: 1
-    uint32_t heads;     ///< ≥ 1
+    // Shape. Q [batch, heads, q_len, head_dim], K [batch, kv_heads, kv_len, head_dim],
+    // V [batch, kv_heads, kv_len, v_head_dim], O [batch, heads, q_len, v_head_dim]. batch · heads
+    // is below 2³¹.
+    uint32_t batch;     ///< 1 … 2³¹ − 1; 0: 1
+    uint32_t heads;     ///< 1 … 2³¹ − 1
     uint32_t kv_heads;  ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
     uint32_t q_len, kv_len;  ///< 1 … 2³¹ − 1
     uint32_t head_dim;       ///< 4, 8, … 256
     uint32_t v_head_dim;     ///< the same; 0: head_dim
-    tulle_dtype dtype;       ///< of Q, K and V
-    tulle_o_dtype o_dtype;
+
+    // Elements. Computed in fp32 whatever they are; LSE is always fp32.
+    tulle_dtype dtype;      ///< of Q, K and V; 0: TULLE_F32
+    tulle_o_dtype o_dtype;  ///< 0: TULLE_O_AS_INPUT, which is dtype
+
+    // Memory layout, in elements. Rows of O may not overlap; each tensor is below 2⁵⁷ bytes. LSE
+    // [batch, heads, q_len] is contiguous.
     tulle_strides q, k, v, o;
-    bool q_broadcast, k_broadcast, v_broadcast;  ///< take all-zero strides literally
-    bool lse;       ///< write LSE [batch, heads, q_len] fp32, contiguous
+    /// take all-zero strides literally, one row for all, instead of as C order
+    bool q_broadcast, k_broadcast, v_broadcast;
+
+    // Arithmetic. Logit z = softcap · tanh(scale · q·k / softcap) − slope · |p − j|, and
+    // O = Σ exp(z) · v / D, D = Σ exp(z) + exp(sink logit), over the keys that the query selects.
+    // One that selects none: O 0, and LSE −∞ (the sink logit where there is one).
     float scale;    ///< finite, below 2.35e38; 0: 1/√head_dim
-    float softcap;  ///< the same, at least 0; 0: none
-    bool causal;    ///< j ≤ p
-    /// pattern_count of them; copied by reference count, may be destroyed afterwards
-    const tulle_pattern *const *patterns;
-    uint32_t pattern_count;  ///< 0: dense; at most heads where head_pattern is NULL
+    float softcap;  ///< the same, at least 0, and scale / softcap finite in fp32; 0: none
+    bool causal;    ///< only keys j ≤ p
+    const float *alibi_slopes;  ///< heads entries, finite, below 2.35e38; NULL: no bias
+    /// heads entries, the same: a term in D that has no value; NULL: none
+    const float *sink_logits;
+    bool lse;  ///< write LSE, the natural logarithm of D
+
+    // Pattern: which keys the queries of each head select.
+    const tulle_pattern *const *patterns;  ///< pattern_count of them
+    uint32_t pattern_count;                ///< 0: dense; at most heads where head_pattern is NULL
     /// heads indices into patterns; NULL: head h uses h mod pattern_count
     const uint32_t *head_pattern;
-    tulle_q_align q_align;
+
+    // Positions and lengths. Query row i stands at p = i + q_offset (below 2³¹), key j at j.
+    tulle_q_align q_align;     ///< where q_offset comes from; 0: the last query at the last key
     const int32_t *q_offsets;  ///< for ALIGN_GIVEN, else NULL; may be negative
     uint32_t q_offset_count;   ///< 1 (for all) or batch
     /// batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
     const int32_t *q_lengths;
     const int32_t *kv_lengths;  ///< batch entries in 0 … kv_len; NULL: kv_len
     const int32_t *kv_starts;   ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
-    const float *alibi_slopes;  ///< heads entries: bias −slope · |p − j|; NULL: none
-    /// heads entries: a term in the denominator that has no value; NULL: none
-    const float *sink_logits;
+
+    // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// of all the caller's buffers, its workspace included; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
-    /// alone. Plans that only tulle_attention runs: TULLE_USAGE_HOST
+    /// alone, which any other value contains. For tulle_attention alone: TULLE_USAGE_HOST
     VkBufferUsageFlags buffer_usage;
-    const char *kernel;  ///< a variant's name, or a prefix of names such as "base"; NULL: the best
-    uint64_t workspace_limit;  ///< bytes; 0: 256 MiB. Never more than the device binds
+    /// a variant's name, or a prefix of names such as "base"; NULL: the best. UNSUPPORTED where
+    /// none that begins so serves
+    const char *kernel;
+    /// bytes; 0: 256 MiB. Never more than the device binds. WORKSPACE_LIMIT where it is too little
+    uint64_t workspace_limit;
     /// no dispatch visits more (rows × keys, over its heads); 0: 1.5e9 on discrete GPUs, 2^28 on
     /// CPUs, 2.3e8 elsewhere; it is kept to what one work item needs
     uint64_t dispatch_pairs;
@@ -445,57 +484,6 @@ typedef struct tulle_plan_info {
 
 /// Any thread.
 TULLE_API void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info);
-
-/// Selected pairs summed over batch and heads, exactly, counted now. Any thread.
-TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs,
-                                              tulle_error *error);
-
-/// What the variants are and whether each would serve: one call of `each` for each variant of Q's
-/// dtype (and, where the descriptor names a kernel, whose name begins so), in order of preference.
-/// reason is "" where it would serve. Any thread.
-typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves,
-                                       const char *reason);
-TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user);
-
-/// The same for a descriptor without making a plan; desc may be NULL (a plain dense fp32 head of
-/// 64). Any thread. Errors: INVALID_ARGUMENT, memory.
-TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
-                                     tulle_variant_callback each, void *user, tulle_error *error);
-
-/// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
-typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
-                                         double value);
-
-/// Compiles every variant in every head-size class and dtype that this device could run, and
-/// reports; of one that plans take in several forms (by what their items do), the largest of those
-/// whose items resume partial results, and of the others. `each` is called first with statistic
-/// "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
-/// `include_refused`: also those that selection would refuse on this device, where its features
-/// allow compiling them.
-TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
-                                         tulle_statistic_callback each, void *user,
-                                         tulle_error *error);
-
-// -------------------------------------------------------------------------------------------------
-// Schedule: what a plan computes, for pictures and tests. No device needed.
-
-typedef enum tulle_run_kind { TULLE_RUN_FULL = 0, TULLE_RUN_BAND, TULLE_RUN_BITS } tulle_run_kind;
-
-/// One run: rows [row, row + rows) by steps of `step` against `keys` keys from `key` on by steps of
-/// `step` (keys that come from a list: one call per key).
-typedef struct tulle_run {
-    tulle_run_kind kind;
-    int64_t row, rows, key, keys, step;
-    uint32_t part;  ///< of the union's parts, from 0: terms that are tiled together
-} tulle_run;
-
-typedef void (*tulle_run_callback)(void *user, const tulle_run *run);
-
-/// Schedules desc for one (batch, head) and calls `each` for every run. context may be NULL: base's
-/// default tile.
-TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,
-                                           uint32_t batch, uint32_t head, tulle_run_callback each,
-                                           void *user, tulle_error *error);
 
 // -------------------------------------------------------------------------------------------------
 // Binding and recording
@@ -549,36 +537,42 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // -------------------------------------------------------------------------------------------------
 // Host arrays
 
-/// Arrays in host memory. Strides all zero: the plan's. Others are in elements, any value, last
-/// axis contiguous.
+/// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
+/// Others are in elements, any value, last axis contiguous.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
     float *lse;  ///< [batch, heads, q_len]; where the descriptor asks for it
     tulle_strides q_strides, k_strides, v_strides, o_strides;
-    // Measuring, optional: after one untimed run the attention runs `repeat` times more.
-    uint32_t repeat;
-    /// `repeat` entries: each run's milliseconds, by device timestamps where the queue has them
-    double *repeat_ms;
-    double *first_ms;  ///< the untimed run, from submit to fence
-    // Optional: called with the share of all the work, repeats included, that is done (0 … 1, by
-    // visited pairs): after each dispatch of the untimed run, which are then submitted one at a
-    // time, and after each submission of the repeats. From the calling thread, which holds the
-    // context's turn: it must not call tulle_attention or tulle_plan_create.
-    void (*progress)(void *user, double done);
-    void *progress_user;
 } tulle_host_arrays;
 
-/// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's. Any
-/// thread; calls on one context take turns. On an imported device it submits under the queue's
-/// lock. O and LSE are written only on success. The context keeps its device and staging buffers,
-/// each as large as any call needed, until it is destroyed. Errors: INVALID_ARGUMENT, UNSUPPORTED,
-/// memory, DEVICE_LOST, VULKAN.
+/// How long a call of tulle_attention takes: measured afterwards, told meanwhile.
+typedef struct tulle_timing {
+    // Measuring. The first run is untimed on the device; the attention runs `repeat` times more.
+    uint32_t repeat;
+    /// `repeat` entries: each one's milliseconds, by device timestamps where the queue has them,
+    /// else from submit to fence; NULL: not wanted
+    double *repeat_ms;
+    double *first_ms;  ///< the first run's milliseconds, from submit to fence; NULL: not wanted
+
+    // Progress. Called with the share of all the work, repeats included, that is done (0 … 1, by
+    // visited pairs): after each dispatch of the first run, which are then submitted one at a time,
+    // and after each submission of the repeats. From the calling thread, which holds the context's
+    // turn: it must not call tulle_attention or tulle_plan_create. NULL: nobody is told.
+    void (*progress)(void *user, double done);
+    void *progress_user;
+} tulle_timing;
+
+/// Uploads, runs, waits and downloads; copies nothing twice where device memory is the host's.
+/// timing may be NULL: one run. Any thread; calls on one context take turns. On an imported device
+/// it submits under the queue's lock. O and LSE are written only on success. The context keeps its
+/// device and staging buffers, each as large as any call needed, until it is destroyed. Errors:
+/// INVALID_ARGUMENT, UNSUPPORTED, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
-                                       tulle_error *error);
+                                       const tulle_timing *timing, tulle_error *error);
 
 // -------------------------------------------------------------------------------------------------
-// Merging partial results: two attentions of the same queries over disjoint keys become one
+// Merging: two attentions of the same queries over disjoint keys become one
 
 /// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty
 /// row (whose O does not count and comes out as 0). into_o and into_lse are overwritten with the
@@ -599,6 +593,7 @@ TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows
                                            const tulle_buffer *into_o, const tulle_buffer *into_lse,
                                            const tulle_buffer *from_o, const tulle_buffer *from_lse,
                                            tulle_merger **out, tulle_error *error);
+
 /// NULL is accepted. Before its context; no command buffer that uses it may be pending.
 TULLE_API void tulle_merger_destroy(tulle_merger *merger);
 

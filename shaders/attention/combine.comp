@@ -16,8 +16,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 
-#define TULLE_PUSH_COMBINE
-#include "../common/plan.glsl"
+#define COMBINE
+#include "../common/place.glsl"
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
 #include "../common/partials.glsl"
@@ -25,70 +25,90 @@
 layout(local_size_x_id = 0) in;
 
 layout(std430, set = 0, binding = 0) readonly restrict buffer Workspace { vec4 workspace[]; };
-layout(std430, set = 0, binding = 1) writeonly restrict buffer OutputBuffer {
-    OUT_PIECE_T output_o[];
-};
-layout(std430, set = 0, binding = 2) writeonly restrict buffer LseBuffer { uint output_lse[]; };
+layout(std430, set = 0, binding = 1) writeonly restrict buffer Output { OUT_PIECE_T output_o[]; };
+layout(std430, set = 0, binding = 2) writeonly restrict buffer Lse { uint output_lse[]; };
 
-shared uvec3 partials[PM_COMBINE_ROWS * PM_PARTS_MOST];  // [row][part]
+shared Partials partials[PM_COMBINE_ROWS * PM_PARTS_MOST];  // [row][part]
 shared float row_max[PM_COMBINE_ROWS], row_factor[PM_COMBINE_ROWS];
 
-void main() {
-    const uvec4 shape = plan_texel(PM_HEADER_SHAPE), o_header = plan_texel(PM_HEADER_O);
-    const uint v_pieces = EXACT != 0u ? V_PIECES : plan_texel(PM_HEADER_K).w;
-    const uint entry = push.bh_first + gl_WorkGroupID.y;
-    const BatchHead bh = plan_batch_head(shape, push.bh_list, entry);
-    const uvec4 item = plan_texel(push.items + gl_WorkGroupID.x);           // first row, rows, dead
-    const uint rows = item.y, parts = item.z == 0u ? push.part_count : 0u;  // dead rows have none
-    const uint lane = gl_LocalInvocationIndex;
+uint v_pieces;
+uint parts;
 
-    const uint ws_row = push.ws_row_base + entry * push.ws_rows;
-    for (uint t = lane; t < rows * parts; t += WORKGROUP) {
+// Split k of what was found: the first vec4 of its row in the workspace.
+uint split_at(Partials found, uint k) { return (found.first + k * found.apart) * (v_pieces + 1u); }
+
+void find_all(pm_combine_item item, uint ws_row) {
+    for (uint t = gl_LocalInvocationIndex; t < item.rows * parts; t += WORKGROUP) {
         const uint row = t / parts, part = t - row * parts;
-        partials[row * PM_PARTS_MOST + part] =
-            find_partials(part, item.x + row - push.range_first, ws_row);
+        partials[row * PM_PARTS_MOST + part] = find_partials(part, item.first_row + row, ws_row);
     }
-    barrier();
+}
 
-    const float sink = HAS_SINK ? plan_float(o_header.w + bh.head) : 0.0;
-    for (uint row = lane; row < rows; row += WORKGROUP) {
-        float m = SOFTMAX_EMPTY, l = 0.0;
-        for (uint part = 0u; part < parts; ++part) {
-            const uvec3 from = partials[row * PM_PARTS_MOST + part];
-            for (uint k = 0u; k < from.y; ++k)
-                m = max(m, workspace[(from.x + k * from.z) * (v_pieces + 1u) + v_pieces].x);
+float greatest_max(uint row) {
+    float m = SOFTMAX_EMPTY;
+    for (uint part = 0u; part < parts; ++part) {
+        const Partials found = partials[row * PM_PARTS_MOST + part];
+        for (uint k = 0u; k < found.splits; ++k)
+            m = max(m, workspace[split_at(found, k) + v_pieces].x);
+    }
+    return m;
+}
+
+float sum_below(uint row, float m) {
+    float l = 0.0;
+    for (uint part = 0u; part < parts; ++part) {
+        const Partials found = partials[row * PM_PARTS_MOST + part];
+        for (uint k = 0u; k < found.splits; ++k) {
+            const vec4 state = workspace[split_at(found, k) + v_pieces];
+            l = fma(softmax_exp2(state.x - m), state.y, l);  // an empty one has l = 0 and o = 0
         }
-        for (uint part = 0u; part < parts; ++part) {
-            const uvec3 from = partials[row * PM_PARTS_MOST + part];
-            for (uint k = 0u; k < from.y; ++k) {
-                const vec4 state = workspace[(from.x + k * from.z) * (v_pieces + 1u) + v_pieces];
-                // an empty partial has l = 0 and o = 0
-                l = fma(softmax_exp2(state.x - m), state.y, l);
-            }
-        }
+    }
+    return l;
+}
+
+// Each row's maximum, LSE, and what its O is multiplied by.
+void finish_rows(pm_combine_item item, Entry entry, pm_strides o_strides) {
+    const float sink = HAS_SINK ? plan_float(o_strides.with + entry.head) : 0.0;
+    for (uint row = gl_LocalInvocationIndex; row < item.rows; row += WORKGROUP) {
+        float m = greatest_max(row), l = sum_below(row, m);
         row_max[row] = m;  // the weights' reference: before the sink, which only shrinks
         float factor = 1.0;
-        if (HAS_SINK && item.z == 0u) factor = softmax_sink(m, l, sink);  // dead rows have no sink
+        if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
         row_factor[row] = factor * softmax_inverse(l);
         if (HAS_LSE)
-            output_lse[push.lse_base + bh.index * shape.z + item.x + row] = softmax_lse_bits(m, l);
+            output_lse[push.lse_base + lse_offset(entry) + item.first_row + row] =
+                softmax_lse_bits(m, l);
     }
-    barrier();
+}
 
-    const uint o_base = push.o_base + bh.batch * o_header.x + bh.head * o_header.y;
-    for (uint t = lane; t < rows * v_pieces; t += WORKGROUP) {
-        const uint row = t / v_pieces, piece = t - row * v_pieces;
-        const float m = row_max[row];
-        vec4 o = vec4(0.0);
-        for (uint part = 0u; part < parts; ++part) {
-            const uvec3 from = partials[row * PM_PARTS_MOST + part];
-            for (uint k = 0u; k < from.y; ++k) {
-                const uint address = (from.x + k * from.z) * (v_pieces + 1u);
-                o = fma(vec4(softmax_exp2(workspace[address + v_pieces].x - m)),
-                        workspace[address + piece], o);
-            }
+vec4 combined_piece(uint row, uint piece) {
+    const float m = row_max[row];
+    vec4 o = vec4(0.0);
+    for (uint part = 0u; part < parts; ++part) {
+        const Partials found = partials[row * PM_PARTS_MOST + part];
+        for (uint k = 0u; k < found.splits; ++k) {
+            const uint at = split_at(found, k);
+            o = fma(vec4(softmax_exp2(workspace[at + v_pieces].x - m)), workspace[at + piece], o);
         }
-        output_o[o_base + (item.x + row) * o_header.z + piece] =
-            piece_from_float(o * row_factor[row]);
+    }
+    return o * row_factor[row];
+}
+
+void main() {
+    const pm_strides o_strides = plan_strides(PM_HEADER_O);
+    const uint number = push.entry_first + gl_WorkGroupID.y;
+    const Entry entry = plan_entry(number);
+    const pm_combine_item item = combine_item();
+    v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
+    parts = combine_parts(item);
+
+    find_all(item, push.ws_row_base + number * push.ws_rows);
+    barrier();  // partials
+    finish_rows(item, entry, o_strides);
+    barrier();  // row_max, row_factor
+    const uint o_at = push.o_base + item_offset(o_strides, entry, item.first_row);
+    for (uint t = gl_LocalInvocationIndex; t < item.rows * v_pieces; t += WORKGROUP) {
+        const uint row = t / v_pieces, piece = t - row * v_pieces;
+        output_o[o_at + row * o_strides.row + piece] = piece_from_float(combined_piece(row, piece));
     }
 }

@@ -19,11 +19,11 @@
 #ifdef BY_ADDRESS
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
-#define TULLE_PLAN_ADDRESS
+
 #endif
 
-#define TULLE_PUSH_COMBINE
-#include "../common/plan.glsl"
+#define COMBINE
+#include "../common/place.glsl"
 #define F16_BY_INTEGERS
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
@@ -34,7 +34,7 @@ layout(local_size_x_id = 0) in;
 #ifdef BY_ADDRESS
 #include "../common/address.glsl"
 
-vec4 workspace_vector(uint index) { return load_vector(push.workspace_address, index); }
+vec4 workspace_vector(uint index) { return load_vector(address.workspace, index); }
 #else
 layout(set = 0, binding = 0) uniform samplerBuffer workspace;
 layout(set = 0, binding = 1) writeonly restrict buffer OutputBuffer { OUT_PIECE_T output_o[]; };
@@ -43,17 +43,20 @@ layout(set = 0, binding = 2) writeonly restrict buffer LseBuffer { uint output_l
 vec4 workspace_vector(uint index) { return texelFetch(workspace, int(push.ws_texels + index)); }
 #endif
 
-const uint SLAB = V_PIECES % 16u == 0u ? 16u : 8u;  // pieces; every class is whole slabs
+// Pieces at a time; every class is whole slabs.
+const uint SLAB = V_PIECES % 16u == 0u ? 16u : 8u;
 
-// The row at hand: its state, and pieces first … first + SLAB − 1 of Σ exp2(z2 − m)·v, so far.
+// The row at hand: its state, and pieces first … first + SLAB − 1 of Σ exp2(z − m)·v, so far.
 float m, l;
 vec4 o[SLAB];
 
-void take(uint ws_row, uint v_pieces, uint first) {
+uint v_pieces;
+
+void take(uint ws_row, uint first) {
     const uint at = ws_row * (v_pieces + 1u);
     const vec4 state = workspace_vector(at + v_pieces);
-    const float top = max(m, state.x), shrink = softmax_exp2(m - top),
-                weight = softmax_exp2(state.x - top);
+    const float top = max(m, state.x);
+    const float shrink = softmax_exp2(m - top), weight = softmax_exp2(state.x - top);
     m = top;
     l = l * shrink + weight * state.y;  // an empty partial has l = 0 and an accumulator of 0
     [[unroll]] for (uint n = 0u; n < SLAB; n++) {
@@ -64,60 +67,70 @@ void take(uint ws_row, uint v_pieces, uint first) {
     }
 }
 
-void main() {
-    const uvec4 shape = plan_texel(PM_HEADER_SHAPE), o_header = plan_texel(PM_HEADER_O);
-    const uint v_pieces = EXACT != 0u ? V_PIECES : plan_texel(PM_HEADER_K).w;
-    const uint entry = push.bh_first + gl_WorkGroupID.y;
-    const BatchHead bh = plan_batch_head(shape, push.bh_list, entry);
-    const uvec4 item = plan_texel(push.items + gl_WorkGroupID.x);  // first row, rows, dead
-    const uint parts = item.z == 0u ? push.part_count : 0u;        // dead rows have none
-    const uint ws_row = push.ws_row_base + entry * push.ws_rows;
-    float sink = 0.0;
-    if (HAS_SINK) sink = plan_float(o_header.w + bh.head);
+// All partial results of query row i, pieces from `first` on.
+void take_all(pm_combine_item item, uint i, uint first, uint ws_row) {
+    m = SOFTMAX_EMPTY;
+    l = 0.0;
+    [[unroll]] for (uint d = 0u; d < SLAB; d++)
+        o[d] = vec4(0.0);
+    const uint parts = combine_parts(item);
+    for (uint part = 0u; part < parts; part++) {
+        const Partials found = find_partials(part, i, ws_row);
+        for (uint k = 0u; k < found.splits; k++) take(found.first + k * found.apart, first);
+    }
+}
+
+// Where the item's row 0 lies in O, and the entry's in LSE.
 #ifdef BY_ADDRESS
-    const uvec2 out_head =
-        advance(push.o_address, push.o_base + bh.batch * o_header.x + bh.head * o_header.y,
-                OUT_PIECE_SHIFT);
-    OutWords lse_head = OutWords(advance(push.lse_address, push.lse_base + bh.index * shape.z, 2u));
+uvec2 o_at, lse_at;
+
+void find_outputs(uint o_offset, uint lse_offset) {
+    o_at = advance(address.o, push.o_base + o_offset, OUT_PIECE_SHIFT);
+    lse_at = advance(address.lse, push.lse_base + lse_offset, 2u);
+}
+void write_piece(uint at, vec4 x) { store_piece(o_at, at, x); }
+void write_lse(uint i, uint bits) { OutWords(lse_at).word[int(i)] = bits; }
+#else
+uint o_at, lse_at;
+
+void find_outputs(uint o_offset, uint lse_offset) {
+    o_at = push.o_base + o_offset;
+    lse_at = push.lse_base + lse_offset;
+}
+void write_piece(uint at, vec4 x) { output_o[o_at + at] = piece_from_float(x); }
+void write_lse(uint i, uint bits) { output_lse[lse_at + i] = bits; }
 #endif
+
+void main() {
+    const pm_strides o_strides = plan_strides(PM_HEADER_O);
+    v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
+    const uint number = push.entry_first + gl_WorkGroupID.y;
+    const Entry entry = plan_entry(number);
+    const pm_combine_item item = combine_item();
+    const uint ws_row = push.ws_row_base + number * push.ws_rows;
+    float sink = 0.0;
+    if (HAS_SINK) sink = plan_float(o_strides.with + entry.head);
+    find_outputs(item_offset(o_strides, entry, item.first_row), lse_offset(entry));
 
     uint from = 0u;
     do {
-        const bool mine = from + gl_LocalInvocationID.x < item.y;
+        const bool mine = from + gl_LocalInvocationID.x < item.rows;
         // lanes past the last row repeat that one
-        const uint i = item.x + min(from + gl_LocalInvocationID.x, item.y - 1u);
+        const uint row = min(from + gl_LocalInvocationID.x, item.rows - 1u);
         uint first = 0u;
         do {
-            m = SOFTMAX_EMPTY;
-            l = 0.0;
-            [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                o[d] = vec4(0.0);
-            for (uint part = 0u; part < parts; part++) {
-                const uvec3 found = find_partials(part, i - push.range_first, ws_row);
-                for (uint k = 0u; k < found.y; k++) take(found.x + k * found.z, v_pieces, first);
-            }
+            take_all(item, item.first_row + row, first, ws_row);
             float factor = 1.0;
-            // dead rows have no sink
-            if (HAS_SINK && item.z == 0u) factor = softmax_sink(m, l, sink);
+            if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
             factor *= softmax_inverse(l);
             if (mine) {
-#ifdef BY_ADDRESS
+                const uint at = row * o_strides.row + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                    if (EXACT != 0u || first + d < v_pieces)
-                        store_piece(out_head, i * o_header.z + first + d, o[d] * factor);
-                if (HAS_LSE && first == 0u) lse_head.word[int(i)] = softmax_lse_bits(m, l);
-#else
-                const uint at = push.o_base + bh.batch * o_header.x + bh.head * o_header.y +
-                                i * o_header.z + first;
-                [[unroll]] for (uint d = 0u; d < SLAB; d++)
-                    if (EXACT != 0u || first + d < v_pieces)
-                        output_o[at + d] = piece_from_float(o[d] * factor);
-                if (HAS_LSE && first == 0u)
-                    output_lse[push.lse_base + bh.index * shape.z + i] = softmax_lse_bits(m, l);
-#endif
+                    if (EXACT != 0u || first + d < v_pieces) write_piece(at + d, o[d] * factor);
+                if (HAS_LSE && first == 0u) write_lse(item.first_row + row, softmax_lse_bits(m, l));
             }
             first += SLAB;
         } while (first < V_PIECES);
         from += WORKGROUP;
-    } while (from < item.y);
+    } while (from < item.rows);
 }

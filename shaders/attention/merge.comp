@@ -19,11 +19,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WORKGROUP = 128u;
 
-// *_base: of the first element from the bound range's start, in pieces and in floats.
-layout(push_constant) uniform Push {
-    uint rows, v_pieces, into_o_base, into_lse_base, from_o_base, from_lse_base;
-}
-push;
+layout(push_constant) uniform PushConstants { pm_merge_push push; };
 
 layout(std430, set = 0, binding = 0) restrict buffer IntoO { PIECE_T into_o[]; };
 layout(std430, set = 0, binding = 1) restrict buffer IntoLse { uint into_lse[]; };

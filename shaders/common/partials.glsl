@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: MIT
 //
-// Where the partial results of a row lie (plan_memory.h, "COMBINE"). For kernels with combine's
-// push constants, after plan.glsl.
+// Combine's items, and where the partial results of a row lie (plan_memory.h, "Combine"). For
+// kernels with combine's push constants, after plan.glsl.
 #ifndef TULLE_PARTIALS_GLSL
 #define TULLE_PARTIALS_GLSL
 
-// x first workspace row, y how many (0: the part selects nothing there), z rows from one to the
-// next. offset: the row's, from range_first; ws_row: of the entry of the bh list.
-uvec3 find_partials(uint part, uint offset, uint ws_row) {
-    const uvec4 entry = plan_texel(push.parts + part);
-    const uint step = entry.x, tile = entry.y;
-    // the row is number `index` of its residue class
-    const uint index = offset / step, residue = offset - index * step;
-    // rem classes have q + 1 rows, the others q
-    const uint q = push.range_rows / step, rem = push.range_rows - q * step;
+pm_combine_item combine_item() {
+    const uvec4 t = plan_texel(push.items + gl_WorkGroupID.x);
+    return pm_combine_item(t.x, t.y, t.z, t.w);
+}
+
+// Parts that have partial results of the item's rows. Dead rows have none, and no sink logit.
+uint combine_parts(pm_combine_item item) { return item.dead == 0u ? push.part_count : 0u; }
+
+struct Partials {
+    uint first;   // workspace row
+    uint splits;  // how many; 0: the part selects nothing there
+    uint apart;   // rows from one to the next
+};
+
+// Those of query row i from one part; ws_row: the entry's first workspace row.
+Partials find_partials(uint index, uint i, uint ws_row) {
+    const uvec4 t = plan_texel(push.parts + index);
+    const pm_part part = pm_part(t.x, t.y, t.z, t.w);
+    const uint u = i - push.range_first, step = part.step, tile = part.tile_rows;
+    const uint number = u / step, residue = u - number * step;  // the row's, of its residue class
+    // `longer` classes have q + 1 rows, the others q
+    const uint q = push.range_rows / step, longer = push.range_rows - q * step;
     const uint long_tiles = (q + tile) / tile, short_tiles = (q + tile - 1u) / tile;
-    const uint before =
-        residue < rem ? residue * long_tiles : rem * long_tiles + (residue - rem) * short_tiles;
-    const uint in_class = index / tile, word = entry.z + 2u * (before + in_class);
-    return uvec3(ws_row + plan_word(word) + index - in_class * tile, plan_word(word + 1u), tile);
+    const uint before = residue < longer ? residue * long_tiles
+                                         : longer * long_tiles + (residue - longer) * short_tiles;
+    const uint in_class = number / tile, word = part.tiles + 2u * (before + in_class);
+    const pm_tile found = pm_tile(plan_word(word), plan_word(word + 1u));
+    return Partials(ws_row + found.slot + number - in_class * tile, found.splits, tile);
 }
 
 #endif

@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading plan memory (plan_memory.h has its layout): header, bh list, items, runs, words; and the
-// push constants.
+// Reading plan memory (plan_memory.h says what is in it), and the push constants. A macro, defined
+// before the include, says where its words come from:
+//     nothing      a uniform texel buffer at binding 4, a view of one segment: every Vulkan device
+//                  has it, and it is no storage buffer (the floor guarantees only four of those)
+//     BY_ADDRESS   the address in the push constants; the including shader enables
+//                  GL_EXT_buffer_reference and GL_EXT_buffer_reference_uvec2
+// and another which push constants there are: nothing: attention's; COMBINE: combine's.
 //
-// Where the words come from is chosen by a macro before the include:
-//     nothing              a uniform texel buffer at binding 4, a view of one segment: every Vulkan
-//                          device has it, and it is no storage buffer (the floor guarantees only
-//                          four of those)
-//     TULLE_PLAN_ADDRESS   the address in push.plan_address, `segment` texels from the start of the
-//                          plan's memory; the including shader enables GL_EXT_buffer_reference and
-//                          GL_EXT_buffer_reference_uvec2
-// and whose push constants are declared:
-//     nothing              those of the attention kernels (words 0 … 13, and with
-//                          TULLE_PLAN_ADDRESS 14 … 27 too)
-//     TULLE_PUSH_COMBINE   those of combine (words 0 … 11, and with TULLE_PLAN_ADDRESS 12 … 21 too)
-//     TULLE_PUSH_NONE      none: the shader declares its own
-//
-// All offsets are relative to the segment's start, in texels (16 bytes) or words (4 bytes) as
-// named. Nothing here checks a bound: the host writes offsets that lie inside the segment.
+// Nothing here checks a bound: the host writes offsets that lie inside the segment.
 #ifndef TULLE_PLAN_GLSL
 #define TULLE_PLAN_GLSL
 
 #include "plan_memory.h"
 
-// The same ids in every kernel. Id 0 is also the workgroup's size: layout(local_size_x_id = 0).
-layout(constant_id = 0) const uint WORKGROUP = 128u;
-// class of head_dim / 4: at least the true number
-layout(constant_id = 1) const uint HEAD_PIECES = 16u;
-// class of v_head_dim / 4: at least the true number
-layout(constant_id = 2) const uint V_PIECES = 16u;
-// 1: both classes are filled, and no kernel checks a column
-layout(constant_id = 3) const uint EXACT = 1u;
-layout(constant_id = 4) const uint FLAGS = 0u;  // PM_FLAG_*
-layout(constant_id = 5) const uint TILE_ROWS = 32u;
-layout(constant_id = 6) const uint CHUNK_KEYS = 32u;
+layout(constant_id = PM_CONSTANT_WORKGROUP) const uint WORKGROUP = 128u;
+layout(constant_id = PM_CONSTANT_HEAD_PIECES) const uint HEAD_PIECES = 16u;
+layout(constant_id = PM_CONSTANT_V_PIECES) const uint V_PIECES = 16u;
+layout(constant_id = PM_CONSTANT_EXACT) const uint EXACT = 1u;
+layout(constant_id = PM_CONSTANT_FLAGS) const uint FLAGS = 0u;
+layout(constant_id = PM_CONSTANT_TILE_ROWS) const uint TILE_ROWS = 32u;
+layout(constant_id = PM_CONSTANT_CHUNK_KEYS) const uint CHUNK_KEYS = 32u;
 
 const bool HAS_SOFTCAP = (FLAGS & PM_FLAG_SOFTCAP) != 0u;
 const bool HAS_ALIBI = (FLAGS & PM_FLAG_ALIBI) != 0u;
@@ -42,44 +29,36 @@ const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
 const bool DOES_DIRECT = (FLAGS & PM_FLAG_DIRECT) != 0u;
 const bool DOES_PARTIAL = (FLAGS & PM_FLAG_PARTIAL) != 0u;
 
-#if defined(TULLE_PUSH_COMBINE)
-layout(push_constant) uniform Push {
-    uint items, ws_texels, parts, part_count, bh_list, bh_first, ws_row_base, ws_rows, range_first,
-        range_rows, o_base, lse_base;
-#ifdef TULLE_PLAN_ADDRESS
-    uint segment, unused;
-    uvec2 o_address, lse_address, workspace_address, plan_address;
+layout(push_constant) uniform PushConstants {
+#ifdef COMBINE
+    pm_combine_push push;
+#ifdef BY_ADDRESS
+    pm_combine_addresses address;
 #endif
-}
-push;
-#elif !defined(TULLE_PUSH_NONE)
-layout(push_constant) uniform Push {
-    uint items, step;
-    int q_offset;
-    uint bh_list, bh_first, ws_row_base, ws_rows, q_base, k_base, v_base, o_base, lse_base, zero;
-#ifdef TULLE_PLAN_ADDRESS
-    uint segment;
-    uvec2 q_address, k_address, v_address, o_address, lse_address, workspace_address, plan_address;
 #else
-    uint ws_texels;
+    pm_attention_push push;
+#ifdef BY_ADDRESS
+    pm_attention_addresses address;
 #endif
-}
-push;
 #endif
+};
 
-#ifdef TULLE_PLAN_ADDRESS
+// -------------------------------------------------------------------------------------------------
+// Texels and words
+
+#ifdef BY_ADDRESS
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer PlanMemory {
     uvec4 texel[];
 };
 
-uvec4 plan_texel(uint texel) { return PlanMemory(push.plan_address).texel[push.segment + texel]; }
+uvec4 plan_texel(uint texel) { return PlanMemory(address.plan).texel[push.segment + texel]; }
 #else
 layout(set = 0, binding = 4) uniform usamplerBuffer plan_memory;
 
 uvec4 plan_texel(uint texel) { return texelFetch(plan_memory, int(texel)); }
 #endif
 
-// One 32-bit word. Selects rather than indexes: an indexed vector may go to memory.
+// Selects rather than indexes: an indexed vector may go to memory.
 uint plan_word(uint word) {
     const uvec4 t = plan_texel(word >> 2);
     const uvec2 pair = (word & 2u) != 0u ? t.zw : t.xy;
@@ -88,47 +67,67 @@ uint plan_word(uint word) {
 
 float plan_float(uint word) { return uintBitsToFloat(plan_word(word)); }
 
-// (batch, head) of entry `entry` of the bh list at word offset `list`.
-struct BatchHead {
+pm_strides plan_strides(uint header_texel) {
+    const uvec4 t = plan_texel(header_texel);
+    return pm_strides(t.x, t.y, t.z, t.w);
+}
+
+// scale, scale_by_softcap, softcap
+vec3 plan_scale() { return uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz); }
+
+// -------------------------------------------------------------------------------------------------
+// Entries, items, runs
+
+struct Entry {
     uint index;  // batch · heads + head
     uint batch, head, kv_head;
+    uint first_row, first_key;
+    int q_offset;
+    uint q_len;  // rows of LSE from one (batch, head) to the next
 };
 
-BatchHead plan_batch_head(uvec4 shape, uint list, uint entry) {  // shape: texel PM_HEADER_SHAPE
-    BatchHead bh;
-    bh.index = plan_word(list + entry);
-    bh.batch = bh.index / shape.x;
-    bh.head = bh.index - bh.batch * shape.x;
-    bh.kv_head = bh.head / (shape.x / shape.y);  // heads is a multiple of kv_heads
-    return bh;
+// Entry `number` of the group.
+Entry plan_entry(uint number) {
+    const uvec4 shape = plan_texel(PM_HEADER_SHAPE);  // heads, kv_heads, q_len
+    const uvec4 t = plan_texel(push.entries + number * PM_ENTRY_TEXELS + PM_ENTRY_PLACE);
+    Entry entry;
+    entry.index = t.x;
+    entry.batch = t.x / shape.x;
+    entry.head = t.x - entry.batch * shape.x;
+    entry.kv_head = entry.head / (shape.x / shape.y);  // heads is a multiple of kv_heads
+    entry.q_offset = int(t.y);
+    entry.first_row = t.z;
+    entry.first_key = t.w;
+    entry.q_len = shape.z;
+    return entry;
 }
 
 struct Item {
-    uint first_row;  // query row i of item row 0
+    uint first_row;  // query row i of its row 0
     uint runs;       // texel offset of the first run
     uint run_count;  // may be 0
     uint rows;       // 1 … TILE_ROWS
-    bool direct;     // writes O and LSE, else partials
+    bool direct;     // writes O and LSE, else partial results
     bool dead;       // its rows do not exist: no sink logit
     bool resumes;    // begins with partial results
-    uint slot;  // workspace row, where not direct; word offset of the rows' own, where it resumes
+    uint slot;  // workspace row, where not direct; word offset of its rows' own, where it resumes
 };
 
-Item plan_item(uint index) {  // of the dispatch
-    const uvec4 t = plan_texel(push.items + index);
+Item plan_item(uvec4 t) {
+    const pm_item words = pm_item(t.x, t.y, t.z, t.w);
     Item item;
-    item.first_row = t.x;
-    item.runs = t.y;
-    item.run_count = t.z & PM_ITEM_RUNS_MASK;
-    item.rows = (t.z >> PM_ITEM_ROWS_SHIFT) & PM_ITEM_ROWS_MASK;
-    item.direct = (t.z & PM_ITEM_DIRECT) != 0u;
-    item.dead = (t.z & PM_ITEM_DEAD) != 0u;
-    item.resumes = (t.z & PM_ITEM_RESUMES) != 0u;
-    item.slot = t.w;
+    item.first_row = words.first_row;
+    item.runs = words.runs;
+    item.run_count = words.shape & PM_ITEM_RUNS_MASK;
+    item.rows = (words.shape >> PM_ITEM_ROWS_SHIFT) & PM_ITEM_ROWS_MASK;
+    item.direct = (words.shape & PM_ITEM_DIRECT) != 0u;
+    item.dead = (words.shape & PM_ITEM_DEAD) != 0u;
+    item.resumes = (words.shape & PM_ITEM_RESUMES) != 0u;
+    item.slot = words.slot;
     return item;
 }
 
-#if !defined(TULLE_PUSH_COMBINE) && !defined(TULLE_PUSH_NONE)
+#ifndef COMBINE
 struct Run {
     uint first;  // key, or word offset of the first list entry
     uint kind;   // PM_RUN_FULL, _BAND, _BITS
@@ -139,39 +138,21 @@ struct Run {
     uint bits;                 // bits: word offset
 };
 
-Run plan_run_unpack(uvec4 t) {
+Run plan_run(uvec4 t) {
+    const pm_run words = pm_run(t.x, t.y, t.z, int(t.w));
     Run run;
-    run.first = t.x;
-    run.kind = t.y >> PM_RUN_KIND_SHIFT;
-    run.list = (t.y & PM_RUN_LIST) != 0u;
-    run.count = t.y & (run.kind == PM_RUN_FULL ? PM_RUN_FULL_COUNT_MASK : PM_RUN_COUNT_MASK);
-    run.row_first = (t.y >> PM_RUN_ROW_FIRST_SHIFT) & PM_RUN_ROW_MASK;
-    run.row_last = (t.y >> PM_RUN_ROW_LAST_SHIFT) & PM_RUN_ROW_MASK;
-    run.lo = int(t.z);
-    run.hi = int(t.w);
-    run.bits = t.z;
+    run.first = words.first;
+    run.kind = words.shape >> PM_RUN_KIND_SHIFT;
+    run.list = (words.shape & PM_RUN_LIST) != 0u;
+    run.count =
+        words.shape & (run.kind == PM_RUN_FULL ? PM_RUN_FULL_COUNT_MASK : PM_RUN_COUNT_MASK);
+    run.row_first = (words.shape >> PM_RUN_ROW_FIRST_SHIFT) & PM_RUN_ROW_MASK;
+    run.row_last = (words.shape >> PM_RUN_ROW_LAST_SHIFT) & PM_RUN_ROW_MASK;
+    run.lo = int(words.lo_bits);
+    run.hi = words.hi;
+    run.bits = words.lo_bits;
     return run;
 }
-
-Run plan_run(uint texel) { return plan_run_unpack(plan_texel(texel)); }
-
-// Position of key c < run.count. Row or key → position → address are three steps, so that gathers,
-// rings and pages change only the last one or two.
-uint plan_key_position(Run run, uint c) {
-    uint position = run.first + c * push.step;
-    if (run.list) position = plan_word(run.first + c);
-    return position;
-}
-
-// Does row r take key c of a band or bits run, given that c < run.count? (A full run: always; not
-// for here.)
-bool plan_band_selects(Run run, uint r, uint c) {
-    const int d = int(c) - int(r);  // no overflow: both are small
-    return d >= run.lo && d <= run.hi && r >= run.row_first && r <= run.row_last;
-}
-
-// The 32 selection bits of row r for keys 32·block … 32·block + 31 of a bits run.
-uint plan_bits(Run run, uint r, uint block) { return plan_word(run.bits + block * TILE_ROWS + r); }
 #endif
 
 #endif

@@ -37,11 +37,26 @@ float softmax_tanh(float x) {
     return x < 0.0 ? -r : r;
 }
 
-// The score z of a dot product q·k. scale: texel PM_HEADER_SCALE as floats. With q already
-// multiplied by scale·log2 e (or scale/softcap) pass softmax_score a scale whose factor is 1.
-float softmax_score(float dot_product, vec3 scale, bool softcap) {
-    if (softcap) return scale.z * softmax_tanh(scale.y * dot_product);
-    return scale.x * dot_product;
+// The factor of q·k that comes before softcap, or alone; scale: of plan_scale().
+float softmax_factor(vec3 scale, const bool softcap) { return softcap ? scale.y : scale.x; }
+
+// The score of a dot product that has its factor already. distance: p − j; slope 0: no ALiBi.
+float softmax_score(float z, vec3 scale, const bool softcap, const bool alibi, float slope,
+                    int distance) {
+    if (softcap) z = scale.z * softmax_tanh(z);
+    if (alibi) z -= slope * float(abs(distance));
+    return softmax_limit(z);
+}
+
+// The score of a pair that is not selected has no say in the maximum, and its weight is 0 by
+// selection: a row without any key yet has top = z = SOFTMAX_EMPTY, and exp2 of their difference
+// is 1.
+float softmax_masked(float z, const bool partial, bool taken) {
+    return partial ? (taken ? z : SOFTMAX_EMPTY) : z;
+}
+float softmax_weight(float z, float top, const bool partial, bool taken) {
+    const float p = softmax_exp2(z - top);
+    return partial ? (taken ? p : 0.0) : p;
 }
 
 // Natural-log LSE of a finished row, as bits.

@@ -4,15 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan_memory.h"
+
+#define ATTENTION_WORDS sizeof(struct pm_attention_push)
+#define COMBINE_WORDS sizeof(struct pm_combine_push)
+
 const struct layout_shape layout_shapes[LAYOUT_COUNT] = {
-    [LAYOUT_TILE] = { { 0, 1, 2, 3 }, 4, { 4 }, 1, true, 14 * 4 },
-    [LAYOUT_TILE_DIRECT] = { { 0, 1, 2, 3, 5, 6 }, 6, { 4 }, 1, true, 14 * 4 },
-    [LAYOUT_ADDRESS] = { { 0 }, 0, { 0 }, 0, true, 28 * 4 },
-    [LAYOUT_TEXEL] = { { 3, 5, 6 }, 3, { 4, 7, 8, 9, 10 }, 5, true, 14 * 4 },
-    [LAYOUT_COMBINE] = { { 0, 1, 2 }, 3, { 4 }, 1, true, 12 * 4 },
-    [LAYOUT_COMBINE_ADDRESS] = { { 0 }, 0, { 0 }, 0, true, 22 * 4 },
-    [LAYOUT_COMBINE_TEXEL] = { { 1, 2 }, 2, { 4, 0 }, 2, true, 12 * 4 },
-    [LAYOUT_MERGE] = { { 0, 1, 2, 3 }, 4, { 0 }, 0, false, 6 * 4 },
+    [LAYOUT_BASE] = { { 0, 1, 2, 3 }, 4, { 4 }, 1, true, ATTENTION_WORDS },
+    [LAYOUT_BASE_DIRECT] = { { 0, 1, 2, 3, 5, 6 }, 6, { 4 }, 1, true, ATTENTION_WORDS },
+    [LAYOUT_ADDRESS] = { { 0 },
+                         0,
+                         { 0 },
+                         0,
+                         true,
+                         ATTENTION_WORDS + sizeof(struct pm_attention_addresses) },
+    [LAYOUT_TEXEL] = { { 3, 5, 6 }, 3, { 4, 7, 8, 9, 10 }, 5, true, ATTENTION_WORDS },
+    [LAYOUT_COMBINE] = { { 0, 1, 2 }, 3, { 4 }, 1, true, COMBINE_WORDS },
+    [LAYOUT_COMBINE_ADDRESS] = { { 0 },
+                                 0,
+                                 { 0 },
+                                 0,
+                                 true,
+                                 COMBINE_WORDS + sizeof(struct pm_combine_addresses) },
+    [LAYOUT_COMBINE_TEXEL] = { { 1, 2 }, 2, { 4, 0 }, 2, true, COMBINE_WORDS },
+    [LAYOUT_MERGE] = { { 0, 1, 2, 3 }, 4, { 0 }, 0, false, sizeof(struct pm_merge_push) },
 };
 
 struct pipeline_cache {

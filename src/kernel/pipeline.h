@@ -5,13 +5,14 @@
 #define TULLE_SRC_KERNEL_PIPELINE_H
 
 #include "device/context.h"
+#include "tulle/inspect.h"
 
 struct pipeline_cache;
 
 /// How a kernel's bindings look. The numbers of the bindings are in each kernel.
 enum layout {
-    LAYOUT_TILE,         ///< Q, K, V, workspace; plan memory
-    LAYOUT_TILE_DIRECT,  ///< and O, LSE
+    LAYOUT_BASE,         ///< Q, K, V, workspace; plan memory
+    LAYOUT_BASE_DIRECT,  ///< and O, LSE
     LAYOUT_ADDRESS,      ///< none
     LAYOUT_TEXEL,        ///< workspace, O, LSE; plan memory, Q, K, V and the workspace as texels
     LAYOUT_COMBINE,      ///< workspace, O, LSE; plan memory

@@ -27,16 +27,16 @@ static uint32_t larger_class(const struct attention *a) {
 }
 
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps) {
-    return v->family == FAMILY_TILE ? 128 : caps->subgroup_size;
+    return v->family == FAMILY_BASE ? 128 : caps->subgroup_size;
 }
 
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
-    return v->family == FAMILY_TILE ? 128 / v->c * v->a : caps->subgroup_size * v->a;
+    return v->family == FAMILY_BASE ? 128 / v->c * v->a : caps->subgroup_size * v->a;
 }
 
 uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces) {
-    if (v->family != FAMILY_TILE) return 0;
-    // tile.comp, "Bytes of shared memory"
+    if (v->family != FAMILY_BASE) return 0;
+    // base.comp, "Bytes of shared memory"
     uint32_t rows = 128 / v->c * v->a, keys = v->keys, most = keys > 32 ? 4 : 8,
              dim = head_pieces < most ? head_pieces : most;
     uint32_t fit = (v_pieces > 32   ? 8
@@ -49,7 +49,7 @@ uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, ui
 }
 
 bool variant_direct(const struct variant *v, const struct caps *caps) {
-    return v->family != FAMILY_TILE || caps->max_storage_buffers >= 6;
+    return v->family != FAMILY_BASE || caps->max_storage_buffers >= 6;
 }
 bool variant_by_address(const struct variant *v) { return v->family == FAMILY_ROWS_ADDRESS; }
 
@@ -79,14 +79,14 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
         REFUSE("needs %u bytes of shared memory; the device has %u", shared,
                caps->max_shared_memory);
     // Not even by name: Mesa 26.1's compiler ends the process where it finds nothing left to spill.
-    if (v->family == FAMILY_TILE && is_powervr(caps) &&
+    if (v->family == FAMILY_BASE && is_powervr(caps) &&
         v->a * ((head_class(a->v_head_dim) + v->c - 1) / v->c) > 6)
         REFUSE("8 pieces of O a lane, or more, do not compile on PowerVR");
     // Nor here: at 256 it spilled 268 registers (G310, 2026-11-24), and one pipeline takes minutes
     // to compile.
-    if (v->family == FAMILY_TILE && v->a > 2 && is_mali(caps) && larger_class(a) > 32)
+    if (v->family == FAMILY_BASE && v->a > 2 && is_mali(caps) && larger_class(a) > 32)
         REFUSE("%u rows a lane at this head size take Mali's compiler minutes, and spill", v->a);
-    if (v->family == FAMILY_TILE) return true;
+    if (v->family == FAMILY_BASE) return true;
     if (caps->type != VK_PHYSICAL_DEVICE_TYPE_CPU && !named)
         REFUSE("for CPU drivers; on a GPU its rows spill (ask for it by name to run it)");
     // The unrolled body grows with rows · keys · pieces, and with it what the driver takes to
@@ -164,9 +164,9 @@ static struct shape rows_shape(enum family family, tulle_dtype dtype, uint32_t p
 /// Smaller is better. The defaults by driver and head size; sources: README, "Tile shapes".
 static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
     uint32_t pieces = larger_class(a);
-    if (v->family == FAMILY_TILE) {
+    if (v->family == FAMILY_BASE) {
         uint32_t rows = 128 / v->c * v->a;
-        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, tests/results): Mali
+        // Where four rows a lane spill (compilers of Mesa 26.1, 2026-11-26, docs/measurements): Mali
         // always, PowerVR from 96 on, and the Raspberry Pi, where two rows by two keys spill from
         // 128 on in tiles of 16 rows, and from 192 on in those of 8.
         bool mali = is_mali(caps), powervr = is_powervr(caps);
@@ -240,7 +240,7 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
                           const struct caps *caps, uint32_t does, struct pipeline_key *key) {
     uint32_t head = head_class(a->head_dim), value = head_class(a->v_head_dim);
     bool direct = variant_direct(v, caps), wide = a->o_dtype != a->dtype,
-         tile = v->family == FAMILY_TILE, texel = v->family == FAMILY_ROWS_TEXEL;
+         tile = v->family == FAMILY_BASE, texel = v->family == FAMILY_ROWS_TEXEL;
     // Items that resume have a module of their own, which spares the others its code.
     bool resume = does & PM_FLAG_RESUME && direct && v->family != FAMILY_ROWS_ADDRESS;
     // The texel kernel is Mesa 22.3's, which has no branch around what no lane does: it goes
@@ -253,8 +253,8 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
              resume ? "_resume" : "");
     key->layout = v->family == FAMILY_ROWS_ADDRESS ? LAYOUT_ADDRESS
                   : texel                          ? LAYOUT_TEXEL
-                  : direct                         ? LAYOUT_TILE_DIRECT
-                                                   : LAYOUT_TILE;
+                  : direct                         ? LAYOUT_BASE_DIRECT
+                                                   : LAYOUT_BASE;
     const uint32_t constants[CONSTANTS_MOST] = { variant_workgroup(v, caps),
                                                  head,
                                                  value,
@@ -275,7 +275,7 @@ void combine_pipeline_key(const struct variant *v, const struct attention *a,
         const char *module;
         enum layout layout;
     } by_family[] = {
-        [FAMILY_TILE] = { "combine", LAYOUT_COMBINE },
+        [FAMILY_BASE] = { "combine", LAYOUT_COMBINE },
         [FAMILY_ROWS_ADDRESS] = { "combine_address", LAYOUT_COMBINE_ADDRESS },
         [FAMILY_ROWS_TEXEL] = { "combine_texel", LAYOUT_COMBINE_TEXEL },
     };

@@ -11,7 +11,7 @@
 #include "problem/attention.h"
 #include "schedule/tiler.h"
 
-enum family { FAMILY_TILE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
+enum family { FAMILY_BASE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
 
 struct variant {
     const char *name;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "common/error.h"
+#include "tulle/inspect.h"
 
 /// One checked term. Numbers are those of tulle_term; what a kind does not use is 0.
 struct term {

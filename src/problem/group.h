@@ -5,6 +5,7 @@
 #define TULLE_SRC_PROBLEM_GROUP_H
 
 #include "pattern/pattern.h"
+#include "plan_memory.h"
 
 /// Where a schedule is made: one (pattern, batch entry), and the head where the pattern depends on
 /// it.
@@ -17,11 +18,11 @@ struct site {
     int64_t q_offset;       ///< p = i + q_offset
 };
 
-/// A site, and the entries that share it.
+/// What of an attention has the same runs: (pattern, lengths[, head]), and its entries.
 struct group {
     struct site site;
-    uint32_t *bh;  ///< batch · heads + head, rising
-    uint32_t bh_count;
+    struct pm_entry *entries;  ///< by index, rising
+    uint32_t entry_count;
 };
 
 struct attention;

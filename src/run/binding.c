@@ -86,7 +86,7 @@ int storage_tensor(enum layout layout, uint32_t i) {
     };
     static const int outputs[] = { BOUND_WORKSPACE, TENSOR_O, TENSOR_LSE };
     if (layout == LAYOUT_COMBINE_TEXEL) return outputs[i + 1];
-    return layout == LAYOUT_TILE || layout == LAYOUT_TILE_DIRECT ? tile[i] : outputs[i];
+    return layout == LAYOUT_BASE || layout == LAYOUT_BASE_DIRECT ? tile[i] : outputs[i];
 }
 
 static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout layout,

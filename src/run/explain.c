@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "run/plan.h"
+#include "tulle/inspect.h"
 
 /// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
 static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc,

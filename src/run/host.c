@@ -95,16 +95,16 @@ static uint32_t dispatches_each(const tulle_plan *plan, bool followed) {
                                                                      : 8;
 }
 
-/// Run number `run` of 1 + arrays->repeat.
+/// Run number `run` of 1 + timing->repeat.
 static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tulle_binding *binding,
-                             const tulle_host_arrays *arrays, uint32_t run, double *ms,
+                             const tulle_timing *timing, uint32_t run, double *ms,
                              tulle_error *error) {
     bool timestamps = run > 0 && path->queries;
     uint64_t done = 0;
     tulle_context *context = plan->context;
     const struct VolkDeviceTable *vk = &context->vk.device;
     // repeats are timed as ever
-    uint32_t each = dispatches_each(plan, arrays->progress && run == 0);
+    uint32_t each = dispatches_each(plan, timing->progress && run == 0);
     *ms = 0;
     for (uint32_t first = 0; first < plan->dispatch_count; first += each) {
         uint32_t count = plan->dispatch_count - first < each ? plan->dispatch_count - first : each;
@@ -146,11 +146,11 @@ static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tul
         }
         *ms += wall;
         for (uint32_t i = first; i < first + count; i++) done += plan->dispatches[i].visited;
-        if (arrays->progress)
-            arrays->progress(
-                arrays->progress_user,
+        if (timing->progress)
+            timing->progress(
+                timing->progress_user,
                 (run + (plan->info.visited ? (double)done / (double)plan->info.visited : 1)) /
-                    (1.0 + arrays->repeat));
+                    (1.0 + timing->repeat));
     }
     return TULLE_OK;
 }
@@ -208,7 +208,7 @@ static tulle_result prepare_buffers(tulle_plan *plan, struct host_path *path, tu
 }
 
 static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
-                           struct host_path *path, tulle_error *error) {
+                           const tulle_timing *timing, struct host_path *path, tulle_error *error) {
     tulle_context *context = plan->context;
     const void *input[] = { arrays->q, arrays->k, arrays->v };
     const tulle_strides *strides[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides,
@@ -231,11 +231,11 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
     tulle_binding *binding;
     if ((result = tulle_binding_create(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
-    result = run_once(plan, path, binding, arrays, 0, &ms, error);
-    if (!result && arrays->first_ms) *arrays->first_ms = clock_ms() - start;
-    for (uint32_t i = 0; i < arrays->repeat && !result; i++) {
-        result = run_once(plan, path, binding, arrays, i + 1, &ms, error);
-        if (!result && arrays->repeat_ms) arrays->repeat_ms[i] = ms;
+    result = run_once(plan, path, binding, timing, 0, &ms, error);
+    if (!result && timing->first_ms) *timing->first_ms = clock_ms() - start;
+    for (uint32_t i = 0; i < timing->repeat && !result; i++) {
+        result = run_once(plan, path, binding, timing, i + 1, &ms, error);
+        if (!result && timing->repeat_ms) timing->repeat_ms[i] = ms;
     }
     tulle_binding_destroy(binding);
     if (result) return result;
@@ -251,7 +251,9 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
 }
 
 tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
-                             tulle_error *error) {
+                             const tulle_timing *timing, tulle_error *error) {
+    static const tulle_timing once;
+    if (!timing) timing = &once;
     tulle_context *context = plan ? plan->context : NULL;
     if (!plan || !arrays)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
@@ -268,7 +270,7 @@ tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
     struct host_path *path = NULL;
     mutex_lock(&context->submitter_mutex);
     tulle_result result = host_path_get(context, &path, error);
-    if (!result) result = attend(plan, arrays, path, error);
+    if (!result) result = attend(plan, arrays, timing, path, error);
     mutex_unlock(&context->submitter_mutex);
     return result;
 }

@@ -224,12 +224,12 @@ tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger, tu
                             "%s is NULL", cmd ? "merger" : "cmd");
     const struct VolkDeviceTable *vk = &merger->context->vk.device;
     VkPipelineLayout layout = pipeline_layout(merger->context, LAYOUT_MERGE);
-    const uint32_t push[] = { merger->rows,    merger->v_pieces, merger->base[0],
-                              merger->base[1], merger->base[2],  merger->base[3] };
+    const struct pm_merge_push push = { merger->rows,    merger->v_pieces, merger->base[0],
+                                        merger->base[1], merger->base[2],  merger->base[3] };
     vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, merger->pipeline);
     vk->vkCmdBindDescriptorSets(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &merger->set, 0,
                                 NULL);
-    vk->vkCmdPushConstants(cmd, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, push);
+    vk->vkCmdPushConstants(cmd, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, &push);
     vk->vkCmdDispatch(cmd, merger->groups_x, merger->groups_y, 1);
     return TULLE_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "common/thread.h"
 #include "device/submit.h"
+#include "tulle/inspect.h"
 
 #define DEFAULT_WORKSPACE (256ull << 20)
 // 256 MiB: no segment needs more, and offsets stay far from 32 bits
@@ -23,7 +24,7 @@ static uint32_t combine_rounds(const struct attention *a, const struct variant *
                                const struct caps *caps) {
     uint32_t pieces = head_class(a->v_head_dim), lanes = variant_workgroup(v, caps);
     // combine.comp: twice for the row's sum, then once for each piece that falls to the lane
-    if (v->family == FAMILY_TILE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
+    if (v->family == FAMILY_BASE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
     // combine_rows.comp: rows of the lane times slabs
     return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
 }
@@ -62,11 +63,11 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the
         // loops inside a chunk. The rows family has none there, and a loop of up to 64 for each of
-        // its rows of Q, O and the workspace besides; the tile family runs up to 8 + 16 + 16 more
+        // its rows of Q, O and the workspace besides; base runs up to 8 + 16 + 16 more
         // in a chunk.
         .item_chunks_most = caps->max_loop_iterations == UINT32_MAX
                                 ? 1 << 20
-                                : caps->max_loop_iterations / (v->family == FAMILY_TILE ? 160 : 4),
+                                : caps->max_loop_iterations / (v->family == FAMILY_BASE ? 160 : 4),
         .splits_most = caps->max_loop_iterations == UINT32_MAX
                            ? 0
                            : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
@@ -88,37 +89,31 @@ void plan_limits(const struct attention *a, const struct variant *v, const struc
 /// Which tensors one descriptor cannot reach whole.
 static void find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        bool bound = v->family == FAMILY_TILE || (v->family == FAMILY_ROWS_TEXEL && t >= TENSOR_O);
+        bool bound = v->family == FAMILY_BASE || (v->family == FAMILY_ROWS_TEXEL && t >= TENSOR_O);
         a->tensors[t].windowed = bound && a->span[t] > window_bytes(caps);
     }
 }
 
 static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
 
-static uint32_t float_bits(double x) {
-    float f = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    return bits;
+static struct pm_strides piece_strides(const struct attention *a, int t, uint32_t with) {
+    const tulle_strides *s = &a->strides[t];
+    return (struct pm_strides){ pieces(s->batch), pieces(s->head), pieces(s->row), with };
 }
 
-static void fill_header(const struct attention *a, uint32_t *header) {
-    memset(header, 0, PM_HEADER_TEXELS * 16);
-    const uint32_t shape[] = { a->heads, a->kv_heads, a->q_len, 0 };
-    memcpy(header + PM_HEADER_SHAPE * 4, shape, sizeof shape);
-    const int texel[] = { PM_HEADER_Q, PM_HEADER_K, PM_HEADER_V, PM_HEADER_O };
-    const uint32_t last[] = { a->head_dim / 4, a->v_head_dim / 4, 0, 0 };
-    for (int t = TENSOR_Q; t <= TENSOR_O; t++) {
-        uint32_t *to = header + texel[t] * 4;
-        to[0] = pieces(a->strides[t].batch), to[1] = pieces(a->strides[t].head),
-        to[2] = pieces(a->strides[t].row), to[3] = last[t];
-    }
-    uint32_t *scale = header + PM_HEADER_SCALE * 4;
-    scale[0] = float_bits(a->scale * LOG2_E);
-    if (a->softcap > 0) {
-        scale[1] = float_bits((double)a->scale / a->softcap);
-        scale[2] = float_bits(a->softcap * LOG2_E);
-    }
+static void fill_header(const struct attention *a, struct pm_header *header) {
+    *header = (struct pm_header){
+        .heads = a->heads,
+        .kv_heads = a->kv_heads,
+        .q_len = a->q_len,
+        .q = piece_strides(a, TENSOR_Q, a->head_dim / 4),
+        .k = piece_strides(a, TENSOR_K, a->v_head_dim / 4),
+        .v = piece_strides(a, TENSOR_V, 0),
+        .o = piece_strides(a, TENSOR_O, 0),
+        .scale = (float)(a->scale * LOG2_E),
+        .scale_by_softcap = a->softcap > 0 ? (float)((double)a->scale / a->softcap) : 0,
+        .softcap = a->softcap > 0 ? (float)(a->softcap * LOG2_E) : 0,
+    };
 }
 
 // a window over a million tokens takes 12 MiB in tiles of 8 rows
@@ -153,14 +148,14 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
                                    struct schedule *schedule, tulle_error *error) {
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
-    uint32_t header[PM_HEADER_TEXELS * 4];
-    struct schedule_input input = { .header = header,
+    struct pm_header header;
+    struct schedule_input input = { .header = &header,
                                     .heads = a->heads,
                                     .kv_heads = a->kv_heads,
                                     .groups = a->groups,
                                     .group_count = a->group_count };
     float *scaled = NULL;
-    fill_header(a, header);
+    fill_header(a, &header);
     plan_limits(a, plan->variant, caps, &input.limits);
     memcpy(input.tensors, a->tensors, sizeof input.tensors);
     if (a->slopes || a->sinks) {
@@ -412,7 +407,7 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
         if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
             return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                                 "no host memory to count pairs");
-        total += each * a->groups[g].bh_count;
+        total += each * a->groups[g].entry_count;
     }
     *pairs = total;
     return TULLE_OK;

@@ -2,8 +2,6 @@
 //
 // Dispatches and the barriers between them, into the caller's command buffer. Nothing is allocated
 // here.
-#include <string.h>
-
 #include "run/binding.h"
 
 /// Where a dispatch's descriptor of a tensor begins, from bound->base: as low as its first byte
@@ -40,9 +38,8 @@ static void bind_sets(VkCommandBuffer cmd, const tulle_binding *b, enum layout l
         &b->sets[set], layout_shapes[layout].storage_count, offsets);
 }
 
-static void push_addresses(uint32_t *push, const VkDeviceAddress *addresses, int count) {
-    for (int i = 0; i < count; i++)
-        push[2 * i] = (uint32_t)addresses[i], push[2 * i + 1] = (uint32_t)(addresses[i] >> 32);
+static struct pm_address pm_address(VkDeviceAddress address) {
+    return (struct pm_address){ (uint32_t)address, (uint32_t)(address >> 32) };
 }
 
 /// Of what a texel view begins before the tensor, in texels.
@@ -50,50 +47,103 @@ static uint32_t texel_base(const tulle_binding *b, int t, uint64_t bytes) {
     return (uint32_t)((b->bound[t].base + b->bound[t].delta - texel_offset(b, t)) / bytes);
 }
 
+/// What the push constants of a kernel are, and behind them the addresses of one that has such.
+union push {
+    struct {
+        struct pm_attention_push words;
+        struct pm_attention_addresses address;
+    } attention;
+    struct {
+        struct pm_combine_push words;
+        struct pm_combine_addresses address;
+    } combine;
+};
+
+/// A tensor's base by the way in which the kernel reaches it.
+static uint32_t tensor_base(const tulle_binding *b, int t, uint64_t window) {
+    const enum layout layout = b->plan->layout;
+    if (layout == LAYOUT_ADDRESS) return 0;
+    if (layout == LAYOUT_TEXEL && t <= TENSOR_V) return texel_base(b, t, piece_bytes(b, t));
+    return base(b, t, window, piece_bytes(b, t));
+}
+
+static uint32_t workspace_texels(const tulle_binding *b) {
+    return b->plan->layout == LAYOUT_TEXEL ? texel_base(b, BOUND_WORKSPACE, 16) : 0;
+}
+
+static void fill_attention(const tulle_binding *b, const struct dispatch *d, const uint64_t *window,
+                           union push *push) {
+    push->attention.words = (struct pm_attention_push){
+        .items = d->items,
+        .step = d->step,
+        .entries = d->entries,
+        .entry_first = d->entry_first,
+        .ws_row_base = d->ws_row_base,
+        .ws_rows = d->ws_rows,
+        .q_base = tensor_base(b, TENSOR_Q, window[TENSOR_Q]),
+        .k_base = tensor_base(b, TENSOR_K, window[TENSOR_K]),
+        .v_base = tensor_base(b, TENSOR_V, window[TENSOR_V]),
+        .o_base = tensor_base(b, TENSOR_O, window[TENSOR_O]),
+        .lse_base = tensor_base(b, TENSOR_LSE, window[TENSOR_LSE]),
+        .segment = b->plan->segments[d->segment].first_texel,
+        .ws_texels = workspace_texels(b),
+    };
+    push->attention.address = (struct pm_attention_addresses){
+        .q = pm_address(b->bound[TENSOR_Q].address),
+        .k = pm_address(b->bound[TENSOR_K].address),
+        .v = pm_address(b->bound[TENSOR_V].address),
+        .o = pm_address(b->bound[TENSOR_O].address),
+        .lse = pm_address(b->bound[TENSOR_LSE].address),
+        .workspace = pm_address(b->bound[BOUND_WORKSPACE].address),
+        .plan = pm_address(b->plan->memory.address),
+    };
+}
+
+static void fill_combine(const tulle_binding *b, const struct dispatch *d, const uint64_t *window,
+                         union push *push) {
+    push->combine.words = (struct pm_combine_push){
+        .items = d->items,
+        .ws_texels = workspace_texels(b),
+        .parts = d->parts,
+        .part_count = d->part_count,
+        .entries = d->entries,
+        .entry_first = d->entry_first,
+        .ws_row_base = d->ws_row_base,
+        .ws_rows = d->ws_rows,
+        .range_first = d->range_first,
+        .range_rows = d->range_rows,
+        .o_base = tensor_base(b, TENSOR_O, window[TENSOR_O]),
+        .lse_base = tensor_base(b, TENSOR_LSE, window[TENSOR_LSE]),
+        .segment = b->plan->segments[d->segment].first_texel,
+    };
+    push->combine.address = (struct pm_combine_addresses){
+        .o = pm_address(b->bound[TENSOR_O].address),
+        .lse = pm_address(b->bound[TENSOR_LSE].address),
+        .workspace = pm_address(b->bound[BOUND_WORKSPACE].address),
+        .plan = pm_address(b->plan->memory.address),
+    };
+}
+
 static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dispatch *d) {
     const tulle_plan *plan = b->plan;
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
-    bool combine = d->kind == DISPATCH_COMBINE, by_address = plan->layout == LAYOUT_ADDRESS,
-         texel = plan->layout == LAYOUT_TEXEL;
-    enum layout layout = combine ? plan->combine_layout : plan->layout;
+    const bool combine = d->kind == DISPATCH_COMBINE;
+    const enum layout layout = combine ? plan->combine_layout : plan->layout;
     uint64_t window[BOUND_COUNT];
-    uint32_t push[28] = { 0 }, segment = plan->segments[d->segment].first_texel;
-    const VkDeviceAddress addresses[] = {
-        b->bound[TENSOR_Q].address, b->bound[TENSOR_K].address,   b->bound[TENSOR_V].address,
-        b->bound[TENSOR_O].address, b->bound[TENSOR_LSE].address, b->bound[BOUND_WORKSPACE].address,
-        plan->memory.address
-    };
+    union push push;
     for (int t = 0; t < BOUND_COUNT; t++) window[t] = window_offset(b, t, d);
+    VkPipeline pipeline = d->does & PM_FLAG_RESUME ? plan->resume : plan->pipeline;
     if (combine) {
-        const uint32_t words[] = { d->items,       texel ? texel_base(b, BOUND_WORKSPACE, 16) : 0,
-                                   d->parts,       d->part_count,
-                                   d->bh_list,     d->bh_first,
-                                   d->ws_row_base, d->ws_rows,
-                                   d->range_first, d->range_rows };
-        memcpy(push, words, sizeof words);
-        for (int t = TENSOR_O; t < TENSOR_COUNT && !by_address; t++)
-            push[10 + t - TENSOR_O] = base(b, t, window[t], piece_bytes(b, t));
-        push[12] = segment;
-        if (by_address) push_addresses(push + 14, addresses + 3, 4);
+        pipeline = plan->combine;
+        fill_combine(b, d, window, &push);
     } else {
-        const uint32_t words[] = { d->items,   d->step,     (uint32_t)d->q_offset,
-                                   d->bh_list, d->bh_first, d->ws_row_base,
-                                   d->ws_rows };
-        memcpy(push, words, sizeof words);
-        for (int t = TENSOR_Q; t < TENSOR_COUNT && !by_address; t++)
-            push[7 + t] = texel && t <= TENSOR_V ? texel_base(b, t, piece_bytes(b, t))
-                                                 : base(b, t, window[t], piece_bytes(b, t));
-        push[13] = by_address ? segment : texel ? texel_base(b, BOUND_WORKSPACE, 16) : 0;
-        if (by_address) push_addresses(push + 14, addresses, 7);
+        fill_attention(b, d, window, &push);
     }
-    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE,
-                          combine                    ? plan->combine
-                          : d->does & PM_FLAG_RESUME ? plan->resume
-                                                     : plan->pipeline);
+    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     bind_sets(cmd, b, layout, (combine ? plan->segment_count : 0) + d->segment, window);
     vk->vkCmdPushConstants(cmd, pipeline_layout(plan->context, layout), VK_SHADER_STAGE_COMPUTE_BIT,
-                           0, layout_shapes[layout].push_bytes, push);
-    vk->vkCmdDispatch(cmd, d->item_count, d->bh_count, 1);
+                           0, layout_shapes[layout].push_bytes, &push);
+    vk->vkCmdDispatch(cmd, d->item_count, d->entry_count, 1);
 }
 
 tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan,

@@ -96,7 +96,7 @@ bool combine_place(const struct combine_range *r, struct segments *segments,
     *dispatch = (struct dispatch){ .kind = DISPATCH_COMBINE,
                                    .step = 1,
                                    .segment = segments_index(segments),
-                                   .bh_list = segments->bh_list,
+                                   .entries = segments->entries,
                                    .range_first = (uint32_t)r->first,
                                    .range_rows = (uint32_t)(r->end - r->first) };
     if (!place_tables(r, segments, dispatch)) return false;

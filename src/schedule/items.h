@@ -12,7 +12,7 @@
 
 /// Items that one dispatch takes, for any of the group's entries.
 struct stretch {
-    uint32_t segment, items, item_count, step, bh_list;
+    uint32_t segment, items, item_count, step, entries;
     uint32_t does;  ///< as in struct dispatch
     struct reach reach;
 };

@@ -181,7 +181,7 @@ bool items_flush(struct items *items) {
         struct stretch stretch = { .segment = segments_index(s),
                                    .items = at + (uint32_t)first,
                                    .step = (uint32_t)items->step,
-                                   .bh_list = s->bh_list };
+                                   .entries = s->entries };
         end = stretch_take(items, &limits, first, &stretch);
         if (!ARRAY_RESERVE(items->stretches, items->stretch_capacity, items->stretch_count + 1))
             return schedule_no_memory(items->error);

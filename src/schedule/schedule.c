@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "common/error.h"
 #include "plan_memory.h"
 #include "schedule/ranges.h"
@@ -39,8 +40,9 @@ static bool survey(const struct schedule_input *in, const struct group_parts *pa
                              &s))
                 return false;
             if (s.taken)
-                *chunks += (double)s.chunks / (double)s.taken * (double)s.tiles * group->bh_count;
-            *tiles += (double)s.tiles * group->bh_count;
+                *chunks +=
+                    (double)s.chunks / (double)s.taken * (double)s.tiles * group->entry_count;
+            *tiles += (double)s.tiles * group->entry_count;
         }
     }
     return true;
@@ -71,8 +73,8 @@ static bool group_build(struct planner *p, const struct group *group,
     if (segments_preamble(&p->segments) + SEGMENT_LEAST > p->input->limits.segment_texels) {
         tulle_fail(
             p->error, TULLE_ERROR_UNSUPPORTED,
-            "batch times heads (%u entries share a pattern) exceeds what a texel buffer of this device holds",
-            group->bh_count);
+            "the slopes or sink logits of %u heads exceed what a texel buffer of this device holds",
+            p->input->heads);
         return false;
     }
     if (parts->count > PM_PARTS_MOST) {
@@ -81,6 +83,22 @@ static bool group_build(struct planner *p, const struct group *group,
         return false;
     }
     return ranges_build(p);
+}
+
+/// All entries of a group, as many at a time as a segment takes beside what else it holds: half of
+/// it.
+static bool entries_build(struct planner *p, const struct group *group,
+                          const struct group_parts *parts) {
+    const uint32_t half = p->input->limits.segment_texels / 2 / PM_ENTRY_TEXELS,
+                   each = half ? half : 1;
+    for (uint32_t done = 0; done < group->entry_count; done += each) {
+        const struct group some = { .site = group->site,
+                                    .entries = group->entries + done,
+                                    .entry_count =
+                                        (uint32_t)least(group->entry_count - done, each) };
+        if (!group_build(p, &some, parts)) return false;
+    }
+    return true;
 }
 
 /// All groups. False: the error says why.
@@ -96,7 +114,7 @@ static bool groups_build(struct planner *p, struct group_parts *parts) {
         return false;
     }
     for (uint32_t g = 0; g < in->group_count; g++)
-        if (!group_build(p, &in->groups[g], &parts[g])) return false;
+        if (!entries_build(p, &in->groups[g], &parts[g])) return false;
     return waves_flush(&p->waves);
 }
 

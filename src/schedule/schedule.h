@@ -7,6 +7,7 @@
 #ifndef TULLE_SRC_SCHEDULE_SCHEDULE_H
 #define TULLE_SRC_SCHEDULE_SCHEDULE_H
 
+#include "plan_memory.h"
 #include "problem/group.h"
 #include "problem/tensor.h"
 
@@ -47,8 +48,7 @@ struct dispatch {
     /// PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL
     /// exclude each other
     uint32_t does;
-    int32_t q_offset;
-    uint32_t bh_list, bh_first, bh_count;  ///< word offset in the segment; workgroups in y
+    uint32_t entries, entry_first, entry_count;  ///< texel offset in the segment; workgroups in y
     uint32_t ws_row_base, ws_rows;
     uint32_t parts, part_count, range_first, range_rows;  ///< combine
     uint64_t window[TENSOR_COUNT];  ///< lowest byte that it touches of a windowed tensor
@@ -82,9 +82,8 @@ struct schedule {
 
 struct schedule_input {
     struct schedule_limits limits;
-    /// PM_HEADER_TEXELS · 4 words; slopes and sinks offsets are filled in per segment
-    const uint32_t *header;
-    const float *slopes, *sinks;  ///< heads entries each, in log2 units; NULL: none
+    const struct pm_header *header;  ///< where slopes and sink logits lie is filled in per segment
+    const float *slopes, *sinks;     ///< heads entries each, in log2 units; NULL: none
     uint32_t heads, kv_heads;
     struct tensor_shape tensors[TENSOR_COUNT];
     const struct group *groups;

@@ -68,16 +68,18 @@ bool segments_begin(struct segments *s) {
     s->open = true;
     s->group_placed = false;
     s->list = 0;
-    if (!segments_words(s, s->input->header, PM_HEADER_TEXELS * 4) ||
+    if (!segments_words(s, s->input->header, sizeof *s->input->header / 4) ||
         !place_heads(s, s->input->slopes, &slopes) || !place_heads(s, s->input->sinks, &sinks))
         return false;
-    out->words[start + PM_HEADER_V * 4 + 3] = slopes;
-    out->words[start + PM_HEADER_O * 4 + 3] = sinks;
+    struct pm_header header = *s->input->header;
+    header.v.with = slopes;
+    header.o.with = sinks;
+    memcpy(out->words + start, &header, sizeof header);
     return true;
 }
 
 static uint64_t entry_texels(const struct group *group) {
-    return ((uint64_t)group->bh_count + 3) / 4;
+    return (uint64_t)group->entry_count * PM_ENTRY_TEXELS;
 }
 
 uint64_t segments_preamble(const struct segments *s) {
@@ -95,8 +97,9 @@ void segments_group(struct segments *s, const struct group *group) {
 bool segments_place_group(struct segments *s) {
     if (!s->open && !segments_begin(s)) return false;
     if (s->group_placed) return true;
-    s->bh_list = s->used * 4;
-    s->group_placed = segments_words(s, s->group->bh, s->group->bh_count) != NULL;
+    s->entries = s->used;
+    s->group_placed =
+        segments_words(s, s->group->entries, (size_t)entry_texels(s->group) * 4) != NULL;
     return s->group_placed;
 }
 

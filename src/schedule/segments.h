@@ -19,7 +19,7 @@ struct segments {
     // of the group at hand, in the open segment
     const struct group *group;
     bool group_placed;
-    uint32_t bh_list;  ///< word offset, once it is placed
+    uint32_t entries;  ///< texel offset, once they are placed
     uint32_t list;     ///< word offset of the part's list of keys; 0: not there
 };
 

@@ -67,8 +67,8 @@ static bool dispatch_over(struct waves *w, struct dispatch dispatch, const struc
         while (windows && count > 1 &&
                !windows_hold(w->input, over->group, dispatch.kind, reach, first, first + count))
             count /= 2;
-        dispatch.bh_first = first;
-        dispatch.bh_count = count;
+        dispatch.entry_first = first;
+        dispatch.entry_count = count;
         dispatch.visited = pairs * count;
         windows_place(w->input, over->group, reach, &dispatch);
         if (!dispatch_stage(w, &dispatch, stage)) return false;
@@ -88,8 +88,7 @@ static bool attention_over(struct waves *w, const struct stretch *stretch,
         .item_count = stretch->item_count,
         .step = stretch->step,
         .does = stretch->does,
-        .q_offset = (int32_t)over->group->site.q_offset,
-        .bh_list = stretch->bh_list,
+        .entries = stretch->entries,
         // also where it has no partials: its kernel could write some, for all a layer knows
         .barrier_before = w->begins
     };
@@ -134,8 +133,8 @@ static bool combine_over(struct waves *w, struct dispatch combine, const struct 
 bool waves_range(struct waves *w, const struct group *group, const struct stretch *stretches,
                  size_t stretch_count, const struct dispatch *combine, uint64_t slots) {
     const uint64_t all_rows = w->input->limits.workspace_rows;
-    for (uint32_t first = 0; first < group->bh_count;) {
-        uint32_t count = group->bh_count - first;
+    for (uint32_t first = 0; first < group->entry_count;) {
+        uint32_t count = group->entry_count - first;
         if (slots) {
             uint64_t room = (all_rows - w->rows) / slots;
             if (room < count && w->rows) {

@@ -52,7 +52,8 @@ static void touched_bytes(const struct schedule_input *in, const struct group *g
     *low = UINT64_MAX;
     *high = 0;
     for (uint32_t i = first; i < end; i++) {
-        uint64_t batch = group->bh[i] / in->heads, head = group->bh[i] % in->heads;
+        const uint64_t index = group->entries[i].index, batch = index / in->heads;
+        uint64_t head = index % in->heads;
         if (keys) head = head * in->kv_heads / in->heads;
         uint64_t base = batch * shape->batch + head * shape->head;
         *low = least_unsigned(*low, base + (uint64_t)from * shape->row);
@@ -84,7 +85,8 @@ void windows_place(const struct schedule_input *in, const struct group *group,
         uint64_t high;
         dispatch->window[t] = 0;
         if (in->tensors[t].windowed && t >= first_tensor(dispatch->kind))
-            touched_bytes(in, group, t, reach, dispatch->bh_first,
-                          dispatch->bh_first + dispatch->bh_count, &dispatch->window[t], &high);
+            touched_bytes(in, group, t, reach, dispatch->entry_first,
+                          dispatch->entry_first + dispatch->entry_count, &dispatch->window[t],
+                          &high);
     }
 }

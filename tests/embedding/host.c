@@ -15,6 +15,7 @@
 
 #include <vulkan/vulkan.h>
 
+#include <tulle/inspect.h>
 #include <tulle/tulle.h>
 
 #define CHECK(what)                                               \
@@ -85,10 +86,13 @@ static void attend(VkInstance instance, VkPhysicalDevice physical_device, VkDevi
     tulle_plan *plan;
     if (tulle_plan_create(context, &desc, &plan, &error)) printf("# %s\n", error.message);
     CHECK(!error.result);
-    if (tulle_attention(plan, &(tulle_host_arrays){ .q = q, .k = k, .v = v, .o = o }, &error))
+    if (tulle_attention(plan, &(tulle_host_arrays){ .q = q, .k = k, .v = v, .o = o }, NULL, &error))
         printf("# %s\n", error.message);
     CHECK(!error.result);
     CHECK(locked > 0 && locked == unlocked);
+    uint64_t pairs;
+    CHECK(!tulle_plan_count_pairs(plan, &pairs, &error));
+    CHECK(pairs == HEADS * (LENGTH * (LEFT + 1) - LEFT * (LEFT + 1) / 2));
 
     tulle_plan_destroy(plan);
     tulle_pattern_destroy(window);

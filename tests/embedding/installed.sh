@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What a user's own program meets: the installed header and libraries, found through pkg-config.
+# What a user's own program meets: the installed headers and libraries, found through pkg-config.
 #
 #   installed.sh ROOT      ROOT: where `meson install --destdir` put them
 set -euo pipefail

@@ -125,7 +125,8 @@ static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
                              const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
                              struct figures *out, tulle_error *error) {
     // A first time says how many repeats there is time for, and holds what compiling took.
-    tulle_result result = measure(bench->context, plan, desc, arrays, 1, out, error);
+    tulle_result result =
+        measure(bench->context, plan, desc, arrays, &(tulle_timing){ .repeat = 1 }, out, error);
     const double compile_ms = out->compile_ms, each = out->ms > 1e-3 ? out->ms : 1e-3;
     const double fitting = floor(bench->seconds * 1000 / each);
     const uint32_t repeat = bench->repeat  ? bench->repeat
@@ -134,7 +135,8 @@ static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
                             : fitting < 3  ? 3
                                            : (uint32_t)fitting;
     if (!result && repeat > 1)
-        result = measure(bench->context, plan, desc, arrays, repeat, out, error);
+        result = measure(bench->context, plan, desc, arrays, &(tulle_timing){ .repeat = repeat },
+                         out, error);
     if (!result) out->compile_ms = compile_ms;
     return result;
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tulle/inspect.h"
+
 static int compare(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -15,9 +17,10 @@ double median(double *numbers, uint32_t count) {
 }
 
 tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
-                     const tulle_host_arrays *arrays, uint32_t repeat, struct figures *out,
-                     tulle_error *error) {
-    tulle_host_arrays timed = *arrays;
+                     const tulle_host_arrays *arrays, const tulle_timing *timing,
+                     struct figures *out, tulle_error *error) {
+    tulle_timing timed = *timing;
+    const uint32_t repeat = timing->repeat;
     tulle_device_info device;
     tulle_plan_info info;
     double first_ms = 0;
@@ -28,10 +31,9 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
                  repeat);
         return error->result;
     }
-    timed.repeat = repeat;
     timed.repeat_ms = ms;
     timed.first_ms = &first_ms;
-    tulle_result result = tulle_attention(plan, &timed, error);
+    tulle_result result = tulle_attention(plan, arrays, &timed, error);
     if (!result) result = tulle_plan_count_pairs(plan, &out->pairs, error);
     if (!result) {
         tulle_context_info(context, &device);

@@ -20,10 +20,11 @@ struct figures {
     uint32_t repeats;
 };
 
-/// Runs once untimed and `repeat` (≥ 1) times timed, O and LSE written; fills everything.
+/// Runs once untimed and timing->repeat (≥ 1) times timed, O and LSE written; fills everything. Of
+/// timing only repeat and progress count: the times go into the figures.
 tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
-                     const tulle_host_arrays *arrays, uint32_t repeat, struct figures *out,
-                     tulle_error *error);
+                     const tulle_host_arrays *arrays, const tulle_timing *timing,
+                     struct figures *out, tulle_error *error);
 
 /// The median of count numbers, which are sorted in place.
 double median(double *numbers, uint32_t count);

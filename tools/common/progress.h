@@ -14,7 +14,7 @@ bool progress_start(const char *label);
 /// 0: not known.
 void progress_step(const char *label, double from, double to, double seconds);
 
-/// The work stands at `done` (0 … 1) and goes on as it went so far. A tulle_host_arrays.progress;
+/// The work stands at `done` (0 … 1) and goes on as it went so far. A tulle_timing.progress;
 /// user: the label.
 void progress_follow(void *label, double done);
 

@@ -8,7 +8,7 @@
 
 #include "common/message.h"
 #include "arrays/tensor.h"
-#include "tulle/tulle.h"
+#include "tulle/inspect.h"
 
 struct grid {
     uint32_t rows, cols;  // cells

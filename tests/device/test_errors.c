@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "problem.h"
+#include "tulle/inspect.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -331,7 +332,7 @@ static void test_log(void **state) {
         case 5: result = tulle_cmd_attention(VK_NULL_HANDLE, plan, NULL, 0, 0, &error); break;
         case 6: result = tulle_binding_create(plan, NULL, &binding, &error); break;
         case 7: result = tulle_plan_count_pairs(plan, nowhere, &error); break;
-        case 8: result = tulle_attention(plan, NULL, &error); break;
+        case 8: result = tulle_attention(plan, NULL, NULL, &error); break;
         case 9:
             result = tulle_merger_create(context, 1, 5, TULLE_F32, NULL, NULL, NULL, NULL, &merger,
                                          &error);
@@ -580,7 +581,7 @@ static void test_host_arrays(void **state) {
         bad.lse = n == 4 ? NULL : bad.lse;
         memset(o, 0x5a, sizeof o);
         memset(&error, 0, sizeof error);
-        expect(tulle_attention(n == 6 ? NULL : plan, n == 5 ? NULL : &bad, &error), &error,
+        expect(tulle_attention(n == 6 ? NULL : plan, n == 5 ? NULL : &bad, NULL, &error), &error,
                TULLE_ERROR_INVALID_ARGUMENT, words[n], "an array that is missing");
         for (size_t at = 0; at < COUNT(o); at++) {
             if (memcmp(&o[at], "\x5a\x5a\x5a\x5a", 4) != 0) {
@@ -588,7 +589,7 @@ static void test_host_arrays(void **state) {
             }
         }
     }
-    harness_ok(tulle_attention(plan, &good, &error), &error, "the good arrays");
+    harness_ok(tulle_attention(plan, &good, NULL, &error), &error, "the good arrays");
     tulle_plan_destroy(plan);
     tulle_plan_destroy(NULL);
     harness_silent();

@@ -114,18 +114,15 @@ static void test_gpus(void **state) {
 
 static void test_cpus(void **state) {
     (void)state;
-    static const char *const by_address[] = { "address_r1k16", "address_r1k8", "address_r1k4",
-                                              "address_r1k4",  "address_r1k4", "address_r1k4" };
-    static const char *const half_by_address[] = { "address_r2k4", "address_r2k4", "address_r1k4",
-                                                   "address_r2k2", "address_r1k2", "address_r1k2" };
-    static const char *const by_texel[] = { "texel_r2k4", "texel_r2k4", "texel_r2k2",
-                                            "texel_r2k2", "texel_r1k2", "texel_r1k2" };
+    static const char *const by_address[] = { "r1k16", "r1k8", "r1k4", "r1k4", "r1k4", "r1k4" };
+    static const char *const half_by_address[] = { "r2k4", "r2k4", "r1k4", "r2k2", "r1k2", "r1k2" };
+    static const char *const by_texel[] = { "r2k4", "r2k4", "r2k2", "r2k2", "r1k2", "r1k2" };
     for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
         struct caps caps = cpu(false, 8);
-        check_taken("lavapipe 26.1", &caps, "rows", (tulle_dtype)dtype,
+        check_taken("lavapipe 26.1", &caps, "rows_address", (tulle_dtype)dtype,
                     dtype == TULLE_F32 ? by_address : half_by_address);
         caps = cpu(true, 8);
-        check_taken("lavapipe 22.3", &caps, "rows", (tulle_dtype)dtype, by_texel);
+        check_taken("lavapipe 22.3", &caps, "rows_texel", (tulle_dtype)dtype, by_texel);
         caps.subgroup_shuffle = false;
         check_taken("a CPU driver with neither addresses nor shuffles", &caps, "base",
                     (tulle_dtype)dtype, wide);
@@ -164,8 +161,8 @@ static void check_span(struct attention *a, const struct caps *caps, const char 
 
 static void test_limits(void **state) {
     (void)state;
-    static const char *const names[2][2] = { { "rows_f32_address_r1k4", "rows_f16_address_r1k4" },
-                                             { "rows_f32_texel_r2k4", "rows_f16_texel_r2k4" } };
+    static const char *const names[2][2] = { { "rows_address_f32_r1k4", "rows_address_f16_r1k4" },
+                                             { "rows_texel_f32_r2k4", "rows_texel_f16_r2k4" } };
     for (int half = 0; half < 2; half++) {
         struct attention a = attention(half ? TULLE_F16 : TULLE_F32, 64);
         struct caps caps = cpu(false, 8);
@@ -180,18 +177,18 @@ static void test_limits(void **state) {
     struct attention a = attention(TULLE_F32, 64);
     struct caps caps = cpu(false, 8);
     caps.buffer_device_address = false;
-    assert_false(serves(&a, &caps, "rows_f32_address_r1k4", "bufferDeviceAddress"));
+    assert_false(serves(&a, &caps, "rows_address_f32_r1k4", "bufferDeviceAddress"));
     caps = cpu(false, 64);
-    assert_false(serves(&a, &caps, "rows_f32_address_r1k4", "subgroup of at most 32"));
-    assert_false(serves(&a, &caps, "rows_f32_texel_r2k4", "subgroup of 4 to 32"));
+    assert_false(serves(&a, &caps, "rows_address_f32_r1k4", "subgroup of at most 32"));
+    assert_false(serves(&a, &caps, "rows_texel_f32_r2k4", "subgroup of 4 to 32"));
     caps = cpu(false, 2);
-    assert_false(serves(&a, &caps, "rows_f32_texel_r2k4", "subgroup of 4 to 32"));
+    assert_false(serves(&a, &caps, "rows_texel_f32_r2k4", "subgroup of 4 to 32"));
     caps = cpu(false, 8);
     a.buffer_usage = STORAGE;
     assert_false(
-        serves(&a, &caps, "rows_f32_address_r1k4", "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT"));
+        serves(&a, &caps, "rows_address_f32_r1k4", "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT"));
     assert_false(
-        serves(&a, &caps, "rows_f32_texel_r2k4", "VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT"));
+        serves(&a, &caps, "rows_texel_f32_r2k4", "VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT"));
     assert_true(serves(&a, &caps, "base_f32_q32k32", ""));
     caps.max_workgroup_invocations = 127;
     assert_false(serves(&a, &caps, "base_f32_q32k32", "128 invocations"));

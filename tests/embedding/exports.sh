@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Neither library defines a symbol outside tulle_, and both define what tulle.h declares.
+# Neither library defines a symbol outside tulle_, and both define what the public headers declare.
 #
 #   exports.sh NM libtulle.a [libtulle.so]
 set -euo pipefail
 nm=$1 static=$2 shared=${3-}
-header=$(dirname "$0")/../include/tulle/tulle.h
+headers=("$(dirname "$0")"/../../include/tulle/*.h)
 count=0 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -28,11 +28,17 @@ libraries=(static)
 echo "1..$((2 * ${#libraries[@]}))"
 "$nm" --extern-only --defined-only --format=posix "$static" | awk 'NF > 1 { print $1 }' | sort -u >"$scratch/static"
 [[ ! $shared ]] || "$nm" --dynamic --extern-only --defined-only --format=posix "$shared" | awk 'NF > 1 { print $1 }' | sort -u >"$scratch/shared"
-sed -n '/^TULLE_API/,/;/p' "$header" | grep -oE '\btulle_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u >"$scratch/declared"
+# by their linked names: a versioned one ends in _MAJOR_MINOR
+api=$(cat "${headers[@]}" | sed -n 's/^#define TULLE_VERSION_\(MAJOR\|MINOR\) //p' | paste -sd _)
+cat "${headers[@]}" | sed -n 's/^#define \(tulle_[a-z_]*\) TULLE_VERSIONED(.*/\1/p' >"$scratch/versioned"
+cat "${headers[@]}" | sed -n '/^TULLE_API/,/;/p' | grep -oE '\btulle_[a-z0-9_]+ *\(' | tr -d ' (' |
+  while read -r name; do
+    if grep -qx "$name" "$scratch/versioned"; then echo "${name}_$api"; else echo "$name"; fi
+  done | sort -u >"$scratch/declared"
 for library in "${libraries[@]}"; do
   grep -v '^tulle_' "$scratch/$library" >"$scratch/foreign" || true
   result "the $library library defines nothing outside tulle_" "$scratch/foreign"
-  comm -23 "$scratch/declared" "$scratch/$library" | sed 's/$/ is declared in tulle.h and not defined/' >"$scratch/missing"
-  result "the $library library defines what tulle.h declares" "$scratch/missing"
+  comm -23 "$scratch/declared" "$scratch/$library" | sed 's/$/ is declared and not defined/' >"$scratch/missing"
+  result "the $library library defines what the public headers declare" "$scratch/missing"
 done
 exit "$((failures > 0))"

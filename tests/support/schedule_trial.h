@@ -49,14 +49,15 @@ struct trial {
     size_t head_pattern[HEADS];
     int64_t q_length[BATCH], kv_length[BATCH], kv_start[BATCH], q_offset[BATCH];
     struct schedule_input input;  // points into the trial, so that no copy can be made of it
-    uint32_t header[PM_HEADER_TEXELS * 4];
+    struct pm_header header;
     float slopes[HEADS], sinks[HEADS];
     tulle_pattern *patterns[PATTERNS];
     struct group groups[BATCH * HEADS];
     // by group: [q_len][kv_len], 1 where the reference takes the key, else 0
     uint8_t *want[BATCH * HEADS];
-    uint32_t group_of[BATCH * HEADS];  // by batch · heads + head
-    void *owned[64];                   // freed with it
+    uint32_t group_of[BATCH * HEADS];        // by batch · heads + head
+    struct pm_entry entries[BATCH * HEADS];  // the same
+    void *owned[64];                         // freed with it
     size_t owned_count;
 };
 

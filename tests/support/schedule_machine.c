@@ -213,6 +213,12 @@ static void combine_run(struct machine *m, const struct group *group, uint32_t y
     }
 }
 
+/// Words of the header that differ by segment.
+enum {
+    SLOPES = offsetof(struct pm_header, v.with) / 4,
+    SINKS = offsetof(struct pm_header, o.with) / 4
+};
+
 struct machine_counts machine_run(const struct trial *t, const struct schedule *s) {
     const struct schedule_limits *l = &t->input.limits;
     int64_t bh_count = t->batch * t->heads;
@@ -238,16 +244,14 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
         CHECK(end * 4 <= s->word_count, "a segment beyond the words");
         const uint32_t *w = s->words + (uint64_t)segment->first_texel * 4;
         for (uint32_t k = 0; k < PM_HEADER_TEXELS * 4; k++) {
-            const float *from = k == PM_HEADER_V * 4 + 3   ? t->input.slopes
-                                : k == PM_HEADER_O * 4 + 3 ? t->input.sinks
-                                                           : NULL;
-            if (k == PM_HEADER_V * 4 + 3 || k == PM_HEADER_O * 4 + 3) {
+            const float *from = k == SLOPES ? t->input.slopes : k == SINKS ? t->input.sinks : NULL;
+            if (k == SLOPES || k == SINKS) {
                 if (from)
                     CHECK(w[k] + (uint64_t)t->heads <= (uint64_t)segment->texels * 4 &&
                               !memcmp(w + w[k], from, (size_t)t->heads * 4),
                           "slopes or sink logits");
             } else {
-                CHECK(w[k] == t->header[k], "header word %u", k);
+                CHECK(w[k] == ((const uint32_t *)&t->header)[k], "header word %u", k);
             }
         }
     }
@@ -259,16 +263,20 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
         if (d->barrier_before) m.epoch++;
         CHECK(d->item_count >= 1 && d->item_count <= l->max_workgroups_x, "%u workgroups in x",
               d->item_count);
-        CHECK(d->bh_count >= 1 && d->bh_count <= l->max_workgroups_y, "%u workgroups in y",
-              d->bh_count);
+        CHECK(d->entry_count >= 1 && d->entry_count <= l->max_workgroups_y, "%u workgroups in y",
+              d->entry_count);
         uint64_t pairs = 0;
         m.does = 0;
-        for (uint32_t y = d->bh_first; y < d->bh_first + d->bh_count; y++) {
-            uint32_t bh = word(&m, (uint64_t)d->bh_list + y);
+        for (uint32_t y = d->entry_first; y < d->entry_first + d->entry_count; y++) {
+            struct pm_entry entry;
+            for (uint32_t k = 0; k < PM_ENTRY_TEXELS; k++)
+                memcpy((char *)&entry + 16 * k,
+                       texel(&m, (uint64_t)d->entries + (uint64_t)y * PM_ENTRY_TEXELS + k), 16);
+            uint32_t bh = entry.index;
             CHECK(bh < bh_count, "bh %u", bh);
             const struct group *group = &t->groups[t->group_of[bh]];
-            CHECK(d->kind == DISPATCH_COMBINE || d->q_offset == group->site.q_offset, "q_offset %d",
-                  d->q_offset);
+            CHECK(!memcmp(&entry, &t->entries[bh], sizeof entry), "entry of bh %u: q_offset %d", bh,
+                  entry.q_offset);
             for (uint32_t x = 0; x < d->item_count; x++) {
                 const uint32_t *item = texel(&m, (uint64_t)d->items + x);
                 if (d->kind == DISPATCH_ATTENTION) pairs += item_run(&m, group, y, bh, item);
@@ -280,9 +288,9 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
         CHECK(m.does == d->does, "a dispatch whose items do %x says %x", m.does, d->does);
         CHECK(pairs == d->visited, "a dispatch of %llu pairs says %llu", (unsigned long long)pairs,
               (unsigned long long)d->visited);
-        CHECK(pairs <= l->dispatch_pairs || (d->item_count == 1 && d->bh_count == 1),
+        CHECK(pairs <= l->dispatch_pairs || (d->item_count == 1 && d->entry_count == 1),
               "a dispatch of %llu pairs, %u × %u workgroups", (unsigned long long)pairs,
-              d->item_count, d->bh_count);
+              d->item_count, d->entry_count);
         visited += pairs;
     }
     CHECK(visited == s->visited, "%llu pairs, the schedule says %llu", (unsigned long long)visited,
@@ -320,8 +328,8 @@ bool same_schedule(const struct schedule *a, const struct schedule *b) {
         const struct dispatch *x = &a->dispatches[i], *y = &b->dispatches[i];
         if (x->kind != y->kind || x->barrier_before != y->barrier_before ||
             x->segment != y->segment || x->items != y->items || x->item_count != y->item_count ||
-            x->step != y->step || x->does != y->does || x->q_offset != y->q_offset ||
-            x->bh_list != y->bh_list || x->bh_first != y->bh_first || x->bh_count != y->bh_count ||
+            x->step != y->step || x->does != y->does || x->entries != y->entries ||
+            x->entry_first != y->entry_first || x->entry_count != y->entry_count ||
             x->ws_row_base != y->ws_row_base || x->ws_rows != y->ws_rows || x->parts != y->parts ||
             x->part_count != y->part_count || x->range_first != y->range_first ||
             x->range_rows != y->range_rows || memcmp(x->window, y->window, sizeof x->window) ||

@@ -86,6 +86,7 @@ static struct use use_of(const struct pipeline_key *key) {
         FLOAT = 22,
         VECTOR = 23,
         ARRAY = 28,
+        STRUCT = 30,
         POINTER = 32,
         CONSTANT_TRUE = 41,
         CONSTANT = 43,
@@ -136,6 +137,14 @@ static struct use use_of(const struct pipeline_key *key) {
             break;
         case ARRAY:
             type->bytes = up(id->bytes, id->align) * ids[w[3]].value, type->align = id->align;
+            break;
+        case STRUCT:
+            for (uint32_t i = 2; i < count; i++) {
+                const struct id *member = &ids[w[i]];
+                type->bytes = up(type->bytes, member->align) + member->bytes;
+                if (member->align > type->align) type->align = member->align;
+            }
+            type->bytes = up(type->bytes, type->align);
             break;
         case POINTER: type->bytes = ids[w[3]].bytes; break;
         case CONSTANT_TRUE:
@@ -237,7 +246,7 @@ static void test_floor(void **state) {
     size_t seen = 0, tile = 0;
     for (uint32_t i = 0; i < variant_count; i++) {
         const struct variant *v = &variants[i];
-        if (v->family != FAMILY_TILE) continue;
+        if (v->family != FAMILY_BASE) continue;
         // four buffers and six; of half-size dtypes O in fp32 too
         tile += v->dtype == TULLE_F32 ? 2 : 4;
         assert_int_equal(variant_workgroup(v, &least), 128);
@@ -256,7 +265,7 @@ static void test_floor(void **state) {
         snprintf(key.module, sizeof key.module, "%s", merges[i]);
         check_use(&key, 4);
     }
-    static const enum layout floor_layouts[] = { LAYOUT_TILE, LAYOUT_COMBINE, LAYOUT_MERGE };
+    static const enum layout floor_layouts[] = { LAYOUT_BASE, LAYOUT_COMBINE, LAYOUT_MERGE };
     for (int i = 0; i < 3; i++) {
         assert_true(layout_shapes[floor_layouts[i]].storage_count <= 4);
         assert_true(layout_shapes[floor_layouts[i]].push_bytes <= 128);

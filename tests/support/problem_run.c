@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "problem.h"
+#include "tulle/inspect.h"
 
 // bytes behind a workspace of the tests' own, and before it where the problem does not say
 #define WORKSPACE_GUARD 256
@@ -116,7 +117,7 @@ static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_er
         arrays.v_strides = problem->v.strides;
         arrays.o_strides = problem->o.strides;
     }
-    const tulle_result result = tulle_attention(plan, &arrays, error);
+    const tulle_result result = tulle_attention(plan, &arrays, NULL, error);
     if (checksum(&problem->q) != before[0] || checksum(&problem->k) != before[1] ||
         checksum(&problem->v) != before[2]) {
         harness_fail("tulle_attention changed its inputs");
@@ -304,6 +305,29 @@ tulle_result problem_plan(struct problem *problem, tulle_context *context, tulle
     return result;
 }
 
+// TULLE_TEST_DIGEST: what came out as two numbers, and what it came out of, for tools/compare_builds.
+static void append_digest(const struct problem *problem) {
+    const char *path = getenv("TULLE_TEST_DIGEST");
+    if (path == NULL) {
+        return;
+    }
+    FILE *file = fopen(path, "a");
+    if (file == NULL) {
+        harness_fail("TULLE_TEST_DIGEST: %s cannot be opened", path);
+    }
+    const tulle_plan_info *info = &problem->info;
+    fprintf(file,
+            "o=%016llx lse=%016llx kernel=%s visited=%llu dispatches=%u workspace=%llu seed=%llu "
+            "shape=%lldx%lldx%lldx%lldx%lldx%lldx%lld\n",
+            (unsigned long long)checksum(&problem->o), (unsigned long long)checksum(&problem->l),
+            info->kernel, (unsigned long long)info->visited, (unsigned)info->dispatches,
+            (unsigned long long)info->workspace_bytes, (unsigned long long)problem->seed,
+            (long long)problem->batch, (long long)problem->heads, (long long)problem->kv_heads,
+            (long long)problem->q_len, (long long)problem->kv_len, (long long)problem->head_dim,
+            (long long)problem->v_head_dim);
+    fclose(file);
+}
+
 tulle_result problem_run(struct problem *problem, const struct mode_context *context,
                          enum problem_way way, tulle_error *error) {
     tensor_poison(&problem->o);
@@ -328,6 +352,7 @@ tulle_result problem_run(struct problem *problem, const struct mode_context *con
         } else {
             check_poison(problem->l.memory, problem->l.size, "LSE, which was not asked for");
         }
+        append_digest(problem);
     }
     harness_silent();
     return result;

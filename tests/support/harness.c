@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include "harness.h"
+#include "tulle/inspect.h"
 
 #include <ctype.h>
 #include <stdatomic.h>

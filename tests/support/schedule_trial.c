@@ -168,6 +168,14 @@ static void say_term(const struct ref_term *term) {
     trial_say(")");
 }
 
+/// Do the runs of some pattern depend on where the queries stand?
+static bool by_position(const struct trial *t) {
+    for (size_t p = 0; p < t->pattern_count; p++)
+        for (size_t i = 0; i < t->term_count[p]; i++)
+            if (t->terms[p][i].kind != REF_DENSE && t->terms[p][i].kind != REF_SINK) return true;
+    return t->causal;
+}
+
 void trial_group(struct trial *t) {
     t->input.group_count = 0;
     struct {
@@ -183,7 +191,8 @@ void trial_group(struct trial *t) {
                 int64_t o = keys[g].b;
                 if (keys[g].pattern == pattern && keys[g].head == head &&
                     t->q_length[o] == t->q_length[b] && t->kv_length[o] == t->kv_length[b] &&
-                    t->kv_start[o] == t->kv_start[b] && t->q_offset[o] == t->q_offset[b])
+                    t->kv_start[o] == t->kv_start[b] &&
+                    (t->q_offset[o] == t->q_offset[b] || !by_position(t)))
                     break;
             }
             struct group *group = &t->groups[g];
@@ -197,11 +206,15 @@ void trial_group(struct trial *t) {
                                              .q_length = t->q_length[b],
                                              .kv_start = t->kv_start[b],
                                              .q_offset = t->q_offset[b] };
-                group->bh = own(t, (size_t)(t->batch * t->heads) * sizeof *group->bh);
-                group->bh_count = 0;
+                group->entries = own(t, (size_t)(t->batch * t->heads) * sizeof *group->entries);
+                group->entry_count = 0;
             }
-            group->bh[group->bh_count++] = (uint32_t)(b * t->heads + h);
-            t->group_of[b * t->heads + h] = g;
+            struct pm_entry entry = { .index = (uint32_t)(b * t->heads + h),
+                                      .q_offset = (int32_t)t->q_offset[b],
+                                      .q_length = (uint32_t)t->q_length[b],
+                                      .kv_length = (uint32_t)t->kv_length[b] };
+            group->entries[group->entry_count++] = t->entries[entry.index] = entry;
+            t->group_of[entry.index] = g;
         }
     t->input.groups = t->groups;
 }
@@ -209,9 +222,9 @@ void trial_group(struct trial *t) {
 void trial_want(struct trial *t) {
     for (uint32_t g = 0; g < t->input.group_count; g++) {
         const struct group *group = &t->groups[g];
-        size_t pattern = t->head_pattern[group->bh[0] % t->heads];
+        size_t pattern = t->head_pattern[group->entries[0].index % t->heads];
         struct ref_pattern reference = { t->terms[pattern], t->term_count[pattern] };
-        int64_t head = group->bh[0] % t->heads, kv_len = group->site.at.kv_len;
+        int64_t head = group->entries[0].index % t->heads, kv_len = group->site.at.kv_len;
         uint8_t *want = t->want[g] = own(t, (size_t)(t->q_len * t->kv_len));
         for (int64_t i = 0; i < group->site.q_length; i++)
             for (int64_t j = group->site.kv_start; j < kv_len; j++) {
@@ -332,10 +345,12 @@ void trial_make(struct trial *t, struct rng *rng) {
             random_shape(rng, keys ? t->kv_heads : t->heads, keys ? t->kv_len : t->q_len,
                          i == TENSOR_LSE ? 4 : bytes, windows && rng_chance(rng, 50));
     }
-    for (size_t i = 0; i < COUNT(t->header); i++) t->header[i] = (uint32_t)rng_next(rng);
+    uint32_t words[sizeof t->header / 4];
+    for (size_t i = 0; i < COUNT(words); i++) words[i] = (uint32_t)rng_next(rng);
+    memcpy(&t->header, words, sizeof words);
     for (int64_t h = 0; h < t->heads; h++)
         t->slopes[h] = (float)h + 0.5f, t->sinks[h] = (float)h + 0.25f;
-    t->input.header = t->header;
+    t->input.header = &t->header;
     if (rng_chance(rng, 30)) t->input.slopes = t->slopes;
     if (rng_chance(rng, 30)) t->input.sinks = t->sinks;
     t->input.heads = (uint32_t)t->heads;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Attention in fp64, for what `tulle run` writes: with nothing but Python, from the options that `tulle run` was given.
 
-    cli_reference.py make                 writes the random inputs of tests/cli.sh into this folder, the same each time
+    cli_reference.py make                 writes the random inputs of tests/program/cli.sh into this folder, the same each time
     cli_reference.py check OPTION ...     the options of `tulle run`; exits with 1 where O, its LSE or a shape is wrong
 
 Written from what README.md and include/tulle/tulle.h say of options, not from the program's code.
@@ -16,7 +16,7 @@ import struct
 import sys
 
 sys.dont_write_bytecode = True  # the source folder is left as it is
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 from compare_npy import read  # noqa: E402
 
 # Every size is another one, so that no two can be taken for each other; 4 query heads share 2 of keys.
@@ -134,7 +134,7 @@ def attend(options, number, q, k, v, b, h, i):
     weights = [math.exp(z - top) for z in logits]
     total = math.fsum(weights) + math.exp(sink - top)
     out = [math.fsum(w * row[d] for w, row in zip(weights, rows)) / total for d in range(v.dim)]
-    # tests/tolerance.c derives this: u is half an ulp; a logit's products and factors, tanh, then the weights' exponentials,
+    # tests/support/tolerance.c derives this: u is half an ulp; a logit's products and factors, tanh, then the weights' exponentials,
     # rescaling and sums of as many terms as there are keys.
     u, keys = 2.0 ** -24, len(logits)
     reach = 2 * max(bound, abs(sink) if sink > -math.inf else 0.0) / math.log(2)

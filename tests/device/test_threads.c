@@ -180,7 +180,7 @@ static struct expected run_alone(struct problem *problem, tulle_plan *plan) {
     tensor_poison(&problem->l);
     const tulle_host_arrays arrays = problem_arrays(problem, problem->o.memory, problem->l.memory);
     tulle_error error = { 0 };
-    harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention");
+    harness_ok(tulle_attention(plan, &arrays, NULL, &error), &error, "tulle_attention");
     problem_check(problem, "a thread alone");
     if (problem->info.workspace_bytes == 0 || problem->info.dispatches < 3) {
         harness_fail(
@@ -307,7 +307,7 @@ static void attend_on_host(struct worker *worker, tulle_plan *plan, const struct
     memcpy(l, problem->l.memory, problem->l.size);
     const tulle_host_arrays arrays = problem_arrays(problem, o, l);
     tulle_error error = { 0 };
-    if (fine(worker, tulle_attention(plan, &arrays, &error), &error, what)) {
+    if (fine(worker, tulle_attention(plan, &arrays, NULL, &error), &error, what)) {
         const char *wrong = compare_answer(problem, expected, o, l);
         if (wrong != NULL) {
             note(worker, what, wrong);

@@ -13,6 +13,7 @@
 
 #include "failing.h"
 #include "harness.h"
+#include "tulle/inspect.h"
 
 enum {
     Q_LEN = 24,
@@ -116,10 +117,9 @@ static tulle_result attend_on_host(struct run *run) {
         .q = q, .k = k, .v = v, .o = run->answer.o, .lse = run->answer.lse
     };
     double milliseconds[1];
-    tulle_host_arrays repeated = arrays;
-    repeated.repeat = 1;  // timestamps, where the queue has them
-    repeated.repeat_ms = milliseconds;
-    STEP_PLAIN(tulle_attention(run->plan, &repeated, &run->error));
+    // timestamps, where the queue has them
+    const tulle_timing timing = { .repeat = 1, .repeat_ms = milliseconds };
+    STEP_PLAIN(tulle_attention(run->plan, &arrays, &timing, &run->error));
     return TULLE_OK;
 }
 

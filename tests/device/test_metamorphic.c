@@ -670,8 +670,8 @@ static void test_backward_rows(void **state) {
                                        .k_strides = reversed,
                                        .v_strides = reversed,
                                        .o_strides = reversed };
-    harness_ok(tulle_attention(plan, &plain, &error), &error, "tulle_attention");
-    harness_ok(tulle_attention(plan, &turned, &error), &error,
+    harness_ok(tulle_attention(plan, &plain, NULL, &error), &error, "tulle_attention");
+    harness_ok(tulle_attention(plan, &turned, NULL, &error), &error,
                "tulle_attention with rows backward");
     tulle_plan_destroy(plan);
     for (int n = 0; n < COUNT; n++) {
@@ -722,13 +722,13 @@ static void test_progress(void **state) {
     struct followed calls = { 0 };
     double milliseconds[REPEATS];
     tulle_host_arrays arrays = { .q = in[0], .k = in[1], .v = in[2], .o = alone };
-    harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention");
+    harness_ok(tulle_attention(plan, &arrays, NULL, &error), &error, "tulle_attention");
     arrays.o = followed;
-    arrays.repeat = REPEATS;
-    arrays.repeat_ms = milliseconds;
-    arrays.progress = follow;
-    arrays.progress_user = &calls;
-    harness_ok(tulle_attention(plan, &arrays, &error), &error, "tulle_attention, followed");
+    const tulle_timing timing = {
+        .repeat = REPEATS, .repeat_ms = milliseconds, .progress = follow, .progress_user = &calls
+    };
+    harness_ok(tulle_attention(plan, &arrays, &timing, &error), &error,
+               "tulle_attention, followed");
     tulle_plan_destroy(plan);
     assert_false(calls.strange);
     assert_true(info.dispatches > 3);

@@ -11,6 +11,7 @@
 //                            other with one TULLE_TEST_SEED (test_attention)
 //     TULLE_TEST_FILTER      only tests whose name matches (* and ?)
 //     TULLE_TEST_VALIDATION  0: without the validation layer
+//     TULLE_TEST_DIGEST      a file: hashes of O and LSE are appended, a line each run of a problem
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H
 

@@ -187,7 +187,7 @@ static void test_long(void **state) {
                                                        .dispatch_pairs = UINT64_C(1) << 40,
                                                        .workspace_rows = 1 << 20,
                                                        .window_bytes = 40001 * 16 };
-            t.input.header = t.header;
+            t.input.header = &t.header;
             t.input.heads = t.input.kv_heads = 1;
             for (int i = 0; i < TENSOR_COUNT; i++)
                 t.input.tensors[i] = (struct tensor_shape){ .row = 16,
@@ -252,7 +252,7 @@ static void test_resumed(void **state) {
                                                    .items_wanted = 1,
                                                    .dispatch_pairs = UINT64_C(1) << 40,
                                                    .workspace_rows = 1 << 20 };
-        t.input.header = t.header;
+        t.input.header = &t.header;
         t.input.heads = 2, t.input.kv_heads = 1;
         struct schedule s = { 0 };
         tulle_error error = { 0 };
@@ -263,7 +263,7 @@ static void test_resumed(void **state) {
             const struct dispatch *d = &s.dispatches[i];
             combines += d->kind == DISPATCH_COMBINE;
             for (uint32_t x = 0;
-                 x < d->item_count && d->kind == DISPATCH_COMBINE && d->bh_first == 0; x++)
+                 x < d->item_count && d->kind == DISPATCH_COMBINE && d->entry_first == 0; x++)
                 combined +=
                     s.words[((size_t)s.segments[d->segment].first_texel + d->items + x) * 4 + 1];
         }
@@ -292,15 +292,15 @@ static void test_resumed(void **state) {
 
 static void test_refused(void **state) {
     (void)state;
-    static const uint32_t header[PM_HEADER_TEXELS * 4];
-    uint32_t bh[1000];
-    for (uint32_t i = 0; i < COUNT(bh); i++) bh[i] = i;
+    static const struct pm_header header;
+    static struct pm_entry entries[1000];
+    for (uint32_t i = 0; i < COUNT(entries); i++) entries[i].index = i;
     trial_begin();
     tulle_pattern *pattern = trial_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
     struct group group = {
         .site = { .pattern = pattern, .at = { 0, 8, 8, 64, true }, .q_len = 64, .q_length = 64 },
-        .bh = bh,
-        .bh_count = COUNT(bh)
+        .entries = entries,
+        .entry_count = COUNT(entries)
     };
     struct schedule_limits limits = { .tile_rows = 32,
                                       .chunk = 32,
@@ -316,7 +316,7 @@ static void test_refused(void **state) {
                                       .workspace_rows = 1 << 20,
                                       .window_bytes = 63 };
     struct schedule_input input = { .limits = limits,
-                                    .header = header,
+                                    .header = &header,
                                     .heads = 8,
                                     .kv_heads = 8,
                                     .groups = &group,
@@ -355,9 +355,22 @@ static void test_refused(void **state) {
     group.site.at.kv_len = 64;
     group.site.at.causal = true;
     input.limits = limits;
+    // More entries than a segment takes go through several; the numbers of all heads must fit one.
     input.limits.segment_texels = 300;
+    assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_OK);
+    assert_true(s.segment_count > 1);
+    uint32_t entries_dispatched = 0;
+    for (uint32_t i = 0; i < s.dispatch_count; i++) {
+        assert_int_equal(s.dispatches[i].kind, DISPATCH_ATTENTION);
+        entries_dispatched += s.dispatches[i].entry_count;
+    }
+    assert_int_equal(entries_dispatched, COUNT(entries));
+    schedule_free(&s);
+    static const float slopes[2000];
+    input.slopes = slopes;
+    input.heads = input.kv_heads = COUNT(slopes);
     assert_int_equal(schedule_build(&input, NULL, &s, &error), TULLE_ERROR_UNSUPPORTED);
-    assert_non_null(strstr(error.message, "batch times heads (1000 entries"));
+    assert_non_null(strstr(error.message, "the slopes or sink logits of 2000 heads"));
     schedule_free(&s);
     assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_ERROR_UNSUPPORTED);
     schedule_free(&s);
@@ -452,15 +465,15 @@ static void test_window_padding(void **state) {
 /// half, third and quarter of a dispatch must still cost its share, to within two items.
 static void test_even_stretches(void **state) {
     (void)state;
-    static const uint32_t header[PM_HEADER_TEXELS * 4];
-    uint32_t bh = 0;
+    static const struct pm_header header;
+    struct pm_entry entry = { 0 };
     tulle_pattern *pattern = trial_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
     struct group group = { .site = { .pattern = pattern,
                                      .at = { 0, 1, 1, 4096, true },
                                      .q_len = 4096,
                                      .q_length = 4096 },
-                           .bh = &bh,
-                           .bh_count = 1 };
+                           .entries = &entry,
+                           .entry_count = 1 };
     struct schedule_input input = { .limits = { .tile_rows = 8,
                                                 .chunk = 8,
                                                 .direct = true,
@@ -473,7 +486,7 @@ static void test_even_stretches(void **state) {
                                                 .items_wanted = 64,
                                                 .dispatch_pairs = UINT64_C(1) << 36,
                                                 .workspace_rows = 1 << 20 },
-                                    .header = header,
+                                    .header = &header,
                                     .heads = 1,
                                     .kv_heads = 1,
                                     .groups = &group,
@@ -523,7 +536,7 @@ static double now(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static struct schedule_input plain_input(const uint32_t *header, const struct group *group,
+static struct schedule_input plain_input(const struct pm_header *header, const struct group *group,
                                          int32_t tile_rows, int32_t chunk) {
     return (struct schedule_input){ .limits = { .tile_rows = tile_rows,
                                                 .chunk = chunk,
@@ -546,17 +559,18 @@ static struct schedule_input plain_input(const uint32_t *header, const struct gr
 
 static void time_one(const char *name, const struct ref_term *terms, size_t count, int64_t q_len,
                      int64_t kv_len, int32_t tile_rows, bool small) {
-    static const uint32_t header[PM_HEADER_TEXELS * 4];
-    uint32_t bh[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    static const struct pm_header header;
+    struct pm_entry entries[8] = { 0 };
+    for (uint32_t i = 0; i < 8; i++) entries[i].index = i;
     tulle_pattern *pattern = trial_pattern(terms, count, NULL);
     struct group group = { .site = { .pattern = pattern,
                                      .at = { 0, 8, 8, kv_len, true },
                                      .q_len = q_len,
                                      .q_length = q_len,
                                      .q_offset = kv_len - q_len },
-                           .bh = bh,
-                           .bh_count = 8 };
-    struct schedule_input input = plain_input(header, &group, tile_rows, 32);
+                           .entries = entries,
+                           .entry_count = 8 };
+    struct schedule_input input = plain_input(&header, &group, tile_rows, 32);
     double best = 1e30;
     uint64_t texels = 0, dispatches = 0, items = 0;
     double visited = 0;

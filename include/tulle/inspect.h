@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//
+// Tulle, looked into: what a plan computes and why, for pictures, benches and tests. Running an
+// attention needs none of it.
+//
+// Contents:
+//
+//     Pattern    is one pair selected
+//     Schedule   the pairs of a plan; the runs of keys that its kernels go over
+//     Kernels    which variants there are, which would serve and why not the others, what they cost
+//
+// Conventions, versions and threads as in tulle/tulle.h.
+#ifndef TULLE_INSPECT_H
+#define TULLE_INSPECT_H
+
+#include "tulle.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define tulle_schedule_walk TULLE_VERSIONED(tulle_schedule_walk)
+
+// -------------------------------------------------------------------------------------------------
+// Pattern
+
+/// Where a pattern is evaluated.
+typedef struct tulle_pattern_site {
+    int64_t head;             ///< 0 … heads − 1; another selects nothing
+    int64_t heads, kv_heads;  ///< 0: 1, and heads
+    int64_t kv_len;           ///< keys there are, from position 0 on
+    bool causal;
+} tulle_pattern_site;
+
+/// Does the pattern select (p, j), causal included? A slow, plain answer for pictures and
+/// debugging. A NULL argument: no. Any thread.
+TULLE_API bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_site *site,
+                                     int64_t p, int64_t j);
+
+// -------------------------------------------------------------------------------------------------
+// Schedule
+
+/// Selected pairs summed over batch and heads, exactly, counted now. Any thread. Errors:
+/// INVALID_ARGUMENT, memory.
+TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs,
+                                              tulle_error *error);
+
+typedef enum tulle_run_kind {
+    TULLE_RUN_FULL = 0,  ///< every row takes every key
+    TULLE_RUN_BAND,      ///< each row takes the keys between two diagonals
+    TULLE_RUN_BITS,      ///< a bit for each pair says
+} tulle_run_kind;
+
+/// One run: rows [row, row + rows) by steps of `step` against `keys` keys from `key` on by steps of
+/// `step` (keys that come from a list: one call per key).
+typedef struct tulle_run {
+    tulle_run_kind kind;
+    int64_t row, rows, key, keys, step;
+    uint32_t
+        part;  ///< of the union's parts, from 0: terms that share a step and are tiled together
+} tulle_run;
+
+typedef void (*tulle_run_callback)(void *user, const tulle_run *run);
+
+/// Schedules desc for one (batch, head) and calls `each` for every run. context may be NULL, for no
+/// device is needed: base's default tile. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED,
+/// memory.
+TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,
+                                           uint32_t batch, uint32_t head, tulle_run_callback each,
+                                           void *user, tulle_error *error);
+
+// -------------------------------------------------------------------------------------------------
+// Kernels
+
+/// One variant. reason is "" where it would serve.
+typedef void (*tulle_variant_callback)(void *user, const char *name, bool serves,
+                                       const char *reason);
+
+/// What the variants are and whether each would serve: one call of `each` for each variant of Q's
+/// dtype (and, where the descriptor names a kernel, whose name begins so), in order of preference.
+/// Any thread.
+TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, void *user);
+
+/// The same for a descriptor without making a plan; desc may be NULL (a plain dense fp32 head of
+/// 64). Any thread. Errors: INVALID_ARGUMENT, memory.
+TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
+                                     tulle_variant_callback each, void *user, tulle_error *error);
+
+/// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
+typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
+                                         double value);
+
+/// Compiles every variant in every head-size class and dtype that this device could run, and
+/// reports; of one that plans take in several forms (by what their items do), the largest of those
+/// whose items resume partial results, and of the others. `each` is called first with statistic
+/// "compiled, ms" of each pipeline, then with what the driver reports of it, if it does.
+/// `include_refused`: also those that selection would refuse on this device, where its features
+/// allow compiling them. Any thread. Errors: INVALID_ARGUMENT, memory, DEVICE_LOST, VULKAN.
+TULLE_API tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
+                                         tulle_statistic_callback each, void *user,
+                                         tulle_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

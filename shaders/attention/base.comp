@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: MIT
+//
+// The `base` kernel: exact attention over the runs of one work item, for GPUs, at the floor of
+// Vulkan 1.1: no optional feature, at most 128 invocations, 16 KiB of shared memory, 4 storage
+// buffers (6 with -DDIRECT).
+//
+// Registers decide on GPUs, so a workgroup's lanes form ROW GROUPS × COLUMN GROUPS (lane = row
+// group · CG + column group), and a lane holds, for its TM rows,
+//     s   TM × TN scores: keys column + j·CG of a chunk of CG·TN keys; then their weights P
+//     o   TM × V_LANE pieces of O: pieces column + b·CG
+//     l   of each row the sum over this lane's own keys
+// s and o are two arrays each, of the lane's even rows and of its odd ones (compilers.glsl). The
+// rest is in shared memory:
+//     row_max    each row's maximum m so far
+//     stage      Q's and K's pieces for a chunk of DIM_PIECES of head_dim, transposed; later V's
+//     exchange   the maxima of a row by column group; later P, transposed: [key][row]
+//     keep       what is the same for all lanes and needed seldom
+//
+//     for each chunk of keys of each run          next_chunk
+//         for each chunk of head_dim              score_chunk
+//             Q, K → stage                        stage_q_k
+//             s += Q·Kᵀ                           multiply_q_k
+//         which pairs are selected                select_pairs
+//         their scores; maxima → exchange → m     mask_scores, find_maxima
+//         P → exchange; o, l shrink               weigh
+//         for each few keys                       add_values
+//             now and then V → stage              stage_v
+//             o += P·V                            multiply_p_v
+//     l: the sum over the row's lanes             sum_rows
+//     O, LSE or the workspace                     write_finished, write_partial
+//
+// A chunk of a full run has every pair selected: its mask is all ones and V is taken as it is. In
+// other chunks a pair that is not selected has P = 0 by selection, never by arithmetic, and V's
+// infinities and NaNs are read as 0. Rows from `rows` on repeat the last row and are not written;
+// keys from `count` on repeat the last key and are masked.
+//
+// One loop over the chunks of all runs and one over all keys of a chunk: a level of a nest may cost
+// a copy of o.
+//
+// -DDTYPE_F32 / _F16 / _BF16: of Q, K, V. -DDIRECT: bindings 5 (O) and 6 (LSE), and items may be
+// direct; -DOUT_F32 then makes O fp32. -DRESUME besides: all items are direct, and may begin with
+// partial results. Dispatch: (items, entries).
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+
+#include "../common/place.glsl"
+#include "../common/dtype.glsl"
+#include "../common/softmax.glsl"
+#include "../common/select.glsl"
+#include "../common/compilers.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = PM_CONSTANT_ROWS_PER_LANE) const uint TM = 4u;   // even
+layout(constant_id = PM_CONSTANT_KEYS_PER_LANE) const uint TN = 2u;   // TM · TN ≤ 32
+layout(constant_id = PM_CONSTANT_COLUMN_GROUPS) const uint CG = 16u;  // 8, 16 or 32
+
+const uint TM2 = TM / 2u;
+const bool FRUGAL = TM == 2u;           // the shape for GPUs with few registers
+const uint ROWS = WORKGROUP / CG * TM;  // = TILE_ROWS
+const uint KEYS = CG * TN;              // = CHUNK_KEYS, a power of two
+
+// Stage. Q and K: stage[piece · (ROWS + 1) + row], then the same of K; the odd stride keeps lanes
+// that write neighbouring pieces off each other's banks. V: stage[key · V_PIECES + piece].
+const uint DIM_FIT = KEYS > 32u ? 4u : 8u;  // so that a lane moves at most two pieces of K at once
+const uint DIM_PIECES = HEAD_PIECES < DIM_FIT ? HEAD_PIECES : DIM_FIT;
+const uint DIM_CHUNKS = (HEAD_PIECES + DIM_PIECES - 1u) / DIM_PIECES;
+const bool DIM_CHECK = (HEAD_PIECES % DIM_PIECES == 0u ? EXACT : 0u) == 0u;
+const uint Q_STRIDE = ROWS + 1u;
+const uint K_STRIDE = KEYS + 1u;
+const uint K_STAGE = DIM_PIECES * Q_STRIDE;
+const uint QK_STAGE = K_STAGE + DIM_PIECES * K_STRIDE;
+// keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB), 256 where
+// registers are few
+const uint V_FIT = (V_PIECES > 32u   ? 8u
+                    : V_PIECES > 16u ? 16u
+                    : V_PIECES > 8u  ? 32u
+                                     : 64u) /
+                   (FRUGAL ? 2u : 1u);
+const uint V_KEYS = V_FIT < KEYS ? V_FIT : KEYS;
+const uint V_STAGE = V_KEYS * V_PIECES;
+const uint V_LANE = (V_PIECES + CG - 1u) / CG;
+// What a lane moves in one go.
+const uint Q_MOVES = (ROWS * DIM_PIECES + WORKGROUP - 1u) / WORKGROUP;
+const uint K_MOVES = (KEYS * DIM_PIECES + WORKGROUP - 1u) / WORKGROUP;
+const uint V_MOVES = (V_STAGE + WORKGROUP - 1u) / WORKGROUP;
+// Exchange, in pairs of rows; the padding of one lane's rows again keeps writers off each other's
+// banks.
+const uint X_STRIDE = (ROWS + TM) / 2u;
+// Keys of V at a time; more would only fill registers with V. (One where TN = 1 and V_LANE = 2: 0
+// spills on pi-5 instead of 256.)
+const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
+
+// Bytes of shared memory: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS · X_STRIDE.
+shared vec4 stage[QK_STAGE > V_STAGE ? QK_STAGE : V_STAGE];
+shared vec2 exchange[KEYS * X_STRIDE];
+shared float row_max[ROWS];
+
+// Many GPUs would hold these in every lane's registers.
+struct Keep {
+    uvec4 run;  // the texel of the one at hand
+    vec3 scale;
+    float slope;
+    uint first_row;  // of the item
+    uint last;       //   rows − 1
+    uint direct, dead;
+    uint slot;
+    int q_offset;
+    uint q_at, q_step;  // the item's row 0 in Q, and from one row to the next
+    uint k_at, k_stride, v_at, v_stride;
+    uint head_pieces, v_pieces;
+    uint zero;
+};
+shared Keep keep;
+
+layout(std430, set = 0, binding = 0) readonly restrict buffer QueryBuffer { PIECE_T query[]; };
+layout(std430, set = 0, binding = 1) readonly restrict buffer KeyBuffer { PIECE_T key[]; };
+layout(std430, set = 0, binding = 2) readonly restrict buffer ValueBuffer { PIECE_T value[]; };
+#ifdef RESUME
+layout(std430, set = 0, binding = 3) readonly restrict buffer Workspace { vec4 workspace[]; };
+#else
+layout(std430, set = 0, binding = 3) writeonly restrict buffer Workspace { vec4 workspace[]; };
+#endif
+#ifdef DIRECT
+layout(std430, set = 0, binding = 5) writeonly restrict buffer Output { OUT_PIECE_T output_o[]; };
+layout(std430, set = 0, binding = 6) writeonly restrict buffer Lse { uint output_lse[]; };
+#endif
+
+// -------------------------------------------------------------------------------------------------
+// What a lane holds
+
+vec4 o_even[TM2 * V_LANE], o_odd[TM2 * V_LANE];
+float l[TM];
+float s_even[TM2 * TN], s_odd[TM2 * TN];
+
+// A lane's place, formed anew in each phase: where registers are few it hides behind an opaque zero.
+struct Lane {
+    uint number, column;
+    uint row;  // its rows are row … row + TM − 1
+};
+
+Lane this_lane() {
+    Lane lane;
+    lane.number = gl_LocalInvocationIndex + (FRUGAL ? keep.zero : 0u);
+    lane.column = lane.number % CG;
+    lane.row = lane.number / CG * TM;
+    return lane;
+}
+
+Run current_run() { return plan_run(keep.run); }
+
+// -------------------------------------------------------------------------------------------------
+// Beginning
+
+void begin_item(Item item) {
+    const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
+    const pm_strides q = plan_strides(PM_HEADER_Q), k = plan_strides(PM_HEADER_K),
+                     v = plan_strides(PM_HEADER_V);
+    keep.first_row = item.first_row;
+    keep.last = item.rows - 1u;
+    keep.direct = item.direct ? 1u : 0u;
+    keep.dead = item.dead ? 1u : 0u;
+    keep.slot = item.slot;
+    keep.q_at = push.q_base + item_offset(q, entry, item.first_row);
+    keep.q_step = row_step(q);
+    keep.k_at = push.k_base + keys_offset(k, entry);
+    keep.k_stride = k.row;
+    keep.v_at = push.v_base + keys_offset(v, entry);
+    keep.v_stride = v.row;
+    keep.head_pieces = EXACT != 0u ? HEAD_PIECES : q.with;
+    keep.v_pieces = EXACT != 0u ? V_PIECES : k.with;
+    keep.slope = HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0;
+    keep.scale = plan_scale();
+    keep.q_offset = entry.q_offset;
+    keep.zero = opaque_zero();
+}
+
+#ifdef RESUME
+// Takes up what is there of the item's rows.
+void resume() {
+    const Lane lane = this_lane();
+    const uint row_vectors = keep.v_pieces + 1u;
+    const uint ws_row = push.ws_row_base + (push.entry_first + gl_WorkGroupID.y) * push.ws_rows;
+    [[unroll]] for (uint i = 0u; i < TM; ++i) {
+        const uint slot = plan_word(keep.slot + min(lane.row + i, keep.last));
+        if (slot != PM_SLOT_NONE) {
+            const uint address = (ws_row + slot) * row_vectors;
+            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                const vec4 o = workspace[address + min(b * CG + lane.column, row_vectors - 2u)];
+                if (i % 2u == 0u) o_even[i / 2u * V_LANE + b] = o;
+                else o_odd[i / 2u * V_LANE + b] = o;
+            }
+            if (lane.column == 0u) {  // l is a sum over the columns
+                const vec4 state = workspace[address + row_vectors - 1u];
+                row_max[lane.row + i] = state.x;
+                l[i] = state.y;
+            }
+        }
+    }
+}
+#endif
+
+// -------------------------------------------------------------------------------------------------
+// Scores
+
+// sum + q·k
+float dot_onto(float sum, vec4 q, vec4 k) {
+    return fma(q.w, k.w, fma(q.z, k.z, fma(q.y, k.y, fma(q.x, k.x, sum))));
+}
+
+uint q_address[Q_MOVES], k_address[K_MOVES];  // of what this lane moves to stage
+
+void find_q_k(uint chunk_key) {
+    const uint mover = this_lane().number;
+    [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
+        q_address[n] = keep.q_at + row_offset(min((mover + n * WORKGROUP) / DIM_PIECES, keep.last),
+                                              keep.q_step);
+    [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
+        const Run run = current_run();
+        const uint c = min(chunk_key + (mover + n * WORKGROUP) / DIM_PIECES, run.count - 1u);
+        k_address[n] = keep.k_at + key_offset(key_position(run, c), keep.k_stride);
+    }
+}
+
+void stage_q_k(uint dim_chunk) {
+    const uint lane = this_lane().number;
+    PIECE_T moved_q[Q_MOVES], moved_k[K_MOVES];
+    [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
+        const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
+        moved_q[n] = query[q_address[n] + (DIM_CHECK ? min(piece, keep.head_pieces - 1u) : piece)];
+        if (DIM_CHECK && piece >= keep.head_pieces) moved_q[n] = PIECE_T(0);
+    }
+    [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
+        const uint piece = dim_chunk * DIM_PIECES + (lane + n * WORKGROUP) % DIM_PIECES;
+        moved_k[n] = key[k_address[n] + (DIM_CHECK ? min(piece, keep.head_pieces - 1u) : piece)];
+        if (DIM_CHECK && piece >= keep.head_pieces) moved_k[n] = PIECE_T(0);
+    }
+    barrier();  // stage's last readers are done
+    [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n) {
+        const uint t = lane + n * WORKGROUP;
+        if (ROWS * DIM_PIECES % WORKGROUP == 0u || t < ROWS * DIM_PIECES)
+            stage[t % DIM_PIECES * Q_STRIDE + t / DIM_PIECES] = piece_to_float(moved_q[n]);
+    }
+    [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
+        const uint t = lane + n * WORKGROUP;
+        if (KEYS * DIM_PIECES % WORKGROUP == 0u || t < KEYS * DIM_PIECES)
+            stage[K_STAGE + t % DIM_PIECES * K_STRIDE + t / DIM_PIECES] =
+                piece_to_float(moved_k[n]);
+    }
+    barrier();  // stage is written
+}
+
+void multiply_q_k() {
+    const Lane lane = this_lane();
+    [[dont_unroll]] for (uint piece = 0u; piece < DIM_PIECES; ++piece) {
+        vec4 k[TN];
+        [[unroll]] for (uint j = 0u; j < TN; ++j)
+            k[j] = stage[K_STAGE + piece * K_STRIDE + lane.column + j * CG];
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            const vec4 q_even = stage[piece * Q_STRIDE + lane.row + 2u * i2];
+            [[unroll]] for (uint j = 0u; j < TN; ++j)
+                s_even[i2 * TN + j] = dot_onto(s_even[i2 * TN + j], q_even, k[j]);
+            const vec4 q_odd = stage[piece * Q_STRIDE + lane.row + 2u * i2 + 1u];
+            [[unroll]] for (uint j = 0u; j < TN; ++j)
+                s_odd[i2 * TN + j] = dot_onto(s_odd[i2 * TN + j], q_odd, k[j]);
+        }
+    }
+}
+
+void score_chunk(uint chunk_key) {
+    [[unroll]] for (uint n = 0u; n < TM2 * TN; ++n)
+        s_even[n] = s_odd[n] = 0.0;
+    find_q_k(chunk_key);
+    for (uint dim_chunk = 0u; dim_chunk < DIM_CHUNKS; ++dim_chunk) {
+        stage_q_k(dim_chunk);
+        multiply_q_k();
+    }
+}
+
+// -------------------------------------------------------------------------------------------------
+// Softmax
+
+// Which of the lane's pairs are selected: bit i·TN + j.
+uint select_pairs(Run run, uint chunk_key) {
+    if (run.kind == PM_RUN_FULL) return 0xffffffffu;
+    const Lane lane = this_lane();
+    uint selected = 0u;
+    [[unroll]] for (uint i = 0u; i < TM; ++i) {
+        const RowKeys keys = row_keys(run, lane.row + i);
+        [[unroll]] for (uint j = 0u; j < TN; ++j) {
+            // CG divides 32, so the keys of one j lie in one block of 32
+            const uint first = chunk_key + j * CG, c = first + lane.column;
+            uint bits = 0u;
+            if (run.kind == PM_RUN_BITS)
+                bits = plan_word(bits_at(run, first) + lane.row + i) >> (c & 31u);
+            selected |= row_takes(run, keys, bits, c) ? 1u << (i * TN + j) : 0u;
+        }
+    }
+    return selected;
+}
+
+bool is_selected(uint selected, uint i, uint j) { return (selected & (1u << (i * TN + j))) != 0u; }
+
+float score(float dot_product, uint row, int key_position) {
+    int distance = 0;
+    if (HAS_ALIBI)
+        distance = row_position(item_row(keep.first_row, row), keep.q_offset) - key_position;
+    return softmax_score(softmax_factor(keep.scale, HAS_SOFTCAP) * dot_product, keep.scale,
+                         HAS_SOFTCAP, HAS_ALIBI, keep.slope, distance);
+}
+
+// s: from dot products to scores, of pairs that are selected.
+void mask_scores(Run run, uint chunk_key, uint selected) {
+    const Lane lane = this_lane();
+    [[unroll]] for (uint j = 0u; j < TN; ++j) {
+        int position = 0;
+        if (HAS_ALIBI)
+            position =
+                int(key_position(run, min(chunk_key + j * CG + lane.column, run.count - 1u)));
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            const uint n = i2 * TN + j, even = 2u * i2, odd = even + 1u;
+            s_even[n] = is_selected(selected, even, j) ? score(s_even[n], lane.row + even, position)
+                                                       : SOFTMAX_EMPTY;
+            s_odd[n] = is_selected(selected, odd, j) ? score(s_odd[n], lane.row + odd, position)
+                                                     : SOFTMAX_EMPTY;
+        }
+    }
+}
+
+// The rows' maxima over this chunk and what came before. `exchange`'s last readers, of the P before,
+// are behind the barriers of stage_q_k.
+void find_maxima(out float top[TM], out float before[TM]) {
+    const Lane lane = this_lane();
+    const uint pair = lane.row / 2u;
+    [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+        vec2 most = vec2(s_even[i2 * TN], s_odd[i2 * TN]);
+        [[unroll]] for (uint j = 1u; j < TN; ++j)
+            most = max(most, vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]));
+        exchange[lane.column * X_STRIDE + pair + i2] = most;
+    }
+    barrier();  // exchange is written
+    [[unroll]] for (uint i = 0u; i < TM; ++i)
+        top[i] = before[i] = row_max[lane.row + i];
+    [[dont_unroll]] for (uint c = 0u; c < CG; ++c) {
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            const vec2 x = exchange[c * X_STRIDE + pair + i2];
+            top[2u * i2] = max(top[2u * i2], x.x);
+            top[2u * i2 + 1u] = max(top[2u * i2 + 1u], x.y);
+        }
+    }
+    barrier();  // the maxima are read: P may take their place, and row_max be written
+}
+
+// s: from scores to P, also in exchange; o and l shrink. A row with nothing selected so far has
+// m = top = EMPTY and shrinks 0 by 1.
+void weigh(uint selected) {
+    float top[TM], before[TM];
+    find_maxima(top, before);
+    const Lane lane = this_lane();
+    [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+        const uint even = 2u * i2, odd = even + 1u;
+        const float shrink_even = softmax_exp2(before[even] - top[even]),
+                    shrink_odd = softmax_exp2(before[odd] - top[odd]);
+        if (lane.column == 0u) {
+            row_max[lane.row + even] = top[even];
+            row_max[lane.row + odd] = top[odd];
+        }
+        l[even] *= shrink_even;
+        l[odd] *= shrink_odd;
+        [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+            o_even[i2 * V_LANE + b] *= shrink_even;
+            o_odd[i2 * V_LANE + b] *= shrink_odd;
+        }
+        [[unroll]] for (uint j = 0u; j < TN; ++j) {
+            const uint n = i2 * TN + j;
+            s_even[n] = softmax_weight(s_even[n], top[even], true, is_selected(selected, even, j));
+            s_odd[n] = softmax_weight(s_odd[n], top[odd], true, is_selected(selected, odd, j));
+            l[even] += s_even[n];
+            l[odd] += s_odd[n];
+        }
+    }
+    [[unroll]] for (uint j = 0u; j < TN; ++j) [[unroll]]
+        for (uint i2 = 0u; i2 < TM2; ++i2)
+            exchange[(j * CG + lane.column) * X_STRIDE + lane.row / 2u + i2] =
+                vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Values
+
+// V's rows of keys chunk_key + first … to stage.
+void stage_v(uint chunk_key, uint first) {
+    const Run run = current_run();
+    const uint lane = this_lane().number;
+    PIECE_T moved_v[V_MOVES];
+    [[unroll]] for (uint n = 0u; n < V_MOVES; ++n) {
+        const uint t = lane + n * WORKGROUP;
+        const uint piece = t % V_PIECES;
+        const uint c = min(chunk_key + first + t / V_PIECES, run.count - 1u);
+        const uint at = keep.v_at + key_offset(key_position(run, c), keep.v_stride);
+        moved_v[n] = value[at + (EXACT == 0u ? min(piece, keep.v_pieces - 1u) : piece)];
+    }
+    barrier();  // stage's last readers are done
+    [[unroll]] for (uint n = 0u; n < V_MOVES; ++n) {
+        const uint t = lane + n * WORKGROUP;
+        const vec4 v = piece_to_float(moved_v[n]);
+        if (V_STAGE % WORKGROUP == 0u || t < V_STAGE)
+            stage[t] = run.kind != PM_RUN_FULL ? softmax_finite(v) : v;
+    }
+    barrier();  // stage is written, and P before the first rows
+}
+
+void multiply_p_v(uint first) {
+    const Lane lane = this_lane();
+    [[unroll]] for (uint u = 0u; u < UNROLL_KEYS; ++u) {
+        vec2 p[TM2];
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
+            p[i2] = exchange[(first + u) * X_STRIDE + lane.row / 2u + i2];
+        [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+            // lanes beyond the last piece repeat it; they write nothing
+            const uint piece = V_PIECES % CG == 0u ? b * CG + lane.column
+                                                   : min(b * CG + lane.column, V_PIECES - 1u);
+            const vec4 v = stage[(first % V_KEYS + u) * V_PIECES + piece];
+            [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+                o_even[i2 * V_LANE + b] = fma(vec4(p[i2].x), v, o_even[i2 * V_LANE + b]);
+                o_odd[i2 * V_LANE + b] = fma(vec4(p[i2].y), v, o_odd[i2 * V_LANE + b]);
+            }
+        }
+    }
+}
+
+void add_values(uint chunk_key) {
+    [[dont_unroll]] for (uint first = 0u; first < KEYS; first += UNROLL_KEYS) {
+        if (first % V_KEYS == 0u) stage_v(chunk_key, first);
+        multiply_p_v(first);
+    }
+}
+
+// -------------------------------------------------------------------------------------------------
+// Runs and chunks
+
+struct Cursor {
+    uint next_run, last_run;  // texels
+    uint key, run_keys;       // of the run at hand: the chunk's first key, and how many there are
+};
+
+// Is there another chunk? Where it is a new run's first, that run is put into keep.
+bool next_chunk(inout Cursor at) {
+    at.key += KEYS;
+    if (at.key < at.run_keys) return true;
+    if (at.next_run == at.last_run) return false;
+    const uvec4 texel = plan_texel(at.next_run);
+    // the last readers of the run before are behind a barrier
+    if (gl_LocalInvocationIndex == 0u) keep.run = texel;
+    at.run_keys = plan_run(texel).count;
+    at.key = 0u;
+    ++at.next_run;
+    barrier();  // keep is written
+    return true;
+}
+
+void take_chunk(uint chunk_key) {
+    score_chunk(chunk_key);
+    const Run run = current_run();
+    const uint selected = select_pairs(run, chunk_key);
+    mask_scores(run, chunk_key, selected);
+    weigh(selected);
+    add_values(chunk_key);
+}
+
+// -------------------------------------------------------------------------------------------------
+// The end
+
+// l: the sum over the row group's lanes, in one order for all of them.
+void sum_rows() {
+    const Lane lane = this_lane();
+    [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2)
+        exchange[lane.column * X_STRIDE + lane.row / 2u + i2] = vec2(l[2u * i2], l[2u * i2 + 1u]);
+    barrier();  // exchange is written
+    [[unroll]] for (uint i = 0u; i < TM; ++i)
+        l[i] = 0.0;
+    [[dont_unroll]] for (uint c = 0u; c < CG; ++c) {
+        [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
+            const vec2 x = exchange[c * X_STRIDE + lane.row / 2u + i2];
+            l[2u * i2] += x.x;
+            l[2u * i2 + 1u] += x.y;
+        }
+    }
+}
+
+vec4 o_piece(uint i, uint b) {
+    return i % 2u == 0u ? o_even[i / 2u * V_LANE + b] : o_odd[i / 2u * V_LANE + b];
+}
+
+#ifdef DIRECT
+void write_finished() {
+    const Lane lane = this_lane();
+    const pm_strides o_strides = plan_strides(PM_HEADER_O);
+    const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
+    const float sink = HAS_SINK ? plan_float(o_strides.with + entry.head) : 0.0;
+    const uint item_o = push.o_base + item_offset(o_strides, entry, keep.first_row);
+    [[unroll]] for (uint i = 0u; i < TM; ++i) {
+        float m = row_max[lane.row + i], factor = 1.0;
+        if (HAS_SINK && keep.dead == 0u) factor = softmax_sink(m, l[i], sink);
+        factor *= softmax_inverse(l[i]);
+        if (lane.row + i <= keep.last) {
+            const uint at = item_o + row_offset(lane.row + i, row_step(o_strides));
+            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                const uint piece = b * CG + lane.column;
+                if (piece < keep.v_pieces)
+                    output_o[at + piece] = piece_from_float(o_piece(i, b) * factor);
+            }
+            if (HAS_LSE && lane.column == 0u)
+                output_lse[push.lse_base + lse_offset(entry) +
+                           item_row(keep.first_row, lane.row + i)] = softmax_lse_bits(m, l[i]);
+        }
+    }
+}
+#endif
+
+#ifndef RESUME
+void write_partial() {
+    const Lane lane = this_lane();
+    const uint first_slot =
+        push.ws_row_base + (push.entry_first + gl_WorkGroupID.y) * push.ws_rows + keep.slot;
+    [[unroll]] for (uint i = 0u; i < TM; ++i) {
+        if (lane.row + i <= keep.last) {
+            const uint at = (first_slot + lane.row + i) * (keep.v_pieces + 1u);
+            [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
+                const uint piece = b * CG + lane.column;
+                if (piece < keep.v_pieces) workspace[at + piece] = o_piece(i, b);
+            }
+            if (lane.column == 0u)
+                workspace[at + keep.v_pieces] = vec4(row_max[lane.row + i], l[i], 0.0, 0.0);
+        }
+    }
+}
+#endif
+
+void main() {
+    const Item item = plan_item(plan_texel(push.items + gl_WorkGroupID.x));
+    if (gl_LocalInvocationIndex == 0u) begin_item(item);
+    for (uint r = gl_LocalInvocationIndex; r < ROWS; r += WORKGROUP) row_max[r] = SOFTMAX_EMPTY;
+    [[unroll]] for (uint n = 0u; n < TM2 * V_LANE; ++n)
+        o_even[n] = o_odd[n] = vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < TM; ++i)
+        l[i] = 0.0;
+#ifdef RESUME
+    barrier();  // keep and row_max are written
+    if (item.resumes) resume();
+#endif
+
+    Cursor at = Cursor(item.runs, item.runs + item.run_count, 0u, 0u);
+    while (next_chunk(at)) take_chunk(at.key);
+
+    barrier();  // exchange's last readers are done, and where there was no run, keep is written
+    sum_rows();
+#if defined(RESUME)
+    write_finished();
+#elif defined(DIRECT)
+    if (keep.direct != 0u) write_finished();
+    else write_partial();
+#else
+    write_partial();
+#endif
+}
