@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Who shares a schedule: batch entries of the same lengths, heads of the same pattern that select the
-// same by it.
+// Who shares a schedule: batch entries of the same lengths, heads of the same pattern that select
+// the same by it.
 #include "problem/group.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/arithmetic.h"
 #include "problem/attention.h"
 
 #define INVALID(...) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, __VA_ARGS__)

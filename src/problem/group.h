@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who shares a schedule: what of an attention is the same for several (batch, head) is planned once.
+// Who shares a schedule: what of an attention is the same for several (batch, head) is planned
+// once.
 #ifndef TULLE_SRC_PROBLEM_GROUP_H
 #define TULLE_SRC_PROBLEM_GROUP_H
 

@@ -59,8 +59,8 @@ static bool join(struct region *into, const struct region *other) {
 
 #define ACTIVE_MOST 8  // distinct regions on one cell before it is bits without further thought
 
-/// Reduces the regions that lie on [v0, v1) to few that mean the same; returns how many, ACTIVE_MOST
-/// + 1: too many.
+/// Reduces the regions that lie on [v0, v1) to few that mean the same; returns how many,
+/// ACTIVE_MOST + 1: too many.
 static size_t reduce(const struct tiler *t, const struct region *regions, const size_t *active,
                      size_t active_count, int64_t v0, int64_t v1, struct region *kept) {
     size_t count = 0;

@@ -20,8 +20,8 @@ struct cell {
 /// Fills t->cells: rising in v, disjoint; keys in no cell are in no region. False: out of memory.
 bool make_cells(struct tiler *t);
 
-/// Fills t->rounded with cells that runs can say as they stand: full ones are whole chunks. False: out
-/// of memory.
+/// Fills t->rounded with cells that runs can say as they stand: full ones are whole chunks. False:
+/// out of memory.
 bool round_cells(struct tiler *t);
 
 #endif

@@ -39,7 +39,7 @@ static int64_t rows_together(const struct combine_range *r) {
 static bool takes(const struct combine_range *r, int64_t row, int64_t rows) {
     uint32_t slots[PM_ITEM_ROWS_MASK];
     int64_t in_tile;
-    if (tables_partials(r->tables, &r->tables->of_part[0], row, &in_tile)[1] > 0) return true;
+    if (tables_tile(r->tables, &r->tables->of_part[0], row, &in_tile)->splits > 0) return true;
     return r->parts->resumes &&
            tables_resumed(r->tables, &r->tables->of_part[1], row, rows, slots) < 0;
 }
@@ -59,10 +59,11 @@ static bool place_items(const struct combine_range *r, struct segments *segments
                         int64_t end, struct dispatch *dispatch) {
     const int64_t each = item_rows(r->input);
     for (; first < end; first += each) {
-        uint32_t *item = segments_texels(segments, 1);
+        struct pm_combine_item *item = segments_texels(segments, 1);
         if (!item) return false;
-        item[0] = (uint32_t)first, item[1] = (uint32_t)least(end - first, each);
-        item[2] = r->dead, item[3] = 0;
+        *item = (struct pm_combine_item){ .first_row = (uint32_t)first,
+                                          .rows = (uint32_t)least(end - first, each),
+                                          .dead = r->dead };
         dispatch->item_count++;
     }
     return true;
@@ -71,16 +72,17 @@ static bool place_items(const struct combine_range *r, struct segments *segments
 /// The tile tables, and a texel a part that says where its own is.
 static bool place_tables(const struct combine_range *r, struct segments *segments,
                          struct dispatch *dispatch) {
-    const uint32_t tables = segments->used * 4;
-    if (!segments_words(segments, r->tables->words, r->tables->count)) return false;
+    const uint32_t at = segments->used * 4;
+    if (!segments_words(segments, r->tables->tiles, r->tables->count * TILE_WORDS)) return false;
     dispatch->parts = segments->used;
     dispatch->part_count = r->dead ? 0 : r->parts->count;
-    uint32_t *to = segments_texels(segments, dispatch->part_count);
+    struct pm_part *to = segments_texels(segments, dispatch->part_count);
     if (!to) return false;
-    for (uint32_t k = 0; k < dispatch->part_count; k++, to += 4) {
+    for (uint32_t k = 0; k < dispatch->part_count; k++) {
         const struct tile_table *table = &r->tables->of_part[k];
-        to[0] = (uint32_t)table->step, to[1] = (uint32_t)table->tile_rows;
-        to[2] = tables + (uint32_t)table->first, to[3] = 0;
+        to[k] = (struct pm_part){ .step = (uint32_t)table->step,
+                                  .tile_rows = (uint32_t)table->tile_rows,
+                                  .tiles = at + (uint32_t)(table->first * TILE_WORDS) };
     }
     return true;
 }

@@ -12,49 +12,48 @@
 // What plan memory has of runs and items
 
 /// list: word offset of the part's list; bits: of the run's bits.
-static void pack_run(const struct tiler *t, const struct run *run, uint32_t list, uint32_t bits,
-                     uint32_t *to) {
-    const uint32_t source = run->source == RUN_LIST ? PM_RUN_LIST : 0;
-    to[0] = (uint32_t)run->first + (source ? list : 0);
-    to[1] = source | (uint32_t)run->count;
-    to[2] = to[3] = 0;
+static struct pm_run pack_run(const struct tiler *t, const struct run *run, uint32_t list,
+                              uint32_t bits) {
+    const bool listed = run->source == RUN_LIST;
+    struct pm_run out = { .first = (uint32_t)run->first + (listed ? list : 0),
+                          .shape = (uint32_t)run->count | (listed ? PM_RUN_LIST : 0) };
     switch (run->kind) {
-    case TULLE_RUN_FULL: to[1] |= PM_RUN_FULL << PM_RUN_KIND_SHIFT; break;
+    case TULLE_RUN_FULL: out.shape |= PM_RUN_FULL << PM_RUN_KIND_SHIFT; break;
     case TULLE_RUN_BAND:
-        to[1] |= PM_RUN_BAND << PM_RUN_KIND_SHIFT |
-                 (uint32_t)run->row_first << PM_RUN_ROW_FIRST_SHIFT |
-                 (uint32_t)run->row_last << PM_RUN_ROW_LAST_SHIFT;
-        to[2] = (uint32_t)(int32_t)run->lo;
-        to[3] = (uint32_t)(int32_t)run->hi;
+        out.shape |= PM_RUN_BAND << PM_RUN_KIND_SHIFT |
+                     (uint32_t)run->row_first << PM_RUN_ROW_FIRST_SHIFT |
+                     (uint32_t)run->row_last << PM_RUN_ROW_LAST_SHIFT;
+        out.lo_bits = (uint32_t)(int32_t)run->lo;
+        out.hi = (int32_t)run->hi;
         break;
     case TULLE_RUN_BITS:
-        to[1] |= PM_RUN_BITS << PM_RUN_KIND_SHIFT | (uint32_t)(t->rows - 1)
-                                                        << PM_RUN_ROW_LAST_SHIFT;
-        to[2] = bits;
+        out.shape |= PM_RUN_BITS << PM_RUN_KIND_SHIFT | (uint32_t)(t->rows - 1)
+                                                            << PM_RUN_ROW_LAST_SHIFT;
+        out.lo_bits = bits;
         break;
     }
+    return out;
 }
 
-/// The runs at `from`, their keys moved by so many positions. (A tile with keys of a list does not
-/// repeat.)
-static void pack_moved_runs(const uint32_t *from, uint32_t by, size_t count, uint32_t *to) {
-    for (size_t i = 0; i < count; i++, from += 4, to += 4)
-        to[0] = from[0] + by, to[1] = from[1], to[2] = from[2], to[3] = from[3];
+/// runs: texel offset of the first; flags: PM_ITEM_…, which say what the slot is.
+static struct pm_item pack_item(int64_t row, int32_t rows, uint32_t runs, size_t run_count,
+                                uint32_t flags, uint32_t slot) {
+    return (struct pm_item){ .first_row = (uint32_t)row,
+                             .runs = runs,
+                             .shape =
+                                 (uint32_t)run_count | (uint32_t)rows << PM_ITEM_ROWS_SHIFT | flags,
+                             .slot = slot };
 }
 
-/// runs: texel offset of the first; slot: as in plan memory, by the flags.
-static bool item_wait(struct items *items, const struct reach *reach, int64_t row, int32_t rows,
-                      uint32_t runs, size_t run_count, uint32_t flags, uint32_t slot) {
+static bool item_wait(struct items *items, struct pm_item item, const struct reach *reach) {
     struct schedule_room *room = items->room;
     if (!ARRAY_RESERVE(room->items, room->item_capacity, items->waiting + 1))
         return schedule_no_memory(items->error);
-    room->items[items->waiting++] = (struct waiting_item){
-        .words = { (uint32_t)row, runs,
-                   (uint32_t)run_count | (uint32_t)rows << PM_ITEM_ROWS_SHIFT | flags, slot },
-        .chunks = (uint32_t)reach->chunks,
-        .key_first = (int32_t)least(reach->key_first, INT32_MAX),
-        .key_last = (int32_t)reach->key_last
-    };
+    room->items[items->waiting++] =
+        (struct waiting_item){ .item = item,
+                               .chunks = (uint32_t)reach->chunks,
+                               .key_first = (int32_t)least(reach->key_first, INT32_MAX),
+                               .key_last = (int32_t)reach->key_last };
     return true;
 }
 
@@ -70,7 +69,8 @@ struct new_item {
     const uint32_t *resumed;  ///< the slots that its rows resume; NULL: none
 };
 
-/// Texels that its runs take with their bits, with the list where it must be placed, and with slots.
+/// Texels that its runs take with their bits, with the list where it must be placed, and with
+/// slots.
 static uint64_t item_texels(const struct segments *s, const struct tiler *t,
                             const struct new_item *item) {
     uint64_t texels = item->resumed ? ((uint64_t)t->rows + 3) / 4 : 0;
@@ -116,7 +116,7 @@ static bool place_runs(struct segments *s, const struct tiler *t, const struct n
     *slots_at = s->used * 4;
     if (item->resumed && !segments_words(s, item->resumed, (size_t)t->rows)) return false;
     *at = s->used;
-    uint32_t *to = segments_texels(s, item->count);
+    struct pm_run *to = segments_texels(s, item->count);
     if (!to) return false;
     // full runs first: the rows family has a loop for them alone, and takes those that come later
     // with a predicate
@@ -124,10 +124,9 @@ static bool place_runs(struct segments *s, const struct tiler *t, const struct n
         for (size_t i = 0; i < item->count; i++) {
             const struct run *run = &item->runs[i];
             if ((run->kind == TULLE_RUN_FULL) != full) continue;
-            pack_run(t, run, s->list, bits, to);
+            *to++ = pack_run(t, run, s->list, bits);
             if (run->kind == TULLE_RUN_BITS)
                 bits += (uint32_t)((bit_words(t, run->count) + 3) / 4 * 4);
-            to += 4;
         }
     return true;
 }
@@ -137,9 +136,11 @@ static bool item_add(struct items *items, const struct tiler *t, const struct ne
     uint32_t slots, runs;
     if (!item_room(items, t, item) || !place_runs(items->segments, t, item, &slots, &runs))
         return false;
-    return item_wait(items, &item->reach, t->row, t->rows, runs, item->count,
-                     item->flags | (item->resumed ? PM_ITEM_RESUMES : 0),
-                     item->resumed ? slots : item->slot);
+    return item_wait(items,
+                     pack_item(t->row, t->rows, runs, item->count,
+                               item->flags | (item->resumed ? PM_ITEM_RESUMES : 0),
+                               item->resumed ? slots : item->slot),
+                     &item->reach);
 }
 
 bool items_dead(struct items *items, struct tiler *t, int64_t row, int32_t rows) {
@@ -170,14 +171,19 @@ static bool repeat(struct part_tiles *p, int64_t row) {
     struct reach *reach = &before->reach;
     struct segments *s = p->items->segments;
     const uint32_t by = (uint32_t)(row - before->row), at = s->used;
-    uint32_t *to = segments_texels(s, before->count);
+    struct pm_run *to = segments_texels(s, before->count);
     if (!to) return false;
-    pack_moved_runs(to - (at - before->runs) * 4, by, before->count, to);
+    const struct pm_run *from = to - (at - before->runs);
+    for (size_t i = 0; i < before->count; i++) {
+        to[i] = from[i];
+        to[i].first += by;  // a key: a tile with keys of a list does not repeat
+    }
     reach->key_first += by, reach->key_last += by, reach->row_first += by, reach->row_last += by;
     before->row = row;
     before->runs = at;
     if (!tables_add(p->tables, true, 0, 0)) return schedule_no_memory(p->items->error);
-    return item_wait(p->items, reach, row, before->rows, at, before->count, PM_ITEM_DIRECT, 0);
+    return item_wait(p->items, pack_item(row, before->rows, at, before->count, PM_ITEM_DIRECT, 0),
+                     reach);
 }
 
 /// Room for `tiles` more like the tile before, at once: at a million tokens growing step by step
@@ -200,7 +206,7 @@ static bool remember(struct part_tiles *p, const struct split *whole, int64_t ti
     p->before = (struct repeated){ .able = true,
                                    .row = t->row,
                                    .rows = t->rows,
-                                   .runs = items->room->items[items->waiting - 1].words[1],
+                                   .runs = items->room->items[items->waiting - 1].item.runs,
                                    .segment = segments_index(items->segments),
                                    .count = whole->count,
                                    .reach = whole->reach };

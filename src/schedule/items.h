@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Tiles → work items. Their runs go to the open segment at once; the items themselves wait, until all
-// of a part (or of a segment) are there and can be written behind the runs in their order (order.c).
+// Tiles → work items. Their runs go to the open segment at once; the items themselves wait, until
+// all of a part (or of a segment) are there and can be written behind the runs in their order
+// (order.c).
 #ifndef TULLE_SRC_SCHEDULE_ITEMS_H
 #define TULLE_SRC_SCHEDULE_ITEMS_H
 

@@ -10,16 +10,16 @@
 #include "schedule/items.h"
 
 static uint32_t item_does(const struct waiting_item *item) {
-    const uint32_t shape = item->words[2];
+    const uint32_t shape = item->item.shape;
     return (shape & PM_ITEM_DIRECT ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) |
            (shape & PM_ITEM_RESUMES ? PM_FLAG_RESUME : 0);
 }
 
 /// step: from row to row.
 static struct reach item_reach(const struct waiting_item *item, int64_t step) {
-    const int64_t rows = item->words[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK;
-    return (struct reach){ item->chunks, item->key_first, item->key_last, item->words[0],
-                           item->words[0] + (rows - 1) * step };
+    const int64_t rows = item->item.shape >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK;
+    return (struct reach){ item->chunks, item->key_first, item->key_last, item->item.first_row,
+                           item->item.first_row + (rows - 1) * step };
 }
 
 static struct reach joined(struct reach a, const struct reach *b) {
@@ -65,7 +65,7 @@ struct stepped_order {
 
 static size_t stepped_place(const void *order, const struct waiting_item *item) {
     const struct stepped_order *o = order;
-    const int64_t from = item->words[0] - o->low, block = from % o->step / o->classes,
+    const int64_t from = item->item.first_row - o->low, block = from % o->step / o->classes,
                   tile = from / o->height;
     return (size_t)(block * o->tiles + tile);
 }
@@ -83,8 +83,8 @@ static bool items_by_block(struct items *items) {
     const int64_t stride = (int64_t)items->input->tensors[TENSOR_K].row;
     int64_t low = INT64_MAX, high = 0;
     for (size_t i = 0; i < items->waiting; i++) {
-        low = least(low, waiting[i].words[0]);
-        high = most(high, waiting[i].words[0]);
+        low = least(low, waiting[i].item.first_row);
+        high = most(high, waiting[i].item.first_row);
     }
     struct stepped_order order = { low, items->step, items->step * items->input->limits.tile_rows,
                                    stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
@@ -117,17 +117,17 @@ static bool items_by_target(struct items *items) {
 /// is kept from beginning the longest items last. Neighbours stay near each other. Those of a
 /// stepped part have their order (items_by_block) and keep it.
 static void items_write(const struct items *items, size_t first, size_t end, int64_t chunks,
-                        uint32_t *to) {
+                        struct pm_item *to) {
     const struct waiting_item *waiting = items->room->items;
     const bool keep = items->step > 1;
     // what was written costs ahead / count chunks above the mean
     int64_t count = (int64_t)(end - first), ahead = 0;
-    for (size_t low = first, high = end; low < high; to += 4) {
+    for (size_t low = first, high = end; low < high;) {
         int64_t front = waiting[low].chunks, back = waiting[high - 1].chunks;
         bool from_back = !keep && (ahead > 0 ? back < front : back > front);
         size_t i = from_back ? --high : low++;
         ahead += waiting[i].chunks * count - chunks;
-        memcpy(to, waiting[i].words, sizeof waiting[i].words);
+        *to++ = waiting[i].item;
     }
 }
 
@@ -169,7 +169,7 @@ bool items_flush(struct items *items) {
     if (items->step > 1 && !items_by_block(items)) return false;
     if (items->resume && !items_by_target(items)) return false;
     const uint32_t at = s->used;
-    uint32_t *to = segments_texels(s, items->waiting);
+    struct pm_item *to = segments_texels(s, items->waiting);
     if (!to) return false;
     // what one entry reaches in every window: asked once, for a million tokens have a hundred
     // thousand items
@@ -186,7 +186,7 @@ bool items_flush(struct items *items) {
         if (!ARRAY_RESERVE(items->stretches, items->stretch_capacity, items->stretch_count + 1))
             return schedule_no_memory(items->error);
         items->stretches[items->stretch_count++] = stretch;
-        items_write(items, first, end, stretch.reach.chunks, to + first * 4);
+        items_write(items, first, end, stretch.reach.chunks, to + first);
     }
     items->written += items->waiting;
     if (items->waiting > items->waiting_most) items->waiting_most = items->waiting;

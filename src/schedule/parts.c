@@ -163,8 +163,8 @@ struct deal {
     uint32_t plain_count, stepped;    ///< stepped: parts of other steps so far
 };
 
-/// Do terms [first, end), all of this step, cost less in the part of step 1: where a class has fewer
-/// rows than a tile, or little reach? False: out of memory.
+/// Do terms [first, end), all of this step, cost less in the part of step 1: where a class has
+/// fewer rows than a tile, or little reach? False: out of memory.
 static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, bool *plain) {
     const struct term *term = d->terms[first];
     const int64_t step = term_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
@@ -227,8 +227,8 @@ static uint32_t order_terms(const struct deal *d, struct part *parts, const stru
     return count;
 }
 
-/// Each part's own copy of its terms and, behind them, of those of the parts before it. False: out of
-/// memory.
+/// Each part's own copy of its terms and, behind them, of those of the parts before it. False: out
+/// of memory.
 static bool give_terms(struct part *parts, uint32_t count, const struct term *const *order) {
     uint32_t before = 0;
     for (uint32_t k = 0; k < count; k++) {

@@ -32,8 +32,8 @@ bool parts_create(const struct site *site, const struct tiling *tiling, struct p
                   uint32_t *count);
 void parts_free(struct part *parts, uint32_t count);  ///< accepts NULL
 
-/// Calls `each` for every tile of rows [first, end) at a step, in the order in which items are made:
-/// class by class. False: `each` returned false.
+/// Calls `each` for every tile of rows [first, end) at a step, in the order in which items are
+/// made: class by class. False: `each` returned false.
 typedef bool (*tile_callback)(void *user, int64_t row, int32_t rows, int64_t index);
 bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, tile_callback each,
                 void *user);

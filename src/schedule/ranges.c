@@ -80,13 +80,13 @@ static bool range_items(struct planner *p, int64_t first, int64_t end, bool dead
 // -------------------------------------------------------------------------------------------------
 // The workspace that a group needs
 
-/// Rows of partial results of [first, end). The range at hand stays as it is: the tables of this one
-/// come behind its own, and are forgotten.
+/// Rows of partial results of [first, end). The range at hand stays as it is: the tables of this
+/// one come behind its own, and are forgotten.
 static bool count_slots(struct planner *p, int64_t first, int64_t end, uint64_t *slots) {
     struct tables at_hand = p->tables;
     const bool fine = range_tiles(p, first, end, true);
     *slots = p->tables.slots;
-    at_hand.words = p->tables.words;
+    at_hand.tiles = p->tables.tiles;
     at_hand.capacity = p->tables.capacity;
     p->tables = at_hand;
     return fine;
@@ -97,9 +97,8 @@ static bool count_slots(struct planner *p, int64_t first, int64_t end, uint64_t 
 static uint64_t unit_slots(const struct planner *p, int64_t first, int64_t rows) {
     uint64_t slots = 0;
     for (uint32_t k = 0; k < p->parts->count; k++) {
-        const uint32_t *words = p->tables.words + p->tables.of_part[k].first;
-        slots += (uint64_t)words[2 * (size_t)(first / p->unit) + 1] *
-                 (uint64_t)rows_within(p->input, 1, rows);
+        const struct pm_tile *tiles = p->tables.tiles + p->tables.of_part[k].first;
+        slots += (uint64_t)tiles[first / p->unit].splits * (uint64_t)rows_within(p->input, 1, rows);
     }
     return slots;
 }

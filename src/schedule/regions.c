@@ -4,8 +4,8 @@
 #include "common/arithmetic.h"
 #include "common/search.h"
 
-/// Adds a region clipped to the tile: to its rows, to the keys that exist, and to what its diagonals
-/// leave.
+/// Adds a region clipped to the tile: to its rows, to the keys that exist, and to what its
+/// diagonals leave.
 static void add_region(struct region_target to, int64_t v0, int64_t v1, int64_t r0, int64_t r1,
                        int64_t left, int64_t right, int64_t period) {
     struct tiler *t = to.t;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The arrays of planning that grow large (schedule.h, schedule_room): plan memory, and the items that
-// wait to be written to it.
+// The arrays of planning that grow large (schedule.h, schedule_room): plan memory, and the items
+// that wait to be written to it.
 #ifndef TULLE_SRC_SCHEDULE_ROOM_H
 #define TULLE_SRC_SCHEDULE_ROOM_H
 
@@ -10,9 +10,9 @@
 /// An item that waits to be written behind the runs of its segment. Positions are below 2³¹. A
 /// million tokens in tiles of 8 rows have 131,072 of these, 28 bytes each.
 struct waiting_item {
-    uint32_t words[4];  ///< as plan memory has it
+    struct pm_item item;
     uint32_t chunks;
-    int32_t key_first, key_last;  ///< as in struct reach; its rows are in the words
+    int32_t key_first, key_last;  ///< as in struct reach; its rows are in the item
 };
 
 struct schedule_room {

@@ -165,8 +165,8 @@ static void include_columns(struct tiler *t, int64_t j0, int64_t j1) {
         column_regions((struct region_target){ t, false }, t->part->include[i], j0, j1);
 }
 
-/// A list key inside a partial cell: all rows take it, so it is a region of that cell. False: out of
-/// memory.
+/// A list key inside a partial cell: all rows take it, so it is a region of that cell. False: out
+/// of memory.
 static bool include_listed(struct tiler *t, int64_t list_end) {
     bool again = false;
     for (size_t i = 0; i < t->cells.count; i++) {

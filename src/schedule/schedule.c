@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The whole of planning: parts of every group, how large items may be, then group by group its rows.
+// The whole of planning: parts of every group, how large items may be, then group by group its
+// rows.
 #include "schedule/schedule.h"
 
 #include <stdlib.h>

@@ -19,7 +19,7 @@ static bool reserve_words(struct segments *s, size_t more) {
 
 bool segments_reserve(struct segments *s, size_t texels) { return reserve_words(s, texels * 4); }
 
-uint32_t *segments_texels(struct segments *s, size_t texels) {
+void *segments_texels(struct segments *s, size_t texels) {
     struct schedule *out = s->out;
     if (!reserve_words(s, texels * 4)) return NULL;
     uint32_t *words = out->words + out->word_count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Plan memory as it grows, in segments: what of it is the same whatever the tiles are (header, slopes
-// and sink logits, the group's entries, a part's list of keys), and room for all else.
+// Plan memory as it grows, in segments: what of it is the same whatever the tiles are (header,
+// slopes and sink logits, the group's entries, a part's list of keys), and room for all else.
 #ifndef TULLE_SRC_SCHEDULE_SEGMENTS_H
 #define TULLE_SRC_SCHEDULE_SEGMENTS_H
 
@@ -35,7 +35,7 @@ bool segments_place_group(struct segments *s);  ///< in the open segment, or in 
 bool segments_place_list(struct segments *s, const int32_t *list, int64_t count);
 
 /// Room for `texels` more in the open segment; the address of the first.
-uint32_t *segments_texels(struct segments *s, size_t texels);
+void *segments_texels(struct segments *s, size_t texels);
 /// `words` words from there, and zeroes up to a whole texel.
 uint32_t *segments_words(struct segments *s, const void *from, size_t words);
 /// The capacity for them, without using it.

@@ -63,8 +63,8 @@ static int64_t keys_up_to(const struct tiler *t, const struct run *run, int64_t 
                                   end + 1);
 }
 
-/// How many keys of the run, from c on, a split takes that has taken some already: chunks and texels
-/// are what is left of its limits. 0: none; it is complete.
+/// How many keys of the run, from c on, a split takes that has taken some already: chunks and
+/// texels are what is left of its limits. 0: none; it is complete.
 static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t c,
                           const struct split_limits *left, const struct split *split) {
     const int64_t rest = run->count - c;

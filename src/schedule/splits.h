@@ -26,8 +26,8 @@ struct split_limits {
     uint64_t texels;     ///< of plan memory
 };
 
-/// The share of the tile's runs from *at on, which moves past it; at least some keys, where there are
-/// any. False: out of memory.
+/// The share of the tile's runs from *at on, which moves past it; at least some keys, where there
+/// are any. False: out of memory.
 bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,
                 struct split *split);
 

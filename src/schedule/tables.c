@@ -2,14 +2,13 @@
 #include "schedule/tables.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/arithmetic.h"
 #include "common/array.h"
 
 void tables_clear(struct tables *t) { t->count = t->waiting = 0; }
 
-void tables_free(struct tables *t) { free(t->words); }
+void tables_free(struct tables *t) { free(t->tiles); }
 
 void tables_range(struct tables *t, int64_t first, int64_t rows) {
     t->first = first;
@@ -32,18 +31,14 @@ bool tables_add(struct tables *t, bool direct, uint32_t slot, uint32_t splits) {
         t->waiting++;
         return true;
     }
-    const size_t needed = 2 * (t->waiting + 1);
-    if (!ARRAY_RESERVE(t->words, t->capacity, t->count + needed)) return false;
-    memset(t->words + t->count, 0, t->waiting * 2 * sizeof *t->words);
-    t->count += needed;
-    t->waiting = 0;
-    t->words[t->count - 2] = slot;
-    t->words[t->count - 1] = splits;
+    if (!ARRAY_RESERVE(t->tiles, t->capacity, t->count + t->waiting + 1)) return false;
+    for (; t->waiting; t->waiting--) t->tiles[t->count++] = (struct pm_tile){ 0, 0 };
+    t->tiles[t->count++] = (struct pm_tile){ .slot = slot, .splits = splits };
     return true;
 }
 
-const uint32_t *tables_partials(const struct tables *t, const struct tile_table *table, int64_t row,
-                                int64_t *in_tile) {
+const struct pm_tile *tables_tile(const struct tables *t, const struct tile_table *table,
+                                  int64_t row, int64_t *in_tile) {
     const int64_t offset = row - t->first, longer = table->longer;
     const int64_t in_class = offset / table->step, residue = offset - in_class * table->step;
     // the `longer` classes come first
@@ -51,7 +46,7 @@ const uint32_t *tables_partials(const struct tables *t, const struct tile_table 
                                ? residue * table->more
                                : longer * table->more + (residue - longer) * table->less;
     *in_tile = in_class % table->tile_rows;
-    return t->words + table->first + 2 * (size_t)(before + in_class / table->tile_rows);
+    return t->tiles + table->first + before + in_class / table->tile_rows;
 }
 
 int tables_resumed(const struct tables *t, const struct tile_table *table, int64_t row,
@@ -59,10 +54,10 @@ int tables_resumed(const struct tables *t, const struct tile_table *table, int64
     int found = 0;
     for (int64_t r = 0; r < rows; r++) {
         int64_t in_tile;
-        const uint32_t *partials = tables_partials(t, table, row + r, &in_tile);
-        if (partials[1] > 1) return -1;
-        slots[r] = partials[1] ? partials[0] + (uint32_t)in_tile : PM_SLOT_NONE;
-        found += partials[1] == 1;
+        const struct pm_tile *tile = tables_tile(t, table, row + r, &in_tile);
+        if (tile->splits > 1) return -1;
+        slots[r] = tile->splits ? tile->slot + (uint32_t)in_tile : PM_SLOT_NONE;
+        found += tile->splits == 1;
     }
     return found;
 }

@@ -11,21 +11,22 @@
 
 #include "plan_memory.h"
 
-/// The tiles of one part, two words each: slot of the first partial result, and how many splits there
-/// are, tile_rows slots apart.
+/// The tiles of one part.
 struct tile_table {
-    size_t first;  ///< of its words in tables.words
+    size_t first;  ///< of them in tables.tiles
     int64_t step;
     int32_t tile_rows;
     /// residue classes with a row more than the others; tiles of each of these, and of each other
     int64_t longer, more, less;
 };
 
+#define TILE_WORDS (sizeof(struct pm_tile) / 4)
+
 struct tables {
     int64_t first, rows;  ///< the range: [first, first + rows) of the group
     uint64_t slots;       ///< rows of partial results so far
     struct tile_table of_part[PM_PARTS_MOST];
-    uint32_t *words;
+    struct pm_tile *tiles;
     size_t count, capacity;
     size_t waiting;  ///< tiles before them that have none
 };
@@ -42,9 +43,9 @@ void tables_part(struct tables *t, uint32_t part, int64_t step, int32_t tile_row
 /// table: its tiles are only counted. False: out of memory.
 bool tables_add(struct tables *t, bool direct, uint32_t slot, uint32_t splits);
 
-/// The words of the tile that holds the row. *in_tile: which row of it that is.
-const uint32_t *tables_partials(const struct tables *t, const struct tile_table *table, int64_t row,
-                                int64_t *in_tile);
+/// The tile that holds the row. *in_tile: which row of it that is.
+const struct pm_tile *tables_tile(const struct tables *t, const struct tile_table *table,
+                                  int64_t row, int64_t *in_tile);
 
 /// How many of rows [row, row + rows) have a partial result in that table; slots: each row's, or
 /// PM_SLOT_NONE. −1: one has several.

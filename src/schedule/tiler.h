@@ -5,9 +5,9 @@
 //
 // A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
 // step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
-// and key v = (j − a)/step. There every term is a union of REGIONS (an interval of keys, an interval
-// of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in which
-// the same regions apply: full, band, or neither (bits).
+// and key v = (j − a)/step. There every term is a union of REGIONS (an interval of keys, an
+// interval of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in
+// which the same regions apply: full, band, or neither (bits).
 #ifndef TULLE_SRC_SCHEDULE_TILER_H
 #define TULLE_SRC_SCHEDULE_TILER_H
 
@@ -79,7 +79,8 @@ void tiler_free(struct tiler *t);
 /// out of memory.
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
 
-/// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of memory.
+/// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of
+/// memory.
 size_t tile_bits(struct tiler *t, int64_t keys);
 
 /// Makes the run one of `keys` keys in bits that every row takes. False: out of memory.

@@ -98,15 +98,17 @@ static bool attention_over(struct waves *w, const struct stretch *stretch,
                          stage);
 }
 
-/// What combine items from `item` on reach: as many of `count` as limits and windows allow. Returns how
-/// many.
+/// What combine items from `item` on reach: as many of `count` as limits and windows allow. Returns
+/// how many.
 static uint32_t combine_reach(const struct waves *w, const struct entries *over,
-                              const uint32_t *item, uint32_t count, struct reach *reach) {
+                              const struct pm_combine_item *item, uint32_t count,
+                              struct reach *reach) {
     const bool windows = windows_any(w->input);
     uint32_t taken = 0;
-    for (; taken < count && taken < w->input->limits.max_workgroups_x; taken++, item += 4) {
-        struct reach more = { REACH_NO_KEYS, .row_first = taken ? reach->row_first : item[0],
-                              .row_last = (int64_t)item[0] + item[1] - 1 };
+    for (; taken < count && taken < w->input->limits.max_workgroups_x; taken++, item++) {
+        struct reach more = { REACH_NO_KEYS,
+                              .row_first = taken ? reach->row_first : item->first_row,
+                              .row_last = (int64_t)item->first_row + item->rows - 1 };
         if (taken && windows &&
             !windows_hold(w->input, over->group, DISPATCH_COMBINE, &more, over->first,
                           over->first + 1))
@@ -119,11 +121,12 @@ static uint32_t combine_reach(const struct waves *w, const struct entries *over,
 /// Combine over the entries, as many items at a time as limits and windows allow.
 static bool combine_over(struct waves *w, struct dispatch combine, const struct entries *over) {
     const struct segment *segment = &w->out->segments[combine.segment];
-    const uint32_t *items = w->out->words + ((size_t)segment->first_texel + combine.items) * 4;
+    const struct pm_combine_item *items =
+        (const void *)(w->out->words + ((size_t)segment->first_texel + combine.items) * 4);
     const uint32_t total = combine.item_count;
     for (uint32_t done = 0; done < total; done += combine.item_count) {
         struct reach reach;
-        combine.item_count = combine_reach(w, over, items + 4 * (size_t)done, total - done, &reach);
+        combine.item_count = combine_reach(w, over, items + done, total - done, &reach);
         if (!dispatch_over(w, combine, &reach, 0, over, STAGE_COMBINE)) return false;
         combine.items += combine.item_count;
     }

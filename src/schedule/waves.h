@@ -27,9 +27,9 @@ struct waves {
     struct dispatch_list waiting[STAGES];
 };
 
-/// Dispatches a range's stretches and its combine (no items: none) over the group, as many entries at
-/// a time as the workspace holds. slots: rows of partial results that the range has for each. False: out
-/// of memory.
+/// Dispatches a range's stretches and its combine (no items: none) over the group, as many entries
+/// at a time as the workspace holds. slots: rows of partial results that the range has for each.
+/// False: out of memory.
 bool waves_range(struct waves *w, const struct group *group, const struct stretch *stretches,
                  size_t stretch_count, const struct dispatch *combine, uint64_t slots);
 

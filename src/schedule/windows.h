@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What work reaches of the tensors, and whether that lies in the windows through which dispatches see
-// those that are too large to be bound whole.
+// What work reaches of the tensors, and whether that lies in the windows through which dispatches
+// see those that are too large to be bound whole.
 #ifndef TULLE_SRC_SCHEDULE_WINDOWS_H
 #define TULLE_SRC_SCHEDULE_WINDOWS_H
 
