@@ -4,19 +4,9 @@
 // Vulkan 1.1: no optional feature, at most 128 invocations, 16 KiB of shared memory, 4 storage
 // buffers (6 with -DDIRECT).
 //
-// Registers decide on GPUs, so a workgroup's lanes form ROW GROUPS × COLUMN GROUPS (lane = row
-// group · CG + column group), and a lane holds, for its TM rows,
-//     s   TM × TN scores: keys column + j·CG of a chunk of CG·TN keys; then their weights P
-//     o   TM × V_LANE pieces of O: pieces column + b·CG
-//     l   of each row the sum over this lane's own keys
-// s and o are two arrays each, of the lane's even rows and of its odd ones (compilers.glsl). The
-// rest is in shared memory:
-//     row_max    each row's maximum m so far
-//     stage      Q's and K's pieces for a chunk of DIM_PIECES of head_dim, transposed; later V's
-//     exchange   the maxima of a row by column group; later P, transposed: [key][row]
-//     keep       what is the same for all lanes and needed seldom
+// Registers decide on GPUs: which lane holds what is in base_lanes.glsl. The way through an item:
 //
-//     for each chunk of keys of each run          next_chunk
+//     for each chunk of keys of each run          begin_run, take_chunk
 //         for each chunk of head_dim              score_chunk
 //             Q, K → stage                        stage_q_k
 //             s += Q·Kᵀ                           multiply_q_k
@@ -51,103 +41,7 @@
 #include "../common/compilers.glsl"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = PM_CONSTANT_ROWS_PER_LANE) const uint TM = 4u;   // even
-layout(constant_id = PM_CONSTANT_KEYS_PER_LANE) const uint TN = 2u;   // TM · TN ≤ 32
-layout(constant_id = PM_CONSTANT_COLUMN_GROUPS) const uint CG = 16u;  // 8, 16 or 32
-
-const uint TM2 = TM / 2u;
-const bool FRUGAL = TM == 2u;           // the shape for GPUs with few registers
-const uint ROWS = WORKGROUP / CG * TM;  // = TILE_ROWS
-const uint KEYS = CG * TN;              // = CHUNK_KEYS, a power of two
-
-// Stage. Q and K: stage[piece · (ROWS + 1) + row], then the same of K; the odd stride keeps lanes
-// that write neighbouring pieces off each other's banks. V: stage[key · V_PIECES + piece].
-const uint DIM_FIT = KEYS > 32u ? 4u : 8u;  // so that a lane moves at most two pieces of K at once
-const uint DIM_PIECES = HEAD_PIECES < DIM_FIT ? HEAD_PIECES : DIM_FIT;
-const uint DIM_CHUNKS = (HEAD_PIECES + DIM_PIECES - 1u) / DIM_PIECES;
-const bool DIM_CHECK = (HEAD_PIECES % DIM_PIECES == 0u ? EXACT : 0u) == 0u;
-const uint Q_STRIDE = ROWS + 1u;
-const uint K_STRIDE = KEYS + 1u;
-const uint K_STAGE = DIM_PIECES * Q_STRIDE;
-const uint QK_STAGE = K_STAGE + DIM_PIECES * K_STRIDE;
-// keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB), 256 where
-// registers are few
-const uint V_FIT = (V_PIECES > 32u   ? 8u
-                    : V_PIECES > 16u ? 16u
-                    : V_PIECES > 8u  ? 32u
-                                     : 64u) /
-                   (FRUGAL ? 2u : 1u);
-const uint V_KEYS = V_FIT < KEYS ? V_FIT : KEYS;
-const uint V_STAGE = V_KEYS * V_PIECES;
-const uint V_LANE = (V_PIECES + CG - 1u) / CG;
-// What a lane moves in one go.
-const uint Q_MOVES = (ROWS * DIM_PIECES + WORKGROUP - 1u) / WORKGROUP;
-const uint K_MOVES = (KEYS * DIM_PIECES + WORKGROUP - 1u) / WORKGROUP;
-const uint V_MOVES = (V_STAGE + WORKGROUP - 1u) / WORKGROUP;
-// Exchange, in pairs of rows; the padding of one lane's rows again keeps writers off each other's
-// banks.
-const uint X_STRIDE = (ROWS + TM) / 2u;
-// Keys of V at a time; more would only fill registers with V. (One where TN = 1 and V_LANE = 2: 0
-// spills on pi-5 instead of 256.)
-const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
-
-// Bytes of shared memory: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS · X_STRIDE.
-shared vec4 stage[QK_STAGE > V_STAGE ? QK_STAGE : V_STAGE];
-shared vec2 exchange[KEYS * X_STRIDE];
-shared float row_max[ROWS];
-
-// Many GPUs would hold these in every lane's registers.
-struct Keep {
-    uvec4 run;  // the texel of the one at hand
-    vec3 scale;
-    float slope;
-    uint first_row;  // of the item
-    uint last;       //   rows − 1
-    uint direct, dead;
-    uint slot;
-    int q_offset;
-    uint q_at, q_step;  // the item's row 0 in Q, and from one row to the next
-    uint k_at, k_stride, v_at, v_stride;
-    uint head_pieces, v_pieces;
-    uint zero;
-};
-shared Keep keep;
-
-layout(std430, set = 0, binding = 0) readonly restrict buffer QueryBuffer { PIECE_T query[]; };
-layout(std430, set = 0, binding = 1) readonly restrict buffer KeyBuffer { PIECE_T key[]; };
-layout(std430, set = 0, binding = 2) readonly restrict buffer ValueBuffer { PIECE_T value[]; };
-#ifdef RESUME
-layout(std430, set = 0, binding = 3) readonly restrict buffer Workspace { vec4 workspace[]; };
-#else
-layout(std430, set = 0, binding = 3) writeonly restrict buffer Workspace { vec4 workspace[]; };
-#endif
-#ifdef DIRECT
-layout(std430, set = 0, binding = 5) writeonly restrict buffer Output { OUT_PIECE_T output_o[]; };
-layout(std430, set = 0, binding = 6) writeonly restrict buffer Lse { uint output_lse[]; };
-#endif
-
-// -------------------------------------------------------------------------------------------------
-// What a lane holds
-
-vec4 o_even[TM2 * V_LANE], o_odd[TM2 * V_LANE];
-float l[TM];
-float s_even[TM2 * TN], s_odd[TM2 * TN];
-
-// A lane's place, formed anew in each phase: where registers are few it hides behind an opaque zero.
-struct Lane {
-    uint number, column;
-    uint row;  // its rows are row … row + TM − 1
-};
-
-Lane this_lane() {
-    Lane lane;
-    lane.number = gl_LocalInvocationIndex + (FRUGAL ? keep.zero : 0u);
-    lane.column = lane.number % CG;
-    lane.row = lane.number / CG * TM;
-    return lane;
-}
-
-Run current_run() { return plan_run(keep.run); }
+#include "base_lanes.glsl"
 
 // -------------------------------------------------------------------------------------------------
 // Beginning
@@ -155,7 +49,7 @@ Run current_run() { return plan_run(keep.run); }
 void begin_item(Item item) {
     const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
     const pm_strides q = plan_strides(PM_HEADER_Q), k = plan_strides(PM_HEADER_K),
-                     v = plan_strides(PM_HEADER_V);
+                     v = plan_strides(PM_HEADER_V), o = plan_strides(PM_HEADER_O);
     keep.first_row = item.first_row;
     keep.last = item.rows - 1u;
     keep.direct = item.direct ? 1u : 0u;
@@ -163,6 +57,10 @@ void begin_item(Item item) {
     keep.slot = item.slot;
     keep.q_at = push.q_base + item_offset(q, entry, item.first_row);
     keep.q_step = row_step(q);
+    keep.o_at = push.o_base + item_offset(o, entry, item.first_row);
+    keep.o_step = row_step(o);
+    keep.lse_at = push.lse_base + lse_offset(entry);
+    keep.sink_at = o.with + entry.head;
     keep.k_at = push.k_base + keys_offset(k, entry);
     keep.k_stride = k.row;
     keep.v_at = push.v_base + keys_offset(v, entry);
@@ -281,19 +179,21 @@ void score_chunk(uint chunk_key) {
 // Softmax
 
 // Which of the lane's pairs are selected: bit i·TN + j.
-uint select_pairs(Run run, uint chunk_key) {
-    if (run.kind == PM_RUN_FULL) return 0xffffffffu;
-    const Lane lane = this_lane();
-    uint selected = 0u;
-    [[unroll]] for (uint i = 0u; i < TM; ++i) {
-        const RowKeys keys = row_keys(run, lane.row + i);
+uint select_pairs(Lane lane, Run run, uint chunk_key) {
+    uint selected = 0xffffffffu;
+    if (run.kind != PM_RUN_FULL) {
+        selected = 0u;
         [[unroll]] for (uint j = 0u; j < TN; ++j) {
             // CG divides 32, so the keys of one j lie in one block of 32
             const uint first = chunk_key + j * CG, c = first + lane.column;
-            uint bits = 0u;
-            if (run.kind == PM_RUN_BITS)
-                bits = plan_word(bits_at(run, first) + lane.row + i) >> (c & 31u);
-            selected |= row_takes(run, keys, bits, c) ? 1u << (i * TN + j) : 0u;
+            [[unroll]] for (uint i = 0u; i < TM; ++i) {
+                const uint r = lane.row + i;
+                const int d = int(c) - int(r);
+                bool take = d >= run.lo && d <= run.hi && r >= run.row_first && r <= run.row_last;
+                if (run.kind == PM_RUN_BITS)
+                    take = ((plan_word(bits_at(run, first) + r) >> (c & 31u)) & 1u) != 0u;
+                selected |= take && c < run.count ? 1u << (i * TN + j) : 0u;
+            }
         }
     }
     return selected;
@@ -310,8 +210,7 @@ float score(float dot_product, uint row, int key_position) {
 }
 
 // s: from dot products to scores, of pairs that are selected.
-void mask_scores(Run run, uint chunk_key, uint selected) {
-    const Lane lane = this_lane();
+void mask_scores(Lane lane, Run run, uint chunk_key, uint selected) {
     [[unroll]] for (uint j = 0u; j < TN; ++j) {
         int position = 0;
         if (HAS_ALIBI)
@@ -329,8 +228,7 @@ void mask_scores(Run run, uint chunk_key, uint selected) {
 
 // The rows' maxima over this chunk and what came before. `exchange`'s last readers, of the P before,
 // are behind the barriers of stage_q_k.
-void find_maxima(out float top[TM], out float before[TM]) {
-    const Lane lane = this_lane();
+void find_maxima(Lane lane) {
     const uint pair = lane.row / 2u;
     [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
         vec2 most = vec2(s_even[i2 * TN], s_odd[i2 * TN]);
@@ -353,10 +251,7 @@ void find_maxima(out float top[TM], out float before[TM]) {
 
 // s: from scores to P, also in exchange; o and l shrink. A row with nothing selected so far has
 // m = top = EMPTY and shrinks 0 by 1.
-void weigh(uint selected) {
-    float top[TM], before[TM];
-    find_maxima(top, before);
-    const Lane lane = this_lane();
+void weigh(Lane lane, uint selected) {
     [[unroll]] for (uint i2 = 0u; i2 < TM2; ++i2) {
         const uint even = 2u * i2, odd = even + 1u;
         const float shrink_even = softmax_exp2(before[even] - top[even]),
@@ -444,27 +339,24 @@ struct Cursor {
     uint key, run_keys;       // of the run at hand: the chunk's first key, and how many there are
 };
 
-// Is there another chunk? Where it is a new run's first, that run is put into keep.
-bool next_chunk(inout Cursor at) {
-    at.key += KEYS;
-    if (at.key < at.run_keys) return true;
-    if (at.next_run == at.last_run) return false;
+// Puts the next run into keep. The last readers of the run before are behind a barrier.
+void begin_run(inout Cursor at) {
     const uvec4 texel = plan_texel(at.next_run);
-    // the last readers of the run before are behind a barrier
     if (gl_LocalInvocationIndex == 0u) keep.run = texel;
     at.run_keys = plan_run(texel).count;
     at.key = 0u;
     ++at.next_run;
     barrier();  // keep is written
-    return true;
 }
 
 void take_chunk(uint chunk_key) {
     score_chunk(chunk_key);
+    const Lane lane = this_lane();
     const Run run = current_run();
-    const uint selected = select_pairs(run, chunk_key);
-    mask_scores(run, chunk_key, selected);
-    weigh(selected);
+    const uint selected = select_pairs(lane, run, chunk_key);
+    mask_scores(lane, run, chunk_key, selected);
+    find_maxima(lane);
+    weigh(lane, selected);
     add_values(chunk_key);
 }
 
@@ -495,24 +387,21 @@ vec4 o_piece(uint i, uint b) {
 #ifdef DIRECT
 void write_finished() {
     const Lane lane = this_lane();
-    const pm_strides o_strides = plan_strides(PM_HEADER_O);
-    const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
-    const float sink = HAS_SINK ? plan_float(o_strides.with + entry.head) : 0.0;
-    const uint item_o = push.o_base + item_offset(o_strides, entry, keep.first_row);
+    const float sink = HAS_SINK ? plan_float(keep.sink_at) : 0.0;
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         float m = row_max[lane.row + i], factor = 1.0;
         if (HAS_SINK && keep.dead == 0u) factor = softmax_sink(m, l[i], sink);
         factor *= softmax_inverse(l[i]);
         if (lane.row + i <= keep.last) {
-            const uint at = item_o + row_offset(lane.row + i, row_step(o_strides));
+            const uint at = keep.o_at + row_offset(lane.row + i, keep.o_step);
             [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
                 const uint piece = b * CG + lane.column;
                 if (piece < keep.v_pieces)
                     output_o[at + piece] = piece_from_float(o_piece(i, b) * factor);
             }
             if (HAS_LSE && lane.column == 0u)
-                output_lse[push.lse_base + lse_offset(entry) +
-                           item_row(keep.first_row, lane.row + i)] = softmax_lse_bits(m, l[i]);
+                output_lse[keep.lse_at + item_row(keep.first_row, lane.row + i)] =
+                    softmax_lse_bits(m, l[i]);
         }
     }
 }
@@ -551,7 +440,14 @@ void main() {
 #endif
 
     Cursor at = Cursor(item.runs, item.runs + item.run_count, 0u, 0u);
-    while (next_chunk(at)) take_chunk(at.key);
+    while (true) {
+        if (at.key >= at.run_keys) {
+            if (at.next_run == at.last_run) break;
+            begin_run(at);
+        }
+        take_chunk(at.key);
+        at.key += KEYS;
+    }
 
     barrier();  // exchange's last readers are done, and where there was no run, keep is written
     sum_rows();

@@ -28,11 +28,16 @@ layout(std430, set = 0, binding = 0) readonly restrict buffer Workspace { vec4 w
 layout(std430, set = 0, binding = 1) writeonly restrict buffer Output { OUT_PIECE_T output_o[]; };
 layout(std430, set = 0, binding = 2) writeonly restrict buffer Lse { uint output_lse[]; };
 
-shared Partials partials[PM_COMBINE_ROWS * PM_PARTS_MOST];  // [row][part]
+shared uvec3 partials[PM_COMBINE_ROWS * PM_PARTS_MOST];  // [row][part]: Partials
 shared float row_max[PM_COMBINE_ROWS], row_factor[PM_COMBINE_ROWS];
 
 uint v_pieces;
 uint parts;
+
+Partials partials_of(uint row, uint part) {
+    const uvec3 found = partials[row * PM_PARTS_MOST + part];
+    return Partials(found.x, found.y, found.z);
+}
 
 // Split k of what was found: the first vec4 of its row in the workspace.
 uint split_at(Partials found, uint k) { return (found.first + k * found.apart) * (v_pieces + 1u); }
@@ -40,14 +45,15 @@ uint split_at(Partials found, uint k) { return (found.first + k * found.apart) *
 void find_all(pm_combine_item item, uint ws_row) {
     for (uint t = gl_LocalInvocationIndex; t < item.rows * parts; t += WORKGROUP) {
         const uint row = t / parts, part = t - row * parts;
-        partials[row * PM_PARTS_MOST + part] = find_partials(part, item.first_row + row, ws_row);
+        const Partials found = find_partials(part, item.first_row + row, ws_row);
+        partials[row * PM_PARTS_MOST + part] = uvec3(found.first, found.splits, found.apart);
     }
 }
 
 float greatest_max(uint row) {
     float m = SOFTMAX_EMPTY;
     for (uint part = 0u; part < parts; ++part) {
-        const Partials found = partials[row * PM_PARTS_MOST + part];
+        const Partials found = partials_of(row, part);
         for (uint k = 0u; k < found.splits; ++k)
             m = max(m, workspace[split_at(found, k) + v_pieces].x);
     }
@@ -57,7 +63,7 @@ float greatest_max(uint row) {
 float sum_below(uint row, float m) {
     float l = 0.0;
     for (uint part = 0u; part < parts; ++part) {
-        const Partials found = partials[row * PM_PARTS_MOST + part];
+        const Partials found = partials_of(row, part);
         for (uint k = 0u; k < found.splits; ++k) {
             const vec4 state = workspace[split_at(found, k) + v_pieces];
             l = fma(softmax_exp2(state.x - m), state.y, l);  // an empty one has l = 0 and o = 0
@@ -67,17 +73,15 @@ float sum_below(uint row, float m) {
 }
 
 // Each row's maximum, LSE, and what its O is multiplied by.
-void finish_rows(pm_combine_item item, Entry entry, pm_strides o_strides) {
-    const float sink = HAS_SINK ? plan_float(o_strides.with + entry.head) : 0.0;
+void finish_rows(pm_combine_item item, uint sink_at, uint lse_at) {
+    const float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
     for (uint row = gl_LocalInvocationIndex; row < item.rows; row += WORKGROUP) {
         float m = greatest_max(row), l = sum_below(row, m);
         row_max[row] = m;  // the weights' reference: before the sink, which only shrinks
         float factor = 1.0;
         if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
         row_factor[row] = factor * softmax_inverse(l);
-        if (HAS_LSE)
-            output_lse[push.lse_base + lse_offset(entry) + item.first_row + row] =
-                softmax_lse_bits(m, l);
+        if (HAS_LSE) output_lse[lse_at + row] = softmax_lse_bits(m, l);
     }
 }
 
@@ -85,7 +89,7 @@ vec4 combined_piece(uint row, uint piece) {
     const float m = row_max[row];
     vec4 o = vec4(0.0);
     for (uint part = 0u; part < parts; ++part) {
-        const Partials found = partials[row * PM_PARTS_MOST + part];
+        const Partials found = partials_of(row, part);
         for (uint k = 0u; k < found.splits; ++k) {
             const uint at = split_at(found, k);
             o = fma(vec4(softmax_exp2(workspace[at + v_pieces].x - m)), workspace[at + piece], o);
@@ -99,14 +103,16 @@ void main() {
     const uint number = push.entry_first + gl_WorkGroupID.y;
     const Entry entry = plan_entry(number);
     const pm_combine_item item = combine_item();
+    const uint o_at = push.o_base + item_offset(o_strides, entry, item.first_row),
+               lse_at = push.lse_base + lse_offset(entry) + item.first_row,
+               sink_at = o_strides.with + entry.head;
     v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
     parts = combine_parts(item);
 
     find_all(item, push.ws_row_base + number * push.ws_rows);
     barrier();  // partials
-    finish_rows(item, entry, o_strides);
+    finish_rows(item, sink_at, lse_at);
     barrier();  // row_max, row_factor
-    const uint o_at = push.o_base + item_offset(o_strides, entry, item.first_row);
     for (uint t = gl_LocalInvocationIndex; t < item.rows * v_pieces; t += WORKGROUP) {
         const uint row = t / v_pieces, piece = t - row * v_pieces;
         output_o[o_at + row * o_strides.row + piece] = piece_from_float(combined_piece(row, piece));

@@ -151,8 +151,8 @@ tulle_result instance_create(uint32_t api_version,
         info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
     }
 
-    // Loaders and the layers that systems put in keep globals of their own; 2026-11-24, Debian 12:
-    // one of some 40 test runs died while two threads made instances. One at a time costs nothing.
+    // Loaders and the layers that systems put in keep globals of their own, and died while two
+    // threads made instances (docs/drivers.md). One at a time costs nothing.
     process_lock();
     result = create(&info, allocator, &out->handle);
     process_unlock();

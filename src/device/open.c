@@ -154,8 +154,7 @@ static tulle_result create_device(tulle_context *context, const struct device_of
         }
     }
     // The loader finds a device's functions by walking its lists of instances and devices without a
-    // lock (1.3.239; vulkan_load_device of another thread died there), so nothing of ours changes
-    // them meanwhile.
+    // lock, so nothing of ours changes them meanwhile (docs/drivers.md).
     process_lock();
     result = context->vk.vkCreateDevice(context->physical_device, &info, context->allocator,
                                         &context->device);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What drivers get wrong and do not report. Each entry: what, where it was seen, when, and what
-// ends it.
+// What drivers get wrong and do not report. Each entry: what, on which releases, and why so.
+// docs/drivers.md has what was seen, docs/measurements/ where and when.
 #include "device/caps.h"
 
 #include <stdio.h>
@@ -18,13 +18,10 @@ static bool is_lavapipe(const struct caps *caps) {
            (caps->driver_id == 0 && strstr(caps->name, "llvmpipe") != NULL);
 }
 
-/// 2026-11-24. Lavapipe ends every loop of an invocation once all its loops together have run
-/// 65,535 iterations, and goes on after it without a word (gallivm's LP_MAX_TGSI_LOOP_ITERATIONS).
-/// Measured on Mesa 22.3.6: asked for 102,400 it ran 65,535. Others met it in May 2025:
-/// https://github.com/ggml-org/llama.cpp/pull/13813, and the limit stands in the source of January
-/// 2025 (25.0-rc1). Measured to be gone on 26.1.6. The releases between are not measured, and a
-/// limit that is not there costs only a few more work items: so all before 26.1 have it, and so has
-/// a version that cannot be read.
+/// Lavapipe ends every loop of an invocation once all its loops together have run 65,535
+/// iterations, and goes on after it without a word (gallivm's LP_MAX_TGSI_LOOP_ITERATIONS). It is
+/// there on 22.3 and gone on 26.1. A limit that is not there costs only a few more items: so all
+/// before 26.1 have it, and so has a version that cannot be read.
 static void lavapipe_loop_limit(struct caps *caps) {
     unsigned major = 0, minor = 0;
     if (!is_lavapipe(caps)) return;
@@ -33,21 +30,18 @@ static void lavapipe_loop_limit(struct caps *caps) {
         caps->max_loop_iterations = 65535;
 }
 
-/// 2026-11-24. Attention in fp32 at head_dim 64 on Mesa 22.3.6's lavapipe: 5 GFLOP/s through
-/// addresses, 86 through texels; on 26.1.6 it is 116 and 70. The releases between are not measured;
-/// the loads were reworked in 2024's.
+/// Loads through addresses are far slower than texels on 22.3, and faster on 26.1. The releases
+/// between were not measured when the bound was set; the loads were reworked in 2024's.
 static void lavapipe_slow_addresses(struct caps *caps) {
     unsigned major = 0, minor = 0;
     if (is_lavapipe(caps) && (!mesa_version(caps->driver_info, &major, &minor) || major < 24))
         caps->slow_addresses = true;
 }
 
-/// 2026-11-26. Each time NVIDIA's driver is loaded it takes static thread-local storage, which
-/// glibc does not get back when the loader unloads it with the last instance: a program on an H200
-/// (580.159.04) made and destroyed 30 instances, and then the loader said
-/// "libnvidia-tls.so.580.159.04: cannot allocate memory in static TLS block" for good. With one
-/// more instance kept alive it made 150; so one is (instance.c). By vendor: Mesa's driver for these
-/// GPUs, and Windows, do not need it, and are not harmed.
+/// Each time NVIDIA's driver is loaded it takes static thread-local storage, which glibc does not
+/// get back when the loader unloads it with the last instance: the 31st loading fails for good. So
+/// one instance stays alive (instance.c). By vendor: Mesa's driver for these GPUs, and Windows, do
+/// not need it, and are not harmed.
 bool quirks_driver_must_stay(uint32_t vendor_id) { return vendor_id == 0x10de; }
 
 void quirks_apply(struct caps *caps) {

@@ -45,7 +45,7 @@ uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, ui
                                     : 64) /
                    (v->a == 2 ? 2 : 1);
     uint32_t qk = dim * (rows + keys + 2), value = (fit < keys ? fit : keys) * v_pieces;
-    return 16 * (qk > value ? qk : value) + 8 * keys * ((rows + v->a) / 2) + 4 * rows + 96;
+    return 16 * (qk > value ? qk : value) + 8 * keys * ((rows + v->a) / 2) + 4 * rows + 112;
 }
 
 bool variant_direct(const struct variant *v, const struct caps *caps) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Which kernel a device gets, for devices that are not here: what was measured or asked of their
-// compilers (README, "Tile shapes"), and the limits at which a kernel is refused.
+// compilers (docs/architecture.md, "Tile shapes"), and the limits at which a kernel is refused.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
