@@ -188,8 +188,7 @@ uint select_pairs(Lane lane, Run run, uint chunk_key) {
             const uint first = chunk_key + j * CG, c = first + lane.column;
             [[unroll]] for (uint i = 0u; i < TM; ++i) {
                 const uint r = lane.row + i;
-                const int d = int(c) - int(r);
-                bool take = d >= run.lo && d <= run.hi && r >= run.row_first && r <= run.row_last;
+                bool take = band_takes(run, r, c);
                 if (run.kind == PM_RUN_BITS)
                     take = ((plan_word(bits_at(run, first) + r) >> (c & 31u)) & 1u) != 0u;
                 selected |= take && c < run.count ? 1u << (i * TN + j) : 0u;

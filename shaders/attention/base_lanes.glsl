@@ -51,8 +51,8 @@ const uint V_MOVES = (V_STAGE + WORKGROUP - 1u) / WORKGROUP;
 // Exchange, in pairs of rows; the padding of one lane's rows again keeps writers off each other's
 // banks.
 const uint X_STRIDE = (ROWS + TM) / 2u;
-// Keys of V at a time; more would only fill registers with V. (One where TN = 1 and V_LANE = 2: 0
-// spills on pi-5 instead of 256.)
+// Keys of V at a time; more would only fill registers with V. One where TN = 1 and V_LANE = 2, or
+// the Raspberry Pi spills (docs/measurements/2026-11-26-compilers.md).
 const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
 
 // Bytes of shared memory: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS · X_STRIDE.

@@ -12,7 +12,7 @@
 // A row's partials are taken in the order part, split, always: results are the same bits from run
 // to run.
 //
-// -DDTYPE_F32 / _F16 / _BF16: of O. Dispatch: (combine items, entries of the bh list).
+// -DDTYPE_F32 / _F16 / _BF16: of O. Dispatch: (combine items, entries).
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -37,7 +37,7 @@
 
 layout(local_size_x_id = 0) in;
 
-// As far as the driver compiles all of it in well under 2 s (rows_family.c has the figures).
+// As far as the driver compiles all of it in well under 2 s (docs/measurements/2026-11-26-cpu.md).
 const bool FULL_LOOP = R * C * (HEAD_PIECES + V_PIECES) <= 320u;
 const bool UNROLL_Q = R * HEAD_PIECES <= 48u;
 const bool UNROLL_O = R * V_PIECES <= 16u;
@@ -188,7 +188,7 @@ struct Target {
 
 // Reads a word in every 64 bytes of the item's rows, of Q and of what will be written. Reading Q and
 // writing O meet their lines a few at a time, and would wait for each few; this waits for all at
-// once (docs/measurements/2026-11-27-cpu.md).
+// once (docs/measurements/2026-11-26-cpu.md).
 uint touch_rows(Item item, uvec2 item_q, uint q_step, Target to) {
     const uint out_step = to.row_pieces * (to.finished ? OUT_PIECE_BYTES / 8u : 2u);  // of 8 bytes
     uint all = 0u;

@@ -41,9 +41,8 @@ layout(local_size_x_id = 0) in;
 
 const uint T = WORKGROUP / C;  // pieces of a key's row that one fetch brings
 
-// With what is unrolled as large as it gets, two loops may take the driver over 2 s to compile (2
-// rows a lane of fp32 do not); one for all runs takes 0.6 of that, and some percent more time where
-// all is dense.
+// With what is unrolled as large as it gets, the driver takes too long to compile two loops (not
+// with 2 rows a lane of fp32): docs/measurements/2026-11-26-cpu.md.
 const uint BODY = R * C * (HEAD_PIECES > V_PIECES ? HEAD_PIECES : V_PIECES);
 const bool FULL_LOOP = (BODY < 128u ? 1u : PIECE_BYTES == 16 ? R - 1u : 0u) != 0u;
 

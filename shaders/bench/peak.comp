@@ -4,8 +4,8 @@
 // enough to hide a multiply-add's latency and few enough to stay in sixteen vector registers beside
 // their two operands. Each chain takes from the one before it what that was a step earlier: a
 // step's twelve are independent, and no compiler can run one chain to its end before it begins the
-// next, to save registers, which leaves a processor waiting for latencies (Mesa 22.3 on AVX2 did:
-// 54 % of a native loop). Many steps an iteration, because a driver without uniform branches
+// next, to save registers, which leaves a processor waiting for latencies
+// (docs/measurements/2026-11-26-cpu.md). Many steps an iteration, because a driver without uniform branches
 // selects old or new values of all chains by the execution mask at the end of each. Start values
 // and operands differ by lane: Mesa 26.1 turns what is uniform over lanes into scalar code, which
 // would measure something else.

@@ -8,8 +8,8 @@
 // The including shader defines one of DTYPE_F32, DTYPE_F16, DTYPE_BF16 (Q, K, V), and OUT_F32 where
 // O is fp32 although the inputs are not; and F16_BY_INTEGERS to have fp32 turned into fp16 by
 // integers, to nearest, ties to even. packHalf2x16 does it in one word, but Mesa's CPU driver
-// expands that into so much code that a kernel with a head of 256 elements took 2.5 s to compile
-// instead of 0.4.
+// expands that into so much code that a large head takes long to compile
+// (docs/measurements/2026-11-26-cpu.md).
 #ifndef TULLE_DTYPE_GLSL
 #define TULLE_DTYPE_GLSL
 

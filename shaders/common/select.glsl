@@ -26,6 +26,12 @@ RowKeys row_keys(Run run, uint r) {
 // Word offset of row 0's selection bits for the 32 keys among which key c is; row r's is r further.
 uint bits_at(Run run, uint c) { return run.bits + (c >> 5) * TILE_ROWS; }
 
+// The same for one pair of a band, where a lane keeps nothing of a row from chunk to chunk (base).
+bool band_takes(Run run, uint r, uint c) {
+    const int d = int(c) - int(r);  // no overflow: both are small
+    return d >= run.lo && d <= run.hi && r >= run.row_first && r <= run.row_last;
+}
+
 // Does the row take key c? bits: its word, shifted so that key c's is the lowest.
 bool row_takes(Run run, RowKeys keys, uint bits, uint c) {
     const bool banded = uint(int(c) - keys.first) < keys.count;
