@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes a folder that holds links to Vulkan's and volk's headers, and to nothing else of this machine's.
+"""Makes a folder that holds links to Vulkan's headers, volk's where there are any, and to nothing else of this machine's.
 
     vulkan_headers.py FOLDER
 
@@ -11,9 +11,9 @@ import sys
 
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-for name in ("vulkan", "vk_video", "volk.h", "volk.c"):
+for name, needed in (("vulkan", True), ("vk_video", True), ("volk.h", False), ("volk.c", False)):
     target, link = pathlib.Path("/usr/include") / name, folder / name
-    if not target.exists():
-        sys.exit(f"{target} is missing: install libvulkan-dev and libvulkan-volk-dev")
-    if not link.is_symlink():
+    if target.exists() and not link.is_symlink():
         link.symlink_to(target)
+    elif needed and not target.exists():
+        sys.exit(f"{target} is missing: install libvulkan-dev")

@@ -6,7 +6,7 @@
 #define TULLE_SRC_COMMON_ERROR_H
 
 #ifndef VK_NO_PROTOTYPES
-// the library calls Vulkan through pointers only, and volk.h allows no prototypes beside it
+// the library calls Vulkan through pointers only (device/vulkan.h): nothing else compiles
 #define VK_NO_PROTOTYPES
 #endif
 #include "tulle/tulle.h"

@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: MIT
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L  // clock_gettime under -std=c11
-#endif
-
 #include "common/thread.h"
 
 #ifdef _WIN32

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What differs between systems: a mutex, a lock of the whole process, a clock. With thread.c the
-// only file that calls a system.
+// What differs between systems: a mutex, a lock of the whole process, a clock. Besides thread.c
+// only device/loader.c calls a system.
 #ifndef TULLE_SRC_COMMON_THREAD_H
 #define TULLE_SRC_COMMON_THREAD_H
 
@@ -20,7 +20,8 @@ void mutex_destroy(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 
-/// The process-wide lock under which volk's globals are touched. Needs no initialisation.
+/// The process-wide lock, for what the Vulkan loader keeps that is of no context. Needs no
+/// initialisation.
 void process_lock(void);
 void process_unlock(void);
 

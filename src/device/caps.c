@@ -10,7 +10,8 @@
 static uint32_t lower(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static uint32_t higher(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-static bool listed(const VkExtensionProperties *extensions, uint32_t count, const char *name) {
+static bool extension_listed(const VkExtensionProperties *extensions, uint32_t count,
+                             const char *name) {
     for (uint32_t i = 0; i < count; i++)
         if (strcmp(extensions[i].extensionName, name) == 0) return true;
     return false;
@@ -63,13 +64,14 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     vk->vkGetPhysicalDeviceProperties2(physical_device, &properties);
     out->features.api_version = lower(api_version, properties.properties.apiVersion);
     // its macro is in vulkan_beta.h
-    out->portability_subset = listed(extensions, count, "VK_KHR_portability_subset");
+    out->portability_subset = extension_listed(extensions, count, "VK_KHR_portability_subset");
     out->buffer_device_address_extension =
-        listed(extensions, count, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
+        extension_listed(extensions, count, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     out->subgroup_size_control_extension =
-        listed(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-    out->driver_properties = out->features.api_version >= VK_API_VERSION_1_2 ||
-                             listed(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
+        extension_listed(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    out->driver_properties =
+        out->features.api_version >= VK_API_VERSION_1_2 ||
+        extension_listed(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
 
     // A struct may be asked for only where the device knows it: by its version or by the extension
     // that it came from.
@@ -81,7 +83,7 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
         size.pNext = features.pNext;
         features.pNext = &size;
     }
-    if (listed(extensions, count, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
+    if (extension_listed(extensions, count, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
         executable.pNext = features.pNext;
         features.pNext = &executable;
     }

@@ -80,7 +80,7 @@ static bool wants_mapping(const tulle_context *context, enum memory_use use, uin
 
 static VkResult allocate_memory(const tulle_context *context, VkDeviceSize size, uint32_t type,
                                 bool map, VkDeviceMemory *memory, void **mapped) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     uint32_t heap = context->memory_properties.memoryTypes[type].heapIndex;
     VkMemoryAllocateFlagsInfo flags = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
                                         .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT };
@@ -412,7 +412,7 @@ static tulle_result take_dedicated(tulle_context *context, const VkMemoryRequire
 }
 
 VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     VkBufferDeviceAddressInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                        .buffer = buffer };
     // Loaders may hand out the core function where only the extension is enabled, so the version
@@ -425,7 +425,7 @@ VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer) {
 tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size,
                                   VkBufferUsageFlags usage, enum memory_use use,
                                   struct device_buffer *out, tulle_error *error) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     VkBufferCreateInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                 .size = size,
                                 .usage = usage,
@@ -487,7 +487,7 @@ tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size,
 }
 
 void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     if (buffer->buffer) vk->vkDestroyBuffer(context->device, buffer->buffer, context->allocator);
     if (buffer->block) {
         mutex_lock(&context->pool->mutex);

@@ -13,7 +13,7 @@ static void unlock_queue(tulle_context *context) {
 
 tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFence fence,
                              tulle_error *error) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                             .commandBufferCount = 1,
                             .pCommandBuffers = &cmd };
@@ -35,8 +35,9 @@ tulle_result submit_and_wait(tulle_context *context, VkCommandBuffer cmd, VkFenc
     return context_fail_vk(context, error, result, "vkWaitForFences");
 }
 
-static tulle_result make(tulle_context *context, struct submitter *s, tulle_error *error) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+static tulle_result make_submitter(tulle_context *context, struct submitter *s,
+                                   tulle_error *error) {
+    const struct device_functions *vk = &context->vk.device;
     VkCommandPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                      .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                      .queueFamilyIndex = context->queue_family };
@@ -66,7 +67,7 @@ tulle_result submitter_begin(tulle_context *context, VkCommandBuffer *cmd, tulle
     struct submitter *s = &context->submitter;
     VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                       .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
-    tulle_result code = s->pool ? TULLE_OK : make(context, s, error);
+    tulle_result code = s->pool ? TULLE_OK : make_submitter(context, s, error);
     if (code != TULLE_OK) return code;
     // Where the last one was given up while it was recorded: beginning that again resets nothing.
     VkResult result = context->vk.device.vkResetCommandBuffer(s->cmd, 0);

@@ -5,18 +5,6 @@
 
 #include "common/thread.h"
 
-PFN_vkGetInstanceProcAddr vulkan_loader(void) {
-    // written once, under process_lock; volk keeps the library open
-    static PFN_vkGetInstanceProcAddr loader;
-    PFN_vkGetInstanceProcAddr found;
-
-    process_lock();
-    if (!loader && volkInitialize() == VK_SUCCESS) loader = vkGetInstanceProcAddr;
-    found = loader;
-    process_unlock();
-    return found;
-}
-
 tulle_result vulkan_load_instance(struct vulkan *vk, PFN_vkGetInstanceProcAddr get,
                                   VkInstance instance, tulle_error *error) {
     memset(vk, 0, sizeof *vk);
@@ -37,20 +25,20 @@ tulle_result vulkan_load_instance(struct vulkan *vk, PFN_vkGetInstanceProcAddr g
 }
 
 tulle_result vulkan_load_device(struct vulkan *vk, VkDevice device, tulle_error *error) {
-    PFN_vkGetDeviceProcAddr before;
+    struct device_functions *to = &vk->device;
+    bool complete = true;
 
-    // volkLoadDeviceTable asks volk's global vkGetDeviceProcAddr, which belongs to no instance in
-    // particular: it is ours while we hold the lock.
-    process_lock();
-    before = vkGetDeviceProcAddr;
-    vkGetDeviceProcAddr = vk->vkGetDeviceProcAddr;
-    volkLoadDeviceTable(&vk->device, device);
-    vkGetDeviceProcAddr = before;
+    process_lock();  // what the loader walks to find them changes under the same lock: open.c
+#define X(name) to->name = (PFN_##name)vk->vkGetDeviceProcAddr(device, #name);
+    TULLE_DEVICE_FUNCTIONS(X)
+    TULLE_DEVICE_OPTIONAL_FUNCTIONS(X)
+#undef X
     process_unlock();
 
-    // Of Vulkan 1.0's functions one stands for all: a device has them together or is no device of
-    // this instance.
-    if (!vk->device.vkQueueSubmit || !vk->device.vkCreateBuffer || !vk->device.vkCmdDispatch)
+#define X(name) complete = complete && to->name;
+    TULLE_DEVICE_FUNCTIONS(X)
+#undef X
+    if (!complete)
         return tulle_fail(
             error, TULLE_ERROR_NO_VULKAN,
             "vkGetDeviceProcAddr of the instance does not know the device's functions");

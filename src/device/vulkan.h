@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Vulkan's functions, per context: volk opens the loader and fills its device table; instance
-// functions are ours. volk's own globals are used only under process_lock, and are made local when
-// the library is linked (meson.build).
+// Vulkan's functions that the library calls, as pointers of each context: the instance's and the
+// device's own, past the loader's dispatch.
 #ifndef TULLE_SRC_DEVICE_VULKAN_H
 #define TULLE_SRC_DEVICE_VULKAN_H
-
-#ifndef VK_NO_PROTOTYPES
-#define VK_NO_PROTOTYPES
-#endif
-#include <vulkan/vulkan_core.h>
-#define VULKAN_H_ 1  // volk.h would pull in vulkan.h with the window systems' headers
-#include <volk.h>
 
 #include "common/error.h"
 
@@ -27,6 +19,70 @@
     X(vkCreateDevice)                           \
     X(vkGetDeviceProcAddr)
 
+#define TULLE_DEVICE_FUNCTIONS(X)    \
+    X(vkAllocateCommandBuffers)      \
+    X(vkAllocateDescriptorSets)      \
+    X(vkAllocateMemory)              \
+    X(vkBeginCommandBuffer)          \
+    X(vkBindBufferMemory)            \
+    X(vkCmdBindDescriptorSets)       \
+    X(vkCmdBindPipeline)             \
+    X(vkCmdCopyBuffer)               \
+    X(vkCmdDispatch)                 \
+    X(vkCmdPipelineBarrier)          \
+    X(vkCmdPushConstants)            \
+    X(vkCmdResetQueryPool)           \
+    X(vkCmdWriteTimestamp)           \
+    X(vkCreateBuffer)                \
+    X(vkCreateBufferView)            \
+    X(vkCreateCommandPool)           \
+    X(vkCreateComputePipelines)      \
+    X(vkCreateDescriptorPool)        \
+    X(vkCreateDescriptorSetLayout)   \
+    X(vkCreateFence)                 \
+    X(vkCreatePipelineCache)         \
+    X(vkCreatePipelineLayout)        \
+    X(vkCreateQueryPool)             \
+    X(vkCreateShaderModule)          \
+    X(vkDestroyBuffer)               \
+    X(vkDestroyBufferView)           \
+    X(vkDestroyCommandPool)          \
+    X(vkDestroyDescriptorPool)       \
+    X(vkDestroyDescriptorSetLayout)  \
+    X(vkDestroyDevice)               \
+    X(vkDestroyFence)                \
+    X(vkDestroyPipeline)             \
+    X(vkDestroyPipelineCache)        \
+    X(vkDestroyPipelineLayout)       \
+    X(vkDestroyQueryPool)            \
+    X(vkDestroyShaderModule)         \
+    X(vkEndCommandBuffer)            \
+    X(vkFreeMemory)                  \
+    X(vkGetBufferMemoryRequirements) \
+    X(vkGetDeviceQueue)              \
+    X(vkGetQueryPoolResults)         \
+    X(vkMapMemory)                   \
+    X(vkQueueSubmit)                 \
+    X(vkQueueWaitIdle)               \
+    X(vkResetCommandBuffer)          \
+    X(vkResetFences)                 \
+    X(vkUpdateDescriptorSets)        \
+    X(vkWaitForFences)
+
+/// Those of later versions and of extensions: NULL where the device has them not.
+#define TULLE_DEVICE_OPTIONAL_FUNCTIONS(X)  \
+    X(vkGetBufferDeviceAddress)             \
+    X(vkGetBufferDeviceAddressKHR)          \
+    X(vkGetPipelineExecutablePropertiesKHR) \
+    X(vkGetPipelineExecutableStatisticsKHR)
+
+struct device_functions {
+#define X(name) PFN_##name name;
+    TULLE_DEVICE_FUNCTIONS(X)
+    TULLE_DEVICE_OPTIONAL_FUNCTIONS(X)
+#undef X
+};
+
 struct vulkan {
     PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
 #define X(name) PFN_##name name;
@@ -35,10 +91,10 @@ struct vulkan {
     /// NULL without the extension
     PFN_vkCreateDebugUtilsMessengerEXT vkCreateDebugUtilsMessengerEXT;
     PFN_vkDestroyDebugUtilsMessengerEXT vkDestroyDebugUtilsMessengerEXT;
-    struct VolkDeviceTable device;  ///< vk->device.vkCmdDispatch and so on
+    struct device_functions device;  ///< vk->device.vkCmdDispatch and so on
 };
 
-/// Opens the loader once per process; NULL where there is none. Any thread.
+/// Opens the loader once per process; NULL where there is none. Any thread. loader.c
 PFN_vkGetInstanceProcAddr vulkan_loader(void);
 
 /// Fills the instance's functions. Fails with NO_VULKAN where one is missing.

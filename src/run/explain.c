@@ -38,7 +38,7 @@ void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback each, voi
 
 /// Where nothing else is asked: one dense fp32 head of 64, buffers with every usage that a variant
 /// may need.
-static const tulle_attention_desc plain = {
+static const tulle_attention_desc plain_desc = {
     .heads = 1,
     .q_len = 1024,
     .kv_len = 1024,
@@ -52,7 +52,7 @@ tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *d
     if (!context || !each)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
                             context ? "each" : "context");
-    tulle_result result = resolve(context, desc ? desc : &plain, &a, error);
+    tulle_result result = resolve(context, desc ? desc : &plain_desc, &a, error);
     if (result) return result;
     if (!explain(&a, &context->caps, each, user))
         result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
@@ -70,7 +70,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
     for (uint32_t i = 0; i < variant_count; i++)
         for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
             struct attention a;
-            tulle_attention_desc desc = plain;
+            tulle_attention_desc desc = plain_desc;
             char reason[160], name[96];
             struct pipeline_key key, resume;
             desc.head_dim = dims[k];

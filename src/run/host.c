@@ -17,7 +17,7 @@ struct host_path {
 
 void host_path_destroy(tulle_context *context, struct host_path *path) {
     if (!path) return;
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     for (int t = 0; t < BOUND_COUNT; t++) device_buffer_destroy(context, &path->tensors[t]);
     for (int t = 0; t < TENSOR_COUNT; t++) device_buffer_destroy(context, &path->staging[t]);
     vk->vkDestroyQueryPool(context->device, path->queries, context->allocator);
@@ -102,7 +102,7 @@ static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tul
     bool timestamps = run > 0 && path->queries;
     uint64_t done = 0;
     tulle_context *context = plan->context;
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     // repeats are timed as ever
     uint32_t each = dispatches_each(plan, timing->progress && run == 0);
     *ms = 0;

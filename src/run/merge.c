@@ -178,7 +178,7 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     double compile_ms = 0;
     result = pipeline_get(context, &key, &merger->pipeline, &compile_ms, error);
     if (!result) {
-        const struct VolkDeviceTable *vk = &context->vk.device;
+        const struct device_functions *vk = &context->vk.device;
         VkDescriptorPoolSize size = { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 4 };
         VkDescriptorPoolCreateInfo pool = {
             VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, 1, 1, &size
@@ -222,7 +222,7 @@ tulle_result tulle_cmd_merge(VkCommandBuffer cmd, const tulle_merger *merger, tu
     if (!cmd || !merger)
         return context_fail(merger ? merger->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "%s is NULL", cmd ? "merger" : "cmd");
-    const struct VolkDeviceTable *vk = &merger->context->vk.device;
+    const struct device_functions *vk = &merger->context->vk.device;
     VkPipelineLayout layout = pipeline_layout(merger->context, LAYOUT_MERGE);
     const struct pm_merge_push push = { merger->rows,    merger->v_pieces, merger->base[0],
                                         merger->base[1], merger->base[2],  merger->base[3] };

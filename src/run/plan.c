@@ -273,7 +273,7 @@ tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_erro
         return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "%s is NULL", cmd ? "plan" : "cmd");
     if (!plan->staging.buffer) return TULLE_OK;  // mapped, or prepared already
-    const struct VolkDeviceTable *vk = &plan->context->vk.device;
+    const struct device_functions *vk = &plan->context->vk.device;
     VkBufferCopy copy = { 0, 0, plan->memory.size };
     vk->vkCmdCopyBuffer(cmd, plan->staging.buffer, plan->memory.buffer, 1, &copy);
     VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
@@ -285,7 +285,7 @@ tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_erro
 }
 
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
-    VkCommandBuffer cmd;
+    VkCommandBuffer cmd = VK_NULL_HANDLE;
     tulle_result result = submitter_begin(plan->context, &cmd, error);
     if (!result) result = tulle_cmd_prepare(cmd, plan, error);
     return result ? result : submitter_end(plan->context, error);

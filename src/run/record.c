@@ -126,7 +126,7 @@ static void fill_combine(const tulle_binding *b, const struct dispatch *d, const
 
 static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dispatch *d) {
     const tulle_plan *plan = b->plan;
-    const struct VolkDeviceTable *vk = &plan->context->vk.device;
+    const struct device_functions *vk = &plan->context->vk.device;
     const bool combine = d->kind == DISPATCH_COMBINE;
     const enum layout layout = combine ? plan->combine_layout : plan->layout;
     uint64_t window[BOUND_COUNT];
@@ -162,7 +162,7 @@ tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan,
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "first is %u and count %u: the plan has %u dispatches", first, count,
                             plan->dispatch_count);
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
     uint32_t end = count ? first + count : plan->dispatch_count;
     for (uint32_t i = first; i < end; i++) {
         const struct dispatch *d = &plan->dispatches[i];

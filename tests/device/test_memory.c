@@ -26,7 +26,7 @@
 // pretend to have other memory types.
 
 static struct {
-    struct VolkDeviceTable real;
+    struct device_functions real;
     pthread_mutex_t mutex;
     int allocations;        // calls of vkAllocateMemory that succeeded
     int memories, buffers;  // alive

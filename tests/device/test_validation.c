@@ -90,7 +90,7 @@ static void test_validation_reports(void **state) {
 static void test_validation_synchronization(void **state) {
     struct journal journal = { { 0 }, "" };
     tulle_context *context = make_validated(&journal, TULLE_CLAMP_NONE);
-    const struct VolkDeviceTable *vk;
+    const struct device_functions *vk;
     VkCommandPoolCreateInfo pool_info = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO };
     VkCommandBufferAllocateInfo cmd_info = { .sType =
                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,

@@ -66,7 +66,9 @@ void context_open_gpu(struct gpu *gpu, bool bare) {
 }
 
 bool context_use(tulle_context *context, uint32_t value) {
-    const struct VolkDeviceTable *vk = &context->vk.device;
+    const struct device_functions *vk = &context->vk.device;
+    const PFN_vkCmdFillBuffer fill =
+        (PFN_vkCmdFillBuffer)context->vk.vkGetDeviceProcAddr(context->device, "vkCmdFillBuffer");
     VkCommandPoolCreateInfo pool_info = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .queueFamilyIndex = context->queue_family };
     VkCommandBufferAllocateInfo cmd_info = { .sType =
@@ -81,8 +83,8 @@ bool context_use(tulle_context *context, uint32_t value) {
     VkCommandBuffer cmd = VK_NULL_HANDLE;
     VkFence fence = VK_NULL_HANDLE;
     struct device_buffer buffer = { 0 };
-    bool good = device_buffer_create(context, 4096, VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-                                     MEMORY_DOWNLOAD, &buffer, NULL) == TULLE_OK;
+    bool good = fill && device_buffer_create(context, 4096, VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                             MEMORY_DOWNLOAD, &buffer, NULL) == TULLE_OK;
     good = good && vk->vkCreateCommandPool(context->device, &pool_info, context->allocator,
                                            &pool) == VK_SUCCESS;
     cmd_info.commandPool = pool;
@@ -91,7 +93,7 @@ bool context_use(tulle_context *context, uint32_t value) {
                        VK_SUCCESS;
     good = good && vk->vkBeginCommandBuffer(cmd, &begin) == VK_SUCCESS;
     if (good) {
-        vk->vkCmdFillBuffer(cmd, buffer.buffer, 0, VK_WHOLE_SIZE, value);
+        fill(cmd, buffer.buffer, 0, VK_WHOLE_SIZE, value);
         vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
                                  1, &barrier, 0, NULL, 0, NULL);
         good = vk->vkEndCommandBuffer(cmd) == VK_SUCCESS &&
