@@ -6,9 +6,10 @@
 #define TULLE_SRC_KERNEL_VARIANT_H
 
 #include "plan_memory.h"
-#include "kernel/attention.h"
 #include "device/caps.h"
 #include "kernel/pipeline.h"
+#include "problem/attention.h"
+#include "schedule/tiler.h"
 
 enum family { FAMILY_BASE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
 

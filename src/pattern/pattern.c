@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "common/error.h"
+#include "common/search.h"
 #include "pattern/pattern_build.h"
 
 // p = i + q_offset with i and q_offset below 2³¹: nothing computed here overflows, and a query
@@ -56,12 +58,6 @@ int term_compare(const struct term *a, const struct term *b) {
 
 static int compare_pointers(const void *a, const void *b) {
     return term_compare(*(const struct term *const *)a, *(const struct term *const *)b);
-}
-
-bool term_repeats(const struct term *a, const struct term *b) {
-    if (term_compare(a, b)) return false;
-    if (!a->name || !b->name) return a->name == b->name;
-    return !strcmp(a->name, b->name);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -150,51 +146,33 @@ void tulle_patterns_free(tulle_pattern **patterns, uint32_t count) {
 // -------------------------------------------------------------------------------------------------
 // What it selects
 
-static int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
 int64_t blocks_layout(const struct term *term, int64_t head, int64_t heads, int64_t kv_heads) {
     if (term->layouts == 1) return 0;
     if (term->layouts == heads) return head;
     return term->layouts == kv_heads && heads > 0 ? head * kv_heads / heads : -1;
 }
 
-// Of a rising list: how many values are at most x.
-static size_t count_up_to(const int64_t *values, size_t count, int64_t x) {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (values[middle] <= x) low = middle + 1;
-        else high = middle;
-    }
-    return low;
-}
-
 static bool listed(const struct term *term, int64_t position) {
-    size_t count = count_up_to(term->positions, term->position_count, position);
-    return count && term->positions[count - 1] == position;
+    size_t at = count_below(term->positions, term->position_count, position);
+    return at < term->position_count && term->positions[at] == position;
 }
 
 // Which interval of the cumulative lengths a position lies in; 0: none. Equal neighbours hold
 // nothing.
 static size_t document(const struct term *term, int64_t position) {
-    size_t count = count_up_to(term->positions, term->position_count, position);
+    size_t count = count_below(term->positions, term->position_count, position + 1);
     return count == term->position_count ? 0 : count;
 }
 
 static bool blocks_select(const struct term *term, const tulle_pattern_site *site, int64_t p,
                           int64_t j) {
     int64_t layout = blocks_layout(term, site->head, site->heads, site->kv_heads);
-    int64_t row = floor_divide(p, term->block), column = floor_divide(j, term->block);
+    int64_t row = floor_div(p, term->block), column = floor_div(j, term->block);
     if (layout < 0 || layout >= term->layouts || row < 0 || row >= term->block_rows) return false;
     const int64_t *ends = &term->row_offsets[layout * term->block_rows + row];
-    int64_t low = ends[0], high = ends[1];
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (term->columns[middle] == column) return true;
-        if (term->columns[middle] < column) low = middle + 1;
-        else high = middle;
-    }
-    return false;
+    const int32_t *columns = term->columns + ends[0];
+    size_t count = (size_t)(ends[1] - ends[0]), at = count_below32(columns, count, column);
+    return at < count && columns[at] == column;
 }
 
 bool term_selects(const struct term *term, const tulle_pattern_site *site, int64_t p, int64_t j) {
@@ -213,13 +191,13 @@ bool term_selects(const struct term *term, const tulle_pattern_site *site, int64
     case TULLE_SINK: return j < term->count;
     case TULLE_STRIDED: return distance % term->step == 0;
     case TULLE_FIXED: {
-        int64_t key_block = floor_divide(j, term->step);
-        return floor_divide(p, term->step) == key_block ||
+        int64_t key_block = floor_div(j, term->step);
+        return floor_div(p, term->step) == key_block ||
                j - key_block * term->step >= term->step - term->count;
     }
     case TULLE_BLOCKS: return blocks_select(term, site, p, j);
     case TULLE_RANDOM:
-        return p >= 0 && random_selects(term, site, p / term->block, floor_divide(j, term->block));
+        return p >= 0 && random_selects(term, site, p / term->block, floor_div(j, term->block));
     case TULLE_DOCUMENTS: return document(term, p) != 0 && document(term, p) == document(term, j);
     }
     return false;

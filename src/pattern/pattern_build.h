@@ -10,7 +10,7 @@
 // What a number may be, for messages: "it must be " and one of these.
 #define RULE_FROM_0 "at least 0 and below 2147483648"
 #define RULE_FROM_1 "at least 1 and below 2147483648"
-#define RULE_SPAN "at least 0 and below 2147483648, or inf (TULLE_INFINITE)"
+#define RULE_FROM_0_OR_INFINITE "at least 0 and below 2147483648, or inf (TULLE_INFINITE)"
 #define RULE_SEED "at least 0 and below 18446744073709551616"
 
 /// The word a spec uses for the kind ("global" for both kinds of global); "unknown" where there is
@@ -34,9 +34,6 @@ void term_clear(struct term *term);
 /// The canonical order; 0 where they select the same by the same numbers and arrays, whatever the
 /// names.
 int term_compare(const struct term *a, const struct term *b);
-
-/// Would a spec of both say the same thing twice? Equal and of one name, or none.
-bool term_repeats(const struct term *a, const struct term *b);
 
 /// Is a key block among those that a RANDOM term selects for the query block? Draws, but holds
 /// nothing.

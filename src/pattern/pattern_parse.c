@@ -19,11 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/error.h"
 #include "pattern/pattern_build.h"
 #include "pattern/pattern_names.h"
 
-enum value_class { WHOLE, SPAN, SEED, NAME, WHOLE_OR_NAME };
+enum value_class { WHOLE, WHOLE_OR_INF, SEED, NAME, WHOLE_OR_NAME };
 
 struct value {
     const char *label;  // as the grammar calls it
@@ -45,12 +46,13 @@ static const struct form {
     { "window:L,R",
       TULLE_WINDOW,
       2,
-      { { "L", SPAN, FIELD(left), RULE_SPAN }, { "R", SPAN, FIELD(right), RULE_SPAN } } },
+      { { "L", WHOLE_OR_INF, FIELD(left), RULE_FROM_0_OR_INFINITE },
+        { "R", WHOLE_OR_INF, FIELD(right), RULE_FROM_0_OR_INFINITE } } },
     { "dilated:L,R,S",
       TULLE_DILATED,
       3,
-      { { "L", SPAN, FIELD(left), RULE_SPAN },
-        { "R", SPAN, FIELD(right), RULE_SPAN },
+      { { "L", WHOLE_OR_INF, FIELD(left), RULE_FROM_0_OR_INFINITE },
+        { "R", WHOLE_OR_INF, FIELD(right), RULE_FROM_0_OR_INFINITE },
         { "S", WHOLE, FIELD(step), RULE_FROM_1 } } },
     { "global:G or global:FILE",
       TULLE_GLOBAL,
@@ -73,13 +75,6 @@ static const struct form {
         { "R", WHOLE, FIELD(count), RULE_FROM_1 },
         { "SEED", SEED, FIELD(seed), RULE_SEED } } },
     { "documents:FILE", TULLE_DOCUMENTS, 1, { { "FILE", NAME, "", 0, "" } } },
-};
-
-// The terms of the pattern being read, and where in the spec each began.
-struct draft {
-    struct term *terms;
-    size_t *places;
-    uint32_t count, capacity;
 };
 
 struct reader {
@@ -149,7 +144,7 @@ static tulle_result read_number(struct reader *reader, tulle_term *term, const s
     size_t place = reader->at, length = word_length(reader, place, "+;,:\"");
     const char *word = reader->spec + place;
     void *field = (char *)term + value->offset;
-    if (value->class == SPAN && length == 3 && !memcmp(word, "inf", 3)) {
+    if (value->class == WHOLE_OR_INF && length == 3 && !memcmp(word, "inf", 3)) {
         *(int64_t *)field = TULLE_INFINITE;
         reader->at += length;
         return TULLE_OK;
@@ -170,7 +165,7 @@ static tulle_result read_number(struct reader *reader, tulle_term *term, const s
     if (!any) {
         char expected[64];
         snprintf(expected, sizeof expected, "%s, a whole number%s", value->label,
-                 value->class == SPAN            ? " or inf"
+                 value->class == WHOLE_OR_INF    ? " or inf"
                  : value->class == WHOLE_OR_NAME ? " or a FILE"
                                                  : "");
         return fail_expected(reader, place, expected, form->usage);
@@ -396,68 +391,31 @@ static tulle_result read_term(struct reader *reader, struct term *out) {
     return result;
 }
 
-// realloc for `count` elements; NULL too where they are more than a count of terms or patterns can
-// say.
-static void *resize(void *memory, uint64_t count, size_t element) {
-    return count <= UINT32_MAX && count <= SIZE_MAX / element
-               ? realloc(memory, (size_t)count * element)
-               : NULL;
-}
-
-static tulle_result grow_draft(struct draft *draft, tulle_error *error) {
-    if (draft->count < draft->capacity) return TULLE_OK;
-    uint64_t capacity = draft->capacity ? (uint64_t)draft->capacity * 2 : 4;
-    struct term *terms = resize(draft->terms, capacity, sizeof *terms);
-    if (terms) draft->terms = terms;
-    size_t *places = terms ? resize(draft->places, capacity, sizeof *places) : NULL;
-    if (!places)
-        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for %" PRIu64 " terms",
-                          capacity);
-    draft->places = places;
-    draft->capacity = (uint32_t)capacity;
-    return TULLE_OK;
-}
-
-// A term that a pattern says twice changes nothing, so it was meant to be another.
-static tulle_result refuse_repeated(const struct reader *reader, const tulle_pattern *pattern,
-                                    const size_t *places) {
-    if (pattern->canonical_count == pattern->term_count) return TULLE_OK;
-    for (uint32_t i = 1; i < pattern->term_count; ++i)
-        for (uint32_t k = 0; k < i; ++k)
-            if (term_repeats(&pattern->terms[i], &pattern->terms[k]))
-                return tulle_fail(reader->error, TULLE_ERROR_SYNTAX,
-                                  "column %zu: term %" PRIu32 " (%s) repeats term %" PRIu32
-                                  ", which stands at column %zu",
-                                  column(reader, places[i]), i + 1,
-                                  term_kind_name(pattern->terms[i].kind), k + 1,
-                                  column(reader, places[k]));
-    return TULLE_OK;
+// Room for one more than `count` (of terms or patterns, as many as 32 bits say).
+static tulle_result reserve_next(void *array, size_t *capacity, uint32_t count, size_t element,
+                                 const char *what, tulle_error *error) {
+    if (count < UINT32_MAX && array_reserve(array, capacity, (size_t)count + 1, element))
+        return TULLE_OK;
+    return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for %" PRIu64 " %s",
+                      (uint64_t)count + 1, what);
 }
 
 // One pattern, up to ';' or the end.
 static tulle_result read_pattern(struct reader *reader, tulle_pattern **out) {
-    struct draft draft = { 0 };
+    struct term *terms = NULL;
+    size_t capacity = 0;
+    uint32_t count = 0;
     tulle_result result;
     for (;; ++reader->at) {
-        reader->number = draft.count + 1;
-        if ((result = grow_draft(&draft, reader->error))) break;
-        skip_space(reader);
-        draft.places[draft.count] = reader->at;
-        if ((result = read_term(reader, &draft.terms[draft.count]))) break;
-        ++draft.count;
+        reader->number = count + 1;
+        result = reserve_next(&terms, &capacity, count, sizeof *terms, "terms", reader->error);
+        if (result || (result = read_term(reader, &terms[count]))) break;
+        ++count;
         if (reader->spec[reader->at] != '+') break;
     }
-    if (result) {
-        for (uint32_t i = 0; i < draft.count; ++i) term_clear(&draft.terms[i]);
-        free(draft.terms);
-    } else {
-        result = pattern_assemble(draft.terms, draft.count, out, reader->error);
-        if (!result && (result = refuse_repeated(reader, *out, draft.places))) {
-            tulle_pattern_destroy(*out);
-            *out = NULL;
-        }
-    }
-    free(draft.places);
+    if (!result) return pattern_assemble(terms, count, out, reader->error);
+    for (uint32_t i = 0; i < count; ++i) term_clear(&terms[i]);
+    free(terms);
     return result;
 }
 
@@ -472,21 +430,12 @@ tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loa
                                  : "count");
     struct reader reader = { spec, 0, loader, error, 1 };
     tulle_pattern **patterns = NULL;
-    uint32_t read = 0, capacity = 0;
+    size_t capacity = 0;
+    uint32_t read = 0;
     tulle_result result;
     for (;; ++reader.at) {
-        if (read == capacity) {
-            uint64_t more = capacity ? (uint64_t)capacity * 2 : 1;
-            tulle_pattern **moved = resize(patterns, more, sizeof *moved);
-            if (!moved) {
-                result = tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                                    "no memory for %" PRIu64 " patterns", more);
-                break;
-            }
-            patterns = moved;
-            capacity = (uint32_t)more;
-        }
-        if ((result = read_pattern(&reader, &patterns[read]))) break;
+        result = reserve_next(&patterns, &capacity, read, sizeof *patterns, "patterns", error);
+        if (result || (result = read_pattern(&reader, &patterns[read]))) break;
         ++read;
         if (spec[reader.at] != ';') break;
     }

@@ -88,11 +88,18 @@ static void put_term(struct writer *writer, const struct term *term) {
     }
 }
 
-// A spec says no term twice, while tulle_pattern_create takes such a union.
+// Would a spec say the same thing twice? Equal, and of one name or none.
+static bool repeats(const struct term *a, const struct term *b) {
+    if (term_compare(a, b)) return false;
+    if (!a->name || !b->name) return a->name == b->name;
+    return !strcmp(a->name, b->name);
+}
+
+// What a union says twice selects no more than once, and is printed once.
 static bool printed_before(const tulle_pattern *pattern, uint32_t index) {
     if (pattern->canonical_count == pattern->term_count) return false;
     for (uint32_t i = 0; i < index; ++i)
-        if (term_repeats(&pattern->terms[i], &pattern->terms[index])) return true;
+        if (repeats(&pattern->terms[i], &pattern->terms[index])) return true;
     return false;
 }
 

@@ -71,10 +71,11 @@ static tulle_result from_1(const struct check *check, const char *field, int64_t
                                             : fail_value(check, field, value, RULE_FROM_1);
 }
 
-static tulle_result span(const struct check *check, const char *field, int64_t value) {
+static tulle_result from_0_or_infinite(const struct check *check, const char *field,
+                                       int64_t value) {
     return value == TULLE_INFINITE || (value >= 0 && value <= INT32_MAX)
                ? TULLE_OK
-               : fail_value(check, field, value, RULE_SPAN);
+               : fail_value(check, field, value, RULE_FROM_0_OR_INFINITE);
 }
 
 // Room for `count` elements; NULL only where memory ran out, also where the bytes do not fit a
@@ -294,8 +295,8 @@ static tulle_result build(const struct check *check, struct term *out, const tul
     case TULLE_DENSE: return TULLE_OK;
     case TULLE_DILATED:
     case TULLE_WINDOW:
-        if ((result = span(check, "left", given->left)) ||
-            (result = span(check, "right", given->right)))
+        if ((result = from_0_or_infinite(check, "left", given->left)) ||
+            (result = from_0_or_infinite(check, "right", given->right)))
             return result;
         out->left = given->left;
         out->right = given->right;

@@ -114,43 +114,35 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
 }
 
 struct walk {
-    struct tiler *tiler;
-    uint32_t part;
     tulle_run_callback each;
     void *user;
 };
 
-static bool walk_tile(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct walk *w = user;
-    struct tiler *t = w->tiler;
-    (void)index;
-    if (!tile_runs(t, row, rows)) return false;
+static void walk_tile(void *user, const struct tiler *t, uint32_t part) {
+    const struct walk *w = user;
     for (size_t i = 0; i < t->run_count; i++) {
         const struct run *run = &t->runs[i];
-        tulle_run out = { run->kind, row, rows, run->first, run->count, t->part->step, w->part };
+        tulle_run out = { run->kind, t->row, t->rows, run->first, run->count, t->part->step, part };
         if (run->source == RUN_RANGE) {
             w->each(w->user, &out);
             continue;
         }
         out.keys = 1;
         for (int64_t c = 0; c < run->count; c++) {
-            out.key = t->part->list[run->first + c];
+            out.key = run_key(t, run, c);
             w->each(w->user, &out);
         }
     }
-    return true;
 }
 
 tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,
                                  uint32_t batch, uint32_t head, tulle_run_callback each, void *user,
                                  tulle_error *error) {
     struct attention a;
-    struct part *parts = NULL;
-    uint32_t count = 0;
     if (!each) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "each is NULL");
     tulle_result result = resolve(context, desc, &a, error);
     if (result) return result;
-    int32_t rows = 32, chunk = 32;  // base's default tile
+    struct tiling tiling = { 32, 32, INT32_MAX };  // base's default tile
     if (context) {
         tulle_error local;
         const struct variant *v = variant_choose(&a, &context->caps, &local);
@@ -158,26 +150,16 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
             attention_free(&a);
             return context_pass(context, error, &local);
         }
-        rows = (int32_t)variant_tile_rows(v, &context->caps);
-        chunk = (int32_t)v->keys;
+        tiling.tile_rows = (int32_t)variant_tile_rows(v, &context->caps);
+        tiling.chunk = (int32_t)v->keys;
     }
     if (batch >= a.batch || head >= a.heads) {
         result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                               "batch entry %u, head %u: there are %u and %u", batch, head, a.batch,
                               a.heads);
     } else {
-        const struct group *group = attention_group(&a, batch, head);
-        bool fine = parts_create(&group->site, rows, chunk, INT32_MAX, &parts, &count);
-        for (uint32_t k = 0; fine && k < count; k++) {
-            struct tiler tiler = {
-                .site = &group->site, .part = &parts[k], .tile_rows = rows, .chunk = chunk
-            };
-            struct walk w = { &tiler, k, each, user };
-            fine = tiles_each(parts[k].step, 0, group->site.q_length, rows, walk_tile, &w);
-            tiler_free(&tiler);
-        }
-        if (parts) parts_free(parts, count);
-        if (!fine)
+        struct walk w = { each, user };
+        if (!site_runs(&attention_group(&a, batch, head)->site, &tiling, walk_tile, &w))
             result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                                   "no host memory for the schedule");
     }

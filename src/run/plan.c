@@ -388,15 +388,10 @@ void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
     if (plan && info) *info = plan->info;
 }
 
-static bool add_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct {
-        struct tiler *tiler;
-        uint64_t pairs;
-    } *sum = user;
-    (void)index;
-    if (!tile_runs(sum->tiler, row, rows)) return false;
-    sum->pairs += tile_pairs(sum->tiler);
-    return true;
+static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
+    uint64_t *pairs = user;
+    (void)part;
+    *pairs += tile_pairs(tile);
 }
 
 tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
@@ -405,30 +400,14 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
                             "%s is NULL", plan ? "pairs" : "plan");
     uint64_t total = 0;
     const struct attention *a = &plan->attention;
+    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
+                                   INT32_MAX };
     for (uint32_t g = 0; g < a->group_count; g++) {
-        struct part *parts;
-        uint32_t count;
-        int32_t rows = (int32_t)plan->tile_rows, chunk = (int32_t)plan->variant->keys;
-        bool fine = parts_create(&a->groups[g].site, rows, chunk, INT32_MAX, &parts, &count);
-        if (!fine)
+        uint64_t each = 0;
+        if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
             return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                                 "no host memory to count pairs");
-        for (uint32_t k = 0; k < count && fine; k++) {
-            struct tiler tiler = {
-                .site = &a->groups[g].site, .part = &parts[k], .tile_rows = rows, .chunk = chunk
-            };
-            struct {
-                struct tiler *tiler;
-                uint64_t pairs;
-            } sum = { &tiler, 0 };
-            fine = tiles_each(parts[k].step, 0, a->groups[g].site.q_length, rows, add_pairs, &sum);
-            total += sum.pairs * a->groups[g].entry_count;
-            tiler_free(&tiler);
-        }
-        parts_free(parts, count);
-        if (!fine)
-            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                                "no host memory to count pairs");
+        total += each * a->groups[g].entry_count;
     }
     *pairs = total;
     return TULLE_OK;

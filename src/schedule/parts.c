@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
+#include "common/search.h"
 #include "plan_memory.h"
-#include "schedule/schedule.h"
+#include "schedule/tiler.h"
 
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows) {
     int64_t each = rows / step, longer = rows % step;
@@ -25,79 +27,121 @@ bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, til
     return true;
 }
 
-/// The keys that every row takes one by one, of all terms of the part.
+// -------------------------------------------------------------------------------------------------
+// The tiles of a part
+
+/// Every `every`-th tile's runs, handed on.
+struct visit {
+    struct tiler tiler;
+    int64_t every, next;
+    runs_callback each;
+    void *user;
+    uint32_t part;
+};
+
+static bool visit_tile(void *user, int64_t row, int32_t rows, int64_t index) {
+    struct visit *v = user;
+    if (index < v->next) return true;
+    v->next += v->every;
+    if (!tile_runs(&v->tiler, row, rows)) return false;
+    v->each(v->user, &v->tiler, v->part);
+    return true;
+}
+
+/// The runs of every `every`-th tile of a part, of its first `rows` rows. False: out of memory.
+static bool part_runs(const struct site *site, const struct part *part, uint32_t index,
+                      const struct tiling *tiling, int64_t rows, int64_t every, runs_callback each,
+                      void *user) {
+    struct visit visit = { .tiler = tiler_of(site, part, tiling),
+                           .every = every,
+                           .each = each,
+                           .user = user,
+                           .part = index };
+    bool fine = tiles_each(part->step, 0, rows, tiling->tile_rows, visit_tile, &visit);
+    tiler_free(&visit.tiler);
+    return fine;
+}
+
+bool site_runs(const struct site *site, const struct tiling *tiling, runs_callback each,
+               void *user) {
+    struct part *parts;
+    uint32_t count;
+    if (!parts_create(site, tiling, &parts, &count)) return false;
+    bool fine = true;
+    for (uint32_t k = 0; k < count && fine; k++)
+        fine = part_runs(site, &parts[k], k, tiling, site->q_length, 1, each, user);
+    parts_free(parts, count);
+    return fine;
+}
+
+static void sample_tile(void *user, const struct tiler *tile, uint32_t part) {
+    struct sample *sample = user;
+    (void)part;
+    sample->chunks += tile_chunks(tile);
+    sample->taken++;
+}
+
+bool part_sample(const struct site *site, const struct part *part, const struct tiling *tiling,
+                 int64_t rows, int64_t about, struct sample *out) {
+    *out = (struct sample){ .tiles = tiles_count(part->step, rows, tiling->tile_rows) };
+    return part_runs(site, part, 0, tiling, rows, out->tiles / about + 1, sample_tile, out);
+}
+
+// -------------------------------------------------------------------------------------------------
+// A part's list of keys
+
+/// The lowest key ≥ `from` that a term lists; INT64_MAX: none.
+static int64_t next_listed(const struct term *term, int64_t from) {
+    if (term->kind == TULLE_FIXED) {
+        const int64_t in = from % term->step, first = term->step - term->count;
+        return in >= first ? from : from - in + first;
+    }
+    if (term->kind == TULLE_GLOBAL_LIST) {
+        const size_t at = count_below(term->positions, term->position_count, from);
+        if (at < term->position_count) return term->positions[at];
+    }
+    return INT64_MAX;
+}
+
+/// The keys that every row takes one by one, of all terms of the part. False: out of memory.
 static bool make_list(const struct site *site, int64_t list_most, struct part *part) {
-    int64_t begin = site->kv_start, end = site->at.kv_len, most = 0, count = 0;
+    const int64_t begin = site->kv_start, end = site->at.kv_len;
+    int64_t bound = 0, count = 0;
     for (uint32_t i = 0; i < part->include_count; i++) {
         const struct term *term = part->include[i];
-        if (term->kind == TULLE_FIXED) most += ((end - begin) / term->step + 2) * term->count;
-        if (term->kind == TULLE_GLOBAL_LIST) most += (int64_t)term->position_count;
+        if (term->kind == TULLE_FIXED) bound += ((end - begin) / term->step + 2) * term->count;
+        if (term->kind == TULLE_GLOBAL_LIST) bound += (int64_t)term->position_count;
     }
-    if (most == 0 || begin >= end) return true;
-    if (most > end - begin) most = end - begin;
-    if (most > list_most) return true;
-    // Merge by marking: at most one entry a key, rising, whatever terms there are.
-    part->list = malloc((size_t)most * sizeof *part->list);
+    if (bound == 0 || begin >= end) return true;
+    bound = least(bound, end - begin);
+    if (bound > list_most) return true;
+    part->list = malloc((size_t)bound * sizeof *part->list);
     if (!part->list) return false;
-    int64_t next = begin;
-    while (next < end) {
-        int64_t low = end;  // the lowest listed key ≥ next
-        for (uint32_t i = 0; i < part->include_count; i++) {
-            const struct term *term = part->include[i];
-            if (term->kind == TULLE_FIXED) {
-                int64_t in = next % term->step, key = in >= term->step - term->count
-                                                          ? next
-                                                          : next - in + term->step - term->count;
-                if (key < low) low = key;
-            } else if (term->kind == TULLE_GLOBAL_LIST) {
-                size_t a = 0, b = term->position_count;
-                while (a < b) {
-                    size_t m = (a + b) / 2;
-                    if (term->positions[m] < next) a = m + 1;
-                    else b = m;
-                }
-                if (a < term->position_count && term->positions[a] < low) low = term->positions[a];
-            }
-        }
-        if (low >= end) break;
-        part->list[count++] = (int32_t)low;
-        next = low + 1;
+    for (int64_t key = begin;; key++) {
+        int64_t next = end;
+        for (uint32_t i = 0; i < part->include_count; i++)
+            next = least(next, next_listed(part->include[i], key));
+        if (next >= end) break;
+        part->list[count++] = (int32_t)next;
+        key = next;
     }
     part->list_count = count;
     return true;
 }
 
-struct sample {
-    struct tiler *tiler;
-    int64_t every, next, chunks, taken;
-    bool failed;
-};
+// -------------------------------------------------------------------------------------------------
+// A union's parts
 
-static bool sample_tile(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct sample *s = user;
-    if (index < s->next) return true;
-    s->next += s->every;
-    if (!tile_runs(s->tiler, row, rows)) {
-        s->failed = true;
-        return false;
-    }
-    s->chunks += tile_chunks(s->tiler);
-    s->taken++;
-    return true;
-}
-
-/// Chunks that a part of these terms would take, from 9 tiles or so; −1: out of memory.
-static int64_t cost(const struct site *site, const struct term *const *terms, uint32_t count,
-                    int64_t step, int32_t tile_rows, int32_t chunk, int64_t list_most) {
+/// Chunks that a part of these terms would take, from 9 tiles or so. False: out of memory.
+static bool cost(const struct site *site, const struct tiling *tiling,
+                 const struct term *const *terms, uint32_t count, int64_t step, int64_t *chunks) {
     struct part part = { .step = step, .include = terms, .include_count = count };
-    struct tiler tiler = { .site = site, .part = &part, .tile_rows = tile_rows, .chunk = chunk };
-    int64_t tiles = tiles_count(step, site->q_len, tile_rows);
-    struct sample s = { .tiler = &tiler, .every = tiles / 9 + 1 };
-    if (step == 1 && !make_list(site, list_most, &part)) return -1;
-    tiles_each(step, 0, site->q_len, tile_rows, sample_tile, &s);
+    struct sample s;
+    if (step == 1 && !make_list(site, tiling->list_most, &part)) return false;
+    bool fine = part_sample(site, &part, tiling, site->q_len, 9, &s);
     free(part.list);
-    tiler_free(&tiler);
-    return s.failed ? -1 : s.taken ? s.chunks * tiles / s.taken : 0;
+    *chunks = fine && s.taken ? s.chunks * s.tiles / s.taken : 0;
+    return fine;
 }
 
 void parts_free(struct part *parts, uint32_t count) {
@@ -108,90 +152,125 @@ void parts_free(struct part *parts, uint32_t count) {
     free(parts);
 }
 
-bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int64_t list_most,
-                  struct part **out, uint32_t *out_count) {
-    const tulle_pattern *pattern = site->pattern;
-    uint32_t n = pattern->canonical_count, count = 0;
-    struct part *parts = calloc(n, sizeof *parts);
-    // one array of terms in the parts' order; part k excludes all before its own
-    const struct term **order = malloc(2 * (size_t)n * sizeof *order);
-    bool *plain = calloc(n, sizeof *plain);
-    if (!parts || !order || !plain) goto failed;
-    const struct term **some = order + n;
-    uint32_t plain_count = 0, stepped = 0;
-    // Terms of step 1, and those that cost less there: where a class has fewer rows than a tile, or
-    // little reach.
-    for (uint32_t i = 0; i < n; i++)
-        if (term_step(pattern->canonical[i]) == 1) {
-            plain[i] = true;
-            some[plain_count++] = pattern->canonical[i];
-        }
-    for (uint32_t i = 0; i < n;) {
-        const struct term *term = pattern->canonical[i];
-        int64_t step = term_step(term);
-        uint32_t end = i;
-        while (end < n && term_step(pattern->canonical[end]) == step) end++;
-        int64_t reach = term->kind == TULLE_DILATED && term->left >= 0 && term->right >= 0
-                            ? (term->left + term->right) * term->step
-                            : INT64_MAX;
-        // combine takes no more parts, and one is for step 1
-        bool crowded = step > 1 && stepped + 1 == PM_PARTS_MOST;
-        if (step > 1 && !crowded && (site->q_len < step * tile_rows || reach <= 8 * tile_rows)) {
-            int64_t apart =
-                cost(site, pattern->canonical + i, end - i, step, tile_rows, chunk, list_most);
-            int64_t without =
-                plain_count ? cost(site, some, plain_count, 1, tile_rows, chunk, list_most) : 0;
-            for (uint32_t k = i; k < end; k++) some[plain_count + k - i] = pattern->canonical[k];
-            int64_t with = cost(site, some, plain_count + end - i, 1, tile_rows, chunk, list_most);
-            if (apart < 0 || without < 0 || with < 0) goto failed;
-            // a second part also writes and merges partial results: about two chunks a tile, as
-            // combine does it; less where the other part resumes them
-            if (plain_count) apart += 2 * tiles_count(step, site->q_len, tile_rows);
-            crowded = with - without <= apart;
-        }
-        for (uint32_t k = i; k < end && crowded; k++) {
-            plain[k] = true;
-            some[plain_count++] = pattern->canonical[k];
-        }
-        if (step > 1 && !crowded) stepped++;
-        i = end;
+/// A union's terms while they are dealt to parts.
+struct deal {
+    const struct site *site;
+    const struct tiling *tiling;
+    const struct term *const *terms;  ///< in canonical order: by step
+    uint32_t count;
+    bool *plain;                      ///< which of them go to the part of step 1
+    const struct term **plain_terms;  ///< these, as far as it is decided; room for all
+    uint32_t plain_count, stepped;    ///< stepped: parts of other steps so far
+};
+
+/// Do terms [first, end), all of this step, cost less in the part of step 1: where a class has
+/// fewer rows than a tile, or little reach? False: out of memory.
+static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, bool *plain) {
+    const struct term *term = d->terms[first];
+    const int64_t step = term_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
+    const int64_t reach = term->kind == TULLE_DILATED && term->left >= 0 && term->right >= 0
+                              ? (term->left + term->right) * term->step
+                              : INT64_MAX;
+    // combine takes no more parts, and one is for step 1
+    *plain = d->stepped + 1 == PM_PARTS_MOST;
+    if (*plain || (q_len >= step * rows && reach > 8 * rows)) return true;
+    const uint32_t count = end - first;
+    int64_t apart, without = 0, with;
+    memcpy(d->plain_terms + d->plain_count, d->terms + first, count * sizeof *d->terms);
+    if (!cost(d->site, d->tiling, d->terms + first, count, step, &apart) ||
+        (d->plain_count &&
+         !cost(d->site, d->tiling, d->plain_terms, d->plain_count, 1, &without)) ||
+        !cost(d->site, d->tiling, d->plain_terms, d->plain_count + count, 1, &with))
+        return false;
+    // a second part also writes and merges partial results: about two chunks a tile, as
+    // combine does it; less where the other part resumes them
+    if (d->plain_count) apart += 2 * tiles_count(step, q_len, d->tiling->tile_rows);
+    *plain = with - without <= apart;
+    return true;
+}
+
+static void take_plain(struct deal *d, uint32_t term) {
+    d->plain[term] = true;
+    d->plain_terms[d->plain_count++] = d->terms[term];
+}
+
+/// Terms of step 1, and those that cost less there. False: out of memory.
+static bool deal_terms(struct deal *d) {
+    for (uint32_t i = 0; i < d->count; i++)
+        if (term_step(d->terms[i]) == 1) take_plain(d, i);
+    for (uint32_t i = 0, end; i < d->count; i = end) {
+        const int64_t step = term_step(d->terms[i]);
+        bool plain;
+        for (end = i + 1; end < d->count && term_step(d->terms[end]) == step;) end++;
+        if (step == 1) continue;
+        if (!choose_plain(d, i, end, &plain)) return false;
+        if (!plain) d->stepped++;
+        for (uint32_t k = i; k < end && plain; k++) take_plain(d, k);
     }
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (plain[i]) order[used++] = pattern->canonical[i];
+    return true;
+}
+
+/// The parts' steps and how many terms are theirs, and all terms in the parts' order. Returns how
+/// many parts there are.
+static uint32_t order_terms(const struct deal *d, struct part *parts, const struct term **order) {
+    uint32_t count = 0, used = 0;
+    for (uint32_t i = 0; i < d->count; i++)
+        if (d->plain[i]) order[used++] = d->terms[i];
     if (used) parts[count++] = (struct part){ .step = 1, .include_count = used };
-    for (uint32_t i = 0; i < n; i++) {
-        if (plain[i]) continue;
-        int64_t step = term_step(pattern->canonical[i]);
-        if (!count || parts[count - 1].step != step || parts[count - 1].step == 1)
-            parts[count++] = (struct part){ .step = step };
+    for (uint32_t i = 0; i < d->count; i++) {
+        if (d->plain[i]) continue;
+        const int64_t step = term_step(d->terms[i]);
+        if (!count || parts[count - 1].step != step) parts[count++] = (struct part){ .step = step };
         parts[count - 1].include_count++;
-        order[used++] = pattern->canonical[i];
+        order[used++] = d->terms[i];
     }
-    free(plain);
-    plain = NULL;
+    return count;
+}
+
+/// Each part's own copy of its terms and, behind them, of those of the parts before it. False: out
+/// of memory.
+static bool give_terms(struct part *parts, uint32_t count, const struct term *const *order) {
     uint32_t before = 0;
     for (uint32_t k = 0; k < count; k++) {
-        // each part owns a copy of its terms, followed by nothing: its excludes are a copy of those
-        // before it
-        uint32_t own = parts[k].include_count;
+        const uint32_t own = parts[k].include_count;
         const struct term **terms = malloc((own + before + 1) * sizeof *terms);
-        if (!terms) goto failed;
+        if (!terms) return false;
         memcpy(terms, order + before, own * sizeof *terms);
         memcpy(terms + own, order, before * sizeof *terms);
         parts[k].include = terms;
         parts[k].exclude = terms + own;
         parts[k].exclude_count = before;
         before += own;
-        if (parts[k].step == 1 && !make_list(site, list_most, &parts[k])) goto failed;
     }
+    return true;
+}
+
+bool parts_create(const struct site *site, const struct tiling *tiling, struct part **out,
+                  uint32_t *out_count) {
+    const uint32_t n = site->pattern->canonical_count;
+    struct part *parts = calloc(n, sizeof *parts);
+    const struct term **order = malloc(2 * (size_t)n * sizeof *order);
+    struct deal deal = { .site = site,
+                         .tiling = tiling,
+                         .terms = site->pattern->canonical,
+                         .count = n,
+                         .plain = calloc(n, sizeof *deal.plain),
+                         .plain_terms = order ? order + n : NULL };
+    uint32_t count = 0;
+    bool fine = parts && order && deal.plain && deal_terms(&deal);
+    if (fine) {
+        count = order_terms(&deal, parts, order);
+        fine = give_terms(parts, count, order);
+    }
+    for (uint32_t k = 0; k < count && fine; k++)
+        fine = parts[k].step > 1 || make_list(site, tiling->list_most, &parts[k]);
     free(order);
+    free(deal.plain);
+    if (!fine) {
+        parts_free(parts, count);
+        return false;
+    }
     *out = parts;
     *out_count = count;
     return true;
-failed:
-    free(order);
-    free(plain);
-    if (parts) parts_free(parts, count);
-    return false;
 }

@@ -8,7 +8,8 @@
 #define TULLE_SRC_SCHEDULE_SCHEDULE_H
 
 #include "plan_memory.h"
-#include "schedule/tile.h"
+#include "problem/group.h"
+#include "problem/tensor.h"
 
 /// What the variant and the device ask of a schedule.
 struct schedule_limits {
@@ -27,25 +28,14 @@ struct schedule_limits {
     int64_t items_wanted;     ///< work items, counted over heads, that fill the device
     uint64_t dispatch_pairs;  ///< rows × keys visited by one dispatch
     uint64_t workspace_rows;  ///< rows of partial results that fit the limit
-    // Where a tensor exceeds what can be bound at once: what a dispatch may span, in bytes; 0: no
-    // limit. Index: enum tensor.
+    /// what a dispatch may reach of a tensor that is too large to be bound whole
     uint64_t window_bytes;
 };
 
-enum tensor { TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_O, TENSOR_LSE, TENSOR_COUNT };
-
-/// In bytes; strides of K and V are per kv head.
-struct tensor_shape {
-    uint64_t batch, head, row, row_bytes;
-    bool windowed;
-};
-
-/// What of an attention has the same runs: (pattern, lengths[, head]), and its entries.
-struct group {
-    struct site site;
-    struct pm_entry *entries;  ///< by index, rising
-    uint32_t entry_count;
-};
+/// Pairs that one chunk of an item visits.
+static inline uint64_t chunk_pairs(const struct schedule_limits *limits) {
+    return (uint64_t)limits->tile_rows * (uint64_t)limits->chunk;
+}
 
 enum dispatch_kind { DISPATCH_ATTENTION, DISPATCH_COMBINE };
 
@@ -76,9 +66,11 @@ struct schedule {
     struct schedule_room *room;  ///< that the words go back to; NULL: none
     size_t word_count, word_capacity;
     struct segment *segments;
-    uint32_t segment_count, segment_capacity;
+    uint32_t segment_count;
+    size_t segment_capacity;
     struct dispatch *dispatches;
-    uint32_t dispatch_count, dispatch_capacity;
+    uint32_t dispatch_count;
+    size_t dispatch_capacity;
     uint64_t workspace_rows;        ///< that it uses
     uint64_t workspace_rows_least;  ///< the smallest limit that will do
     uint64_t visited;
@@ -112,19 +104,5 @@ size_t schedule_room_bytes(const struct schedule_room *room);
 tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room,
                             struct schedule *out, tulle_error *error);
 void schedule_free(struct schedule *schedule);
-
-/// The parts of a site's pattern, in order. A list of keys of more than list_most entries is not
-/// made: its keys then are runs of their own. False: out of memory. *parts is freed by parts_free.
-bool parts_create(const struct site *site, int32_t tile_rows, int32_t chunk, int64_t list_most,
-                  struct part **parts, uint32_t *count);
-void parts_free(struct part *parts, uint32_t count);
-
-/// Calls `each` for every tile of rows [first, end) in the order in which items are made. False:
-/// `each` returned false.
-typedef bool (*tile_callback)(void *user, int64_t row, int32_t rows, int64_t index);
-bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, tile_callback each,
-                void *user);
-/// How many there are.
-int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows);
 
 #endif

@@ -64,7 +64,9 @@ static tulle_result parse(tulle_error *error) {
     tulle_pattern **patterns = (tulle_pattern **)error;
     uint32_t count = 9;
     tulle_result result = tulle_pattern_parse(
-        "window:1,0+sink:1+sink:2+sink:3+global:list;blocks:1,mask+documents:\"a\"\"b\";dense",
+        // more terms than a pattern has room for at first
+        "window:1,0+sink:1+sink:2+sink:3+sink:4+sink:5+sink:6+sink:7+sink:8+sink:9+sink:10+sink:11+sink:12+"
+        "sink:13+sink:14+sink:15+global:list;blocks:1,mask+documents:\"a\"\"b\";dense",
         &loader, &patterns, &count, error);
     if (result) assert_null(patterns);
     if (result) assert_int_equal(count, 0);

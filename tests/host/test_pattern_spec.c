@@ -262,6 +262,27 @@ static void test_print_sizes(void **state) {
     tulle_pattern_destroy(pattern);
 }
 
+// A term that repeats another is a union like any other: it selects what one of them does, and is
+// printed once.
+static void test_repeats(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        { "dense+dense", "dense" },
+        { "sink:1 + window:1,0 + sink:01", "sink:1+window:1,0" },
+        { "global:list.npy+global:\"list.npy\"", "global:list.npy" },
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        tulle_pattern *pattern = parse_one(cases[i][0]), *once = parse_one(cases[i][1]);
+        char text[100];
+        tulle_pattern_print(pattern, text, sizeof text);
+        assert_string_equal(text, cases[i][1]);
+        assert_int_equal(pattern->term_count, once->term_count + 1);
+        assert_int_equal(pattern->canonical_count, once->canonical_count);
+        tulle_pattern_destroy(pattern);
+        tulle_pattern_destroy(once);
+    }
+}
+
 // Patterns from terms: arrays without a name cannot be read back, and a term given twice is printed
 // once.
 static void test_print_created(void **state) {
@@ -412,12 +433,6 @@ static const struct {
       "column 11: expected FILE, a name (in double quotes where it looks like a number), as in documents:FILE, found '5'" },
     { "documents:", SYNTAX,
       "column 11: expected FILE, a name, as in documents:FILE, found the end" },
-    // Twice the same
-    { "dense+dense", SYNTAX, "column 7: term 2 (dense) repeats term 1, which stands at column 1" },
-    { "dense;sink:1 + window:1,0 + sink:01", SYNTAX,
-      "column 29: term 3 (sink) repeats term 1, which stands at column 7" },
-    { "global:list.npy+global:\"list.npy\"", SYNTAX,
-      "column 17: term 2 (global) repeats term 1, which stands at column 1" },
     // Out of range
     { "window:-1,0", INVALID,
       "term 1 (window): left is -1; " FROM_0 ", or inf (TULLE_INFINITE) (column 8)" },
@@ -605,11 +620,17 @@ static void test_releases_once_each(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads_and_prints), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_several_patterns), cmocka_unit_test(test_many_terms),
-        cmocka_unit_test(test_print_sizes),      cmocka_unit_test(test_print_created),
-        cmocka_unit_test(test_malformed),        cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_arguments),        cmocka_unit_test(test_releases_once_each),
+        cmocka_unit_test(test_reads_and_prints),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_several_patterns),
+        cmocka_unit_test(test_many_terms),
+        cmocka_unit_test(test_print_sizes),
+        cmocka_unit_test(test_print_created),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_releases_once_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

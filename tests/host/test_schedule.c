@@ -17,7 +17,7 @@
 #include "failing.h"
 #include "schedule_machine.h"
 #include "schedule_trial.h"
-#include "schedule/tile.h"
+#include "schedule/tiler.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -25,40 +25,18 @@
 // Trials
 
 /// The tiles' own count of pairs, against the reference.
-struct pair_sum {
-    struct tiler *tiler;
-    uint64_t pairs;
-};
-
-static bool sum_pairs(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct pair_sum *sum = user;
-    (void)index;
-    if (!tile_runs(sum->tiler, row, rows)) return false;
-    sum->pairs += tile_pairs(sum->tiler);
-    return true;
+static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
+    uint64_t *pairs = user;
+    (void)part;
+    *pairs += tile_pairs(tile);
 }
 
 static void check_pairs(const struct trial *t) {
     const struct schedule_limits *l = &t->input.limits;
+    const struct tiling tiling = { l->tile_rows, l->chunk, l->segment_texels };
     for (uint32_t g = 0; g < t->input.group_count; g++) {
-        const struct group *group = &t->groups[g];
-        struct part *parts;
-        uint32_t count;
         uint64_t pairs = 0, want = 0;
-        assert_true(
-            parts_create(&group->site, l->tile_rows, l->chunk, l->segment_texels, &parts, &count));
-        for (uint32_t k = 0; k < count; k++) {
-            struct tiler tiler = { .site = &group->site,
-                                   .part = &parts[k],
-                                   .tile_rows = l->tile_rows,
-                                   .chunk = l->chunk };
-            struct pair_sum sum = { &tiler, 0 };
-            assert_true(
-                tiles_each(parts[k].step, 0, group->site.q_length, l->tile_rows, sum_pairs, &sum));
-            pairs += sum.pairs;
-            tiler_free(&tiler);
-        }
-        parts_free(parts, count);
+        assert_true(site_runs(&t->groups[g].site, &tiling, add_pairs, &pairs));
         for (int64_t i = 0; i < t->q_len * t->kv_len; i++) want += t->want[g][i];
         CHECK(pairs == want, "group %u: tile_pairs %llu, should be %llu", g,
               (unsigned long long)pairs, (unsigned long long)want);
@@ -462,10 +440,9 @@ static void test_window_padding(void **state) {
                                      .q_length = 2048 };
                 struct part *parts = NULL;
                 uint32_t count = 0;
-                assert_true(parts_create(&site, rows, chunk, 65536, &parts, &count));
-                struct tiler tiler = {
-                    .site = &site, .part = parts, .tile_rows = rows, .chunk = chunk
-                };
+                const struct tiling tiling = { rows, chunk, 65536 };
+                assert_true(parts_create(&site, &tiling, &parts, &count));
+                struct tiler tiler = tiler_of(&site, parts, &tiling);
                 for (int64_t row = 512; row < 512 + 2 * rows; row += rows) {
                     assert_true(tile_runs(&tiler, row, rows));
                     int64_t best = (left + rows + chunk - 1) / chunk;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// A descriptor, checked and with every default filled in: what plan, schedule and kernels work
-// from.
-#ifndef TULLE_SRC_KERNEL_ATTENTION_H
-#define TULLE_SRC_KERNEL_ATTENTION_H
+// The problem: a descriptor, checked and with every default filled in. What schedule, kernels and
+// plan work from.
+#ifndef TULLE_SRC_PROBLEM_ATTENTION_H
+#define TULLE_SRC_PROBLEM_ATTENTION_H
 
 #include "common/error.h"
-#include "schedule/schedule.h"
+#include "problem/group.h"
+#include "problem/tensor.h"
 
 #define LOG2_E 1.44269504088896340736  // kernels keep scores in log2 units (plan_memory.h)
 
@@ -32,15 +33,9 @@ struct attention {
 /// Bytes of an element of tensor t.
 size_t attention_element(const struct attention *a, int t);
 
-/// "Q", "K", "V", "O", "LSE".
-extern const char *const tensor_names[TENSOR_COUNT];
-
 /// Checks and copies. On failure *out is zeroed.
 tulle_result attention_resolve(const tulle_attention_desc *desc, struct attention *out,
                                tulle_error *error);
 void attention_free(struct attention *a);
-
-/// The group that (batch, head) belongs to.
-const struct group *attention_group(const struct attention *a, uint32_t batch, uint32_t head);
 
 #endif

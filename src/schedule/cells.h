@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// Regions → cells: keys of a tile in which the same regions apply.
+#ifndef TULLE_SRC_SCHEDULE_CELLS_H
+#define TULLE_SRC_SCHEDULE_CELLS_H
+
+#include "schedule/regions.h"
+
+enum cell_kind { CELL_EXCLUDED, CELL_FULL, CELL_BAND, CELL_BITS };
+
+/// Keys [v0, v1) in which the same regions apply to the tile's rows.
+struct cell {
+    enum cell_kind kind;
+    int64_t v0, v1;
+    // BAND, as in struct region
+    int32_t r0, r1;
+    int64_t left, right;
+};
+
+/// Fills t->cells: rising in v, disjoint; keys in no cell are in no region. False: out of memory.
+bool make_cells(struct tiler *t);
+
+/// Fills t->rounded with cells that runs can say as they stand: full ones are whole chunks. False:
+/// out of memory.
+bool round_cells(struct tiler *t);
+
+#endif

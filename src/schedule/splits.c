@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "schedule/splits.h"
+
+#include "common/arithmetic.h"
+#include "common/array.h"
+#include "common/search.h"
+
+#define RUNS_MOST 60000  // of an item: its word has 16 bits for them
+
+/// Bits of keys [c0, c0 + n), of a run in whose bits they do not begin with a word. False: out of
+/// memory.
+static bool shift_bits(struct tiler *t, const struct run *from, int64_t c0, int64_t n,
+                       struct run *out) {
+    const size_t rows = (size_t)t->tile_rows, words = (size_t)((n + 31) / 32),
+                 all = (size_t)((from->count + 31) / 32);
+    out->bits = tile_bits(t, n);
+    if (out->bits == SIZE_MAX) return false;
+    for (size_t w = 0; w < words; w++)
+        for (size_t r = 0; r < rows; r++) {
+            size_t k = (size_t)c0 / 32 + w;
+            uint64_t pair = t->bits[from->bits + k * rows + r];
+            if (k + 1 < all) pair |= (uint64_t)t->bits[from->bits + (k + 1) * rows + r] << 32;
+            t->bits[out->bits + w * rows + r] = (uint32_t)(pair >> (c0 % 32));
+        }
+    return true;
+}
+
+/// Keys [c0, c0 + n) of a run as a run of its own; of a full run n is whole chunks, or less than
+/// one. False: out of memory.
+static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_t n,
+                     struct run *out) {
+    *out = *from;
+    out->first += from->source == RUN_LIST ? c0 : c0 * t->part->step;
+    out->count = n;
+    switch (from->kind) {
+    case TULLE_RUN_BAND:
+        out->lo -= c0;
+        out->hi -= c0;
+        return true;
+    case TULLE_RUN_FULL:
+        if (n % t->chunk == 0) return true;
+        // a window ends within the chunk
+        if (from->source == RUN_LIST) return run_all_bits(t, out, n);
+        out->kind = TULLE_RUN_BAND;
+        out->row_first = 0;
+        out->row_last = t->rows - 1;
+        out->lo = RUN_LOOSE_LO;
+        out->hi = RUN_LOOSE_HI;
+        return true;
+    case TULLE_RUN_BITS: break;
+    }
+    if (c0 % 32) return shift_bits(t, from, c0, n, out);
+    out->bits += bit_words(t, c0);
+    return true;
+}
+
+/// How many keys of the run, from c on, stand at positions up to `end`.
+static int64_t keys_up_to(const struct tiler *t, const struct run *run, int64_t c, int64_t end) {
+    if (run_key(t, run, c) > end) return 0;
+    if (run->source == RUN_RANGE)
+        return least((end - run_key(t, run, c)) / t->part->step + 1, run->count - c);
+    return (int64_t)count_below32(t->part->list + run->first + c, (size_t)(run->count - c),
+                                  end + 1);
+}
+
+/// How many keys of the run, from c on, a split takes that has taken some already: chunks and
+/// texels are what is left of its limits. 0: none; it is complete.
+static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t c,
+                          const struct split_limits *left, const struct split *split) {
+    const int64_t rest = run->count - c;
+    int64_t n = rest;
+    if (chunks_of(t, n) > left->chunks) {
+        const int64_t unit = t->chunk < 32 ? 32 : t->chunk;  // cut at whole words of bits
+        n = most(left->chunks * t->chunk / unit * unit, unit);
+    }
+    if (run->kind == TULLE_RUN_BITS) {  // their words count
+        const int64_t room =
+            left->texels > 2 ? (int64_t)(left->texels - 2) * 4 / t->tile_rows * 32 : 0;
+        if (room < 32 && split->count) return 0;
+        n = least(n, most(room, 32));
+    }
+    n = least(n, rest);
+    const int64_t low = least(run_key(t, run, c), split->reach.key_first);
+    if (split->reach.key_last - low > left->keys_apart) return 0;
+    n = least(n, keys_up_to(t, run, c, low + left->keys_apart));  // never 0 at the first run
+    if (run->kind == TULLE_RUN_FULL && n > t->chunk) n -= n % t->chunk;
+    return n;
+}
+
+bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,
+                struct split *split) {
+    struct split_limits left = *limits;
+    split->count = 0;
+    split->reach = (struct reach){ REACH_NO_KEYS, .row_first = t->row,
+                                   .row_last = t->row + (t->rows - 1) * t->part->step };
+    while (at->run < t->run_count && left.chunks > 0 && left.texels > 0 &&
+           split->count < RUNS_MOST) {
+        const struct run *from = &t->runs[at->run];
+        const int64_t n = keys_taken(t, from, at->key, &left, split);
+        if (n == 0) break;
+        if (!ARRAY_RESERVE(split->runs, split->capacity, split->count + 1) ||
+            !run_take(t, from, at->key, n, &split->runs[split->count]))
+            return false;
+        split->count++;
+        const int64_t taken = chunks_of(t, n);
+        const uint64_t used = run_texels(t, from->kind, n);
+        struct reach *reach = &split->reach;
+        reach->key_first = least(reach->key_first, run_key(t, from, at->key));
+        reach->key_last = most(reach->key_last, run_key(t, from, at->key + n - 1));
+        reach->chunks += taken;
+        left.chunks -= taken;
+        left.texels = left.texels > used ? left.texels - used : 0;
+        at->key += n;
+        if (at->key == from->count) *at = (struct split_place){ at->run + 1, 0 };
+    }
+    return true;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//
+// Pattern → runs, for one tile of query rows: terms → regions (regions.c) → cells (cells.c) → runs
+// (runs.c).
+//
+// A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
+// step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
+// and key v = (j − a)/step. There every term is a union of REGIONS (an interval of keys, an
+// interval of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in
+// which the same regions apply: full, band, or neither (bits).
+#ifndef TULLE_SRC_SCHEDULE_TILER_H
+#define TULLE_SRC_SCHEDULE_TILER_H
+
+#include "schedule/parts.h"
+
+#define TILE_ROWS_MOST 128  // a run names its first and last row in 7 bits (plan_memory.h)
+
+enum run_source { RUN_RANGE, RUN_LIST };
+
+struct run {
+    tulle_run_kind kind;
+    enum run_source source;
+    int64_t first;                ///< RANGE: first key position j; LIST: index into the part's list
+    int64_t count;                ///< keys
+    int32_t row_first, row_last;  ///< BAND
+    int64_t lo, hi;  ///< BAND: row r takes keys r + lo ≤ c ≤ r + hi, for row_first ≤ r ≤ row_last
+    size_t bits;     ///< BITS: index of its first word in tiler.bits; word (c/32)·tile_rows + r
+};
+
+/// The bounds of a band that has none: row r takes every key.
+#define RUN_LOOSE_LO (-INT32_MAX / 2)
+#define RUN_LOOSE_HI (INT32_MAX / 2)
+
+struct region;
+struct cell;
+
+struct region_list {
+    struct region *regions;
+    size_t count, capacity;
+};
+
+struct cell_list {
+    struct cell *cells;
+    size_t count, capacity;
+};
+
+/// Scratch that many tiles share, and one tile's result.
+struct tiler {
+    const struct site *site;
+    const struct part *part;
+    int32_t tile_rows;  ///< the variant's; row stride of bits
+    int32_t chunk;      ///< keys per chunk, a power of 2 up to 64
+    // the tile at hand
+    int64_t row, u0, residue, v_begin, v_end;
+    int32_t rows;
+    // result
+    struct run *runs;
+    size_t run_count, run_capacity;
+    uint32_t *bits;
+    size_t bit_words, bits_capacity;
+    /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
+    bool shiftable;
+    // scratch
+    struct region_list include, exclude;
+    int64_t *edges;
+    size_t edge_count, edge_capacity;
+    struct cell_list cells, rounded;
+    int64_t *blocks;
+    size_t blocks_capacity;
+    bool clipped;
+    bool out_of_memory;
+};
+
+struct tiler tiler_of(const struct site *site, const struct part *part,
+                      const struct tiling *tiling);
+void tiler_free(struct tiler *t);
+
+/// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False:
+/// out of memory.
+bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
+
+/// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of
+/// memory.
+size_t tile_bits(struct tiler *t, int64_t keys);
+
+/// Makes the run one of `keys` keys in bits that every row takes. False: out of memory.
+bool run_all_bits(struct tiler *t, struct run *run, int64_t keys);
+
+/// Words of bits that a run of so many keys takes.
+static inline size_t bit_words(const struct tiler *t, int64_t keys) {
+    return (size_t)((keys + 31) / 32) * (size_t)t->tile_rows;
+}
+
+/// Texels of plan memory that a run of so many keys takes with its bits, at most.
+static inline uint64_t run_texels(const struct tiler *t, tulle_run_kind kind, int64_t keys) {
+    return kind == TULLE_RUN_BITS ? bit_words(t, keys) / 4 + 2 : 1;
+}
+
+/// Chunks that so many keys take.
+static inline int64_t chunks_of(const struct tiler *t, int64_t keys) {
+    return (keys + t->chunk - 1) / t->chunk;
+}
+
+/// The position of a run's key c.
+static inline int64_t run_key(const struct tiler *t, const struct run *run, int64_t c) {
+    return run->source == RUN_LIST ? t->part->list[run->first + c] : run->first + c * t->part->step;
+}
+
+/// Chunks that the tile's runs take: its cost.
+int64_t tile_chunks(const struct tiler *t);
+
+/// Pairs that the tile's runs select.
+uint64_t tile_pairs(const struct tiler *t);
+
+#endif
