@@ -55,6 +55,7 @@ void begin_item(Item item) {
     keep.direct = item.direct ? 1u : 0u;
     keep.dead = item.dead ? 1u : 0u;
     keep.slot = item.slot;
+    keep.last_run = item.runs + item.run_count;
     keep.q_at = push.q_base + item_offset(q, entry, item.first_row);
     keep.q_step = row_step(q);
     keep.o_at = push.o_base + item_offset(o, entry, item.first_row);
@@ -334,8 +335,8 @@ void add_values(uint chunk_key) {
 // Runs and chunks
 
 struct Cursor {
-    uint next_run, last_run;  // texels
-    uint key, run_keys;       // of the run at hand: the chunk's first key, and how many there are
+    uint next_run;       // texel; keep.last_run: past the item's last
+    uint key, run_keys;  // of the run at hand: the chunk's first key, and how many there are
 };
 
 // Puts the next run into keep. The last readers of the run before are behind a barrier.
@@ -433,22 +434,22 @@ void main() {
         o_even[n] = o_odd[n] = vec4(0.0);
     [[unroll]] for (uint i = 0u; i < TM; ++i)
         l[i] = 0.0;
-#ifdef RESUME
     barrier();  // keep and row_max are written
+#ifdef RESUME
     if (item.resumes) resume();
 #endif
 
-    Cursor at = Cursor(item.runs, item.runs + item.run_count, 0u, 0u);
+    Cursor at = Cursor(item.runs, 0u, 0u);
     while (true) {
         if (at.key >= at.run_keys) {
-            if (at.next_run == at.last_run) break;
+            if (at.next_run == keep.last_run) break;
             begin_run(at);
         }
         take_chunk(at.key);
         at.key += KEYS;
     }
 
-    barrier();  // exchange's last readers are done, and where there was no run, keep is written
+    barrier();  // exchange's last readers are done
     sum_rows();
 #if defined(RESUME)
     write_finished();

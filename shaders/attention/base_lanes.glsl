@@ -69,6 +69,7 @@ struct Keep {
     uint last;       //   rows − 1
     uint direct, dead;
     uint slot;
+    uint last_run;  // past its last: texel
     int q_offset;
     uint q_at, q_step;  // the item's row 0 in Q, and from one row to the next
     uint o_at, o_step, lse_at, sink_at;
