@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A family of kernels: those that share a way of dealing work to lanes and of reaching memory. One
-// entry each, in a file of its own beside this one (family_NAME.c), named by a TULLE_FAMILY line of
-// shaders/variants.def. All else asks the entry; nothing asks which family it is.
+// entry each, in a file of its own beside this one (family_NAME.c), which lines of
+// shaders/variants.def name. All else asks the entry; nothing asks which family it is.
 #ifndef TULLE_SRC_KERNEL_FAMILY_H
 #define TULLE_SRC_KERNEL_FAMILY_H
 
@@ -46,13 +46,9 @@ struct family {
     struct combine combine;
 };
 
-#define TULLE_FAMILY(name) extern const struct family family_##name;
-#define TULLE_MODULE(...)
-#define TULLE_VARIANT(...)
-#include "../../shaders/variants.def"
-#undef TULLE_VARIANT
-#undef TULLE_MODULE
-#undef TULLE_FAMILY
+extern const struct family family_base;
+extern const struct family family_rows_address;
+extern const struct family family_rows_texel;
 
 /// For `serves`: gives the reason, and returns false.
 #define REFUSE(...) return snprintf(reason, size, __VA_ARGS__), false

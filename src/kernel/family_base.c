@@ -9,22 +9,24 @@
 
 #define LANES 128u
 
-#define ATTENTION_DESCRIPTORS                                                    \
-    { 0, REACH_STORAGE, TENSOR_Q }, { 1, REACH_STORAGE, TENSOR_K },              \
-        { 2, REACH_STORAGE, TENSOR_V }, { 3, REACH_STORAGE, BOUND_WORKSPACE }, { \
-        4, REACH_TEXELS, BOUND_PLAN                                              \
-    }
-
 /// Four storage buffers, which every device has: all goes through the workspace.
-static const struct layout four_buffers = {
-    .descriptors = { ATTENTION_DESCRIPTORS },
+static const struct layout base_four_buffers = {
+    .descriptors = { { 0, REACH_STORAGE, TENSOR_Q },
+                     { 1, REACH_STORAGE, TENSOR_K },
+                     { 2, REACH_STORAGE, TENSOR_V },
+                     { 3, REACH_STORAGE, BOUND_WORKSPACE },
+                     { 4, REACH_TEXELS, BOUND_PLAN } },
     .count = 5,
     .dynamic = true,
     .push_bytes = sizeof(struct pm_attention_push),
 };
 
-static const struct layout six_buffers = {
-    .descriptors = { ATTENTION_DESCRIPTORS,
+static const struct layout base_six_buffers = {
+    .descriptors = { { 0, REACH_STORAGE, TENSOR_Q },
+                     { 1, REACH_STORAGE, TENSOR_K },
+                     { 2, REACH_STORAGE, TENSOR_V },
+                     { 3, REACH_STORAGE, BOUND_WORKSPACE },
+                     { 4, REACH_TEXELS, BOUND_PLAN },
                      { 5, REACH_STORAGE, TENSOR_O },
                      { 6, REACH_STORAGE, TENSOR_LSE } },
     .count = 7,
@@ -32,7 +34,7 @@ static const struct layout six_buffers = {
     .push_bytes = sizeof(struct pm_attention_push),
 };
 
-static const struct layout combine_layout = {
+static const struct layout base_combine_layout = {
     .descriptors = { { 0, REACH_STORAGE, BOUND_WORKSPACE },
                      { 1, REACH_STORAGE, TENSOR_O },
                      { 2, REACH_STORAGE, TENSOR_LSE },
@@ -42,27 +44,28 @@ static const struct layout combine_layout = {
     .push_bytes = sizeof(struct pm_combine_push),
 };
 
-static const struct layout *layout(const struct caps *caps) {
-    return caps->max_storage_buffers >= 6 ? &six_buffers : &four_buffers;
+static const struct layout *base_layout(const struct caps *caps) {
+    return caps->max_storage_buffers >= 6 ? &base_six_buffers : &base_four_buffers;
 }
 
-static uint32_t workgroup(const struct caps *caps) {
+static uint32_t base_workgroup(const struct caps *caps) {
     (void)caps;
     return LANES;
 }
 
-static uint32_t rows_of(const struct variant *v) {
+static uint32_t base_rows(const struct variant *v) {
     return LANES / v->column_groups * v->rows_per_lane;
 }
 
-static uint32_t tile_rows(const struct variant *v, const struct caps *caps) {
+static uint32_t base_tile_rows(const struct variant *v, const struct caps *caps) {
     (void)caps;
-    return rows_of(v);
+    return base_rows(v);
 }
 
 /// base.comp, "Bytes of shared memory"
-static uint32_t shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces) {
-    uint32_t rows = rows_of(v), keys = v->keys, most = keys > 32 ? 4 : 8,
+static uint32_t base_shared_memory(const struct variant *v, uint32_t head_pieces,
+                                   uint32_t v_pieces) {
+    uint32_t rows = base_rows(v), keys = v->keys, most = keys > 32 ? 4 : 8,
              dim = head_pieces < most ? head_pieces : most;
     uint32_t fit = (v_pieces > 32   ? 8
                     : v_pieces > 16 ? 16
@@ -92,8 +95,8 @@ static bool is_raspberry_pi(const struct caps *caps) {
 
 /// Not even by name: what a compiler does not survive, or takes minutes for
 /// (docs/measurements/2026-11-26-compilers.md).
-static bool serves(const struct variant *v, const struct attention *a, const struct caps *caps,
-                   bool named, char *reason, size_t size) {
+static bool base_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
+                        bool named, char *reason, size_t size) {
     (void)named;
     uint32_t groups = v->column_groups, pieces = head_class(a->v_head_dim);
     // Mesa 26.1's compiler ends the process where it finds nothing left to spill.
@@ -109,8 +112,9 @@ static bool serves(const struct variant *v, const struct attention *a, const str
 /// (docs/measurements/2026-11-26-compilers.md): Mali always, PowerVR from head size 96 on, and the
 /// Raspberry Pi, where two rows by two keys spill from 128 on in tiles of 16 rows, and from 192 on
 /// in those of 8.
-static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
-    uint32_t pieces = larger_class(a), rows = rows_of(v), best = 32;
+static uint32_t base_rank(const struct variant *v, const struct attention *a,
+                          const struct caps *caps) {
+    uint32_t pieces = larger_class(a), rows = base_rows(v), best = 32;
     bool pi = is_raspberry_pi(caps);
     if (is_mali(caps) || (is_powervr(caps) && pieces > 16)) best = pieces <= 32 ? 16 : 8;
     if (pi) best = 8;
@@ -121,19 +125,19 @@ static uint32_t rank(const struct variant *v, const struct attention *a, const s
 }
 
 /// combine.comp: twice for the row's sum, then once for each piece that falls to the lane.
-static uint32_t combine_rounds(uint32_t v_pieces, uint32_t lanes) {
+static uint32_t base_combine_rounds(uint32_t v_pieces, uint32_t lanes) {
     return 2 + (PM_COMBINE_ROWS * v_pieces + lanes - 1) / lanes;
 }
 
 const struct family family_base = {
-    .workgroup = workgroup,
-    .tile_rows = tile_rows,
-    .shared_memory = shared_memory,
-    .layout = layout,
-    .serves = serves,
-    .rank = rank,
+    .workgroup = base_workgroup,
+    .tile_rows = base_tile_rows,
+    .shared_memory = base_shared_memory,
+    .layout = base_layout,
+    .serves = base_serves,
+    .rank = base_rank,
     .chunk_loops = 160,  // up to 8 + 16 + 16 inside a chunk, beside runs and chunks
     .direct_suffix = "_direct",
     .resume_modules = true,
-    .combine = { "combine", &combine_layout, combine_rounds },
+    .combine = { "combine", &base_combine_layout, base_combine_rounds },
 };

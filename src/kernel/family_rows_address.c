@@ -5,23 +5,23 @@
 
 #include "kernel/family_rows.h"
 
-static const struct layout attention_layout = {
+static const struct layout address_attention_layout = {
     .by_address = true,
     .push_bytes = sizeof(struct pm_attention_push) + sizeof(struct pm_attention_addresses),
 };
 
-static const struct layout combine_layout = {
+static const struct layout address_combine_layout = {
     .by_address = true,
     .push_bytes = sizeof(struct pm_combine_push) + sizeof(struct pm_combine_addresses),
 };
 
-static const struct layout *layout(const struct caps *caps) {
+static const struct layout *address_layout(const struct caps *caps) {
     (void)caps;
-    return &attention_layout;
+    return &address_attention_layout;
 }
 
-static bool serves(const struct variant *v, const struct attention *a, const struct caps *caps,
-                   bool named, char *reason, size_t size) {
+static bool address_serves(const struct variant *v, const struct attention *a,
+                           const struct caps *caps, bool named, char *reason, size_t size) {
     // What is taken by default compiles in 1.4 CPU seconds (docs/measurements/2026-11-26-cpu.md).
     uint32_t body_most = v->rows_per_lane > 1 ? 128 : v->dtype != TULLE_F32 ? 192 : 256;
     if (!rows_serves(v, a, caps, named, body_most, reason, size)) return false;
@@ -46,7 +46,7 @@ static bool serves(const struct variant *v, const struct attention *a, const str
 /// What measured fastest on Mesa 26.1's lavapipe, in subgroups of 8 and of 16. No driver tells
 /// whether its processor has AVX-512, with which fp32 would take 8 keys at head sizes 96 and 128;
 /// 4 lose less where it has not (docs/measurements/2026-11-24-cpu.md, 2026-11-26-cpu.md).
-static struct rows_shape best_shape(tulle_dtype dtype, uint32_t pieces) {
+static struct rows_shape address_best_shape(tulle_dtype dtype, uint32_t pieces) {
     if (dtype != TULLE_F32)
         return pieces <= 16   ? (struct rows_shape){ 2, 4 }
                : pieces <= 24 ? (struct rows_shape){ 1, 4 }
@@ -57,19 +57,20 @@ static struct rows_shape best_shape(tulle_dtype dtype, uint32_t pieces) {
                           : (struct rows_shape){ 1, 4 };
 }
 
-static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
+static uint32_t address_rank(const struct variant *v, const struct attention *a,
+                             const struct caps *caps) {
     (void)caps;
-    return rows_distance(v, best_shape(a->dtype, larger_class(a)));
+    return rows_distance(v, address_best_shape(a->dtype, larger_class(a)));
 }
 
 const struct family family_rows_address = {
     .workgroup = rows_workgroup,
     .tile_rows = rows_tile_rows,
     .shared_memory = rows_shared_memory,
-    .layout = layout,
-    .serves = serves,
-    .rank = rank,
+    .layout = address_layout,
+    .serves = address_serves,
+    .rank = address_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
     .direct_suffix = "",
-    .combine = { "combine_address", &combine_layout, rows_combine_rounds },
+    .combine = { "combine_address", &address_combine_layout, rows_combine_rounds },
 };

@@ -7,7 +7,7 @@
 #include "kernel/family_rows.h"
 #include "schedule/tiler.h"
 
-static const struct layout attention_layout = {
+static const struct layout texel_attention_layout = {
     .descriptors = { { 3, REACH_STORAGE, BOUND_WORKSPACE },
                      { 5, REACH_STORAGE, TENSOR_O },
                      { 6, REACH_STORAGE, TENSOR_LSE },
@@ -21,7 +21,7 @@ static const struct layout attention_layout = {
     .push_bytes = sizeof(struct pm_attention_push),
 };
 
-static const struct layout combine_layout = {
+static const struct layout texel_combine_layout = {
     .descriptors = { { 1, REACH_STORAGE, TENSOR_O },
                      { 2, REACH_STORAGE, TENSOR_LSE },
                      { 4, REACH_TEXELS, BOUND_PLAN },
@@ -31,13 +31,13 @@ static const struct layout combine_layout = {
     .push_bytes = sizeof(struct pm_combine_push),
 };
 
-static const struct layout *layout(const struct caps *caps) {
+static const struct layout *texel_layout(const struct caps *caps) {
     (void)caps;
-    return &attention_layout;
+    return &texel_attention_layout;
 }
 
-static bool serves(const struct variant *v, const struct attention *a, const struct caps *caps,
-                   bool named, char *reason, size_t size) {
+static bool texel_serves(const struct variant *v, const struct attention *a,
+                         const struct caps *caps, bool named, char *reason, size_t size) {
     // What is taken by default compiles in 1.6 CPU seconds (docs/measurements/2026-11-26-cpu.md);
     // at twice the size it takes over a minute.
     if (!rows_serves(v, a, caps, named, 128, reason, size)) return false;
@@ -56,30 +56,31 @@ static bool serves(const struct variant *v, const struct attention *a, const str
 }
 
 /// What measured fastest on Mesa 22.3's lavapipe (docs/measurements/2026-11-24-cpu.md).
-static struct rows_shape best_shape(uint32_t pieces) {
+static struct rows_shape texel_best_shape(uint32_t pieces) {
     return pieces <= 16   ? (struct rows_shape){ 2, 4 }
            : pieces <= 32 ? (struct rows_shape){ 2, 2 }
                           : (struct rows_shape){ 1, 2 };
 }
 
 /// Behind what goes through addresses: that is faster wherever it serves.
-static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
+static uint32_t texel_rank(const struct variant *v, const struct attention *a,
+                           const struct caps *caps) {
     (void)caps;
-    return 20 + rows_distance(v, best_shape(larger_class(a)));
+    return 20 + rows_distance(v, texel_best_shape(larger_class(a)));
 }
 
 const struct family family_rows_texel = {
     .workgroup = rows_workgroup,
     .tile_rows = rows_tile_rows,
     .shared_memory = rows_shared_memory,
-    .layout = layout,
-    .serves = serves,
-    .rank = rank,
+    .layout = texel_layout,
+    .serves = texel_serves,
+    .rank = texel_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
     .direct_suffix = "",
     .resume_modules = true,
     // Mesa 22.3 has no branch around what no lane does: it goes through the stores that an item
     // does not make, element by element, a tenth of a strided item's time.
     .does_constant = true,
-    .combine = { "combine_texel", &combine_layout, rows_combine_rounds },
+    .combine = { "combine_texel", &texel_combine_layout, rows_combine_rounds },
 };

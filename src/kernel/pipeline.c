@@ -136,9 +136,10 @@ static tulle_result layout_get(struct pipeline_cache *cache, const struct pipeli
 // -------------------------------------------------------------------------------------------------
 // Pipelines
 
-static tulle_result make(const struct pipeline_cache *cache, const struct pipeline_key *key,
-                         const struct pipeline_layout *layout, VkPipelineCreateFlags flags,
-                         VkPipeline *out, tulle_error *error) {
+static tulle_result make_pipeline(const struct pipeline_cache *cache,
+                                  const struct pipeline_key *key,
+                                  const struct pipeline_layout *layout, VkPipelineCreateFlags flags,
+                                  VkPipeline *out, tulle_error *error) {
     const tulle_context *context = cache->context;
     const char *absent = module_absent(key->module);
     VkSpecializationMapEntry entries[PM_CONSTANTS];
@@ -177,8 +178,8 @@ static tulle_result make(const struct pipeline_cache *cache, const struct pipeli
 }
 
 /// A new one, not yet in the list. Under the cache's mutex.
-static tulle_result create(struct pipeline_cache *cache, const struct pipeline_key *key,
-                           struct pipeline **out, tulle_error *error) {
+static tulle_result create_pipeline(struct pipeline_cache *cache, const struct pipeline_key *key,
+                                    struct pipeline **out, tulle_error *error) {
     struct pipeline *p = calloc(1, sizeof *p);
     *out = NULL;
     if (!p)
@@ -186,7 +187,7 @@ static tulle_result create(struct pipeline_cache *cache, const struct pipeline_k
                             "no host memory for a pipeline");
     p->key = *key;
     tulle_result result = layout_get(cache, key, &p->layout, error);
-    if (!result) result = make(cache, key, p->layout, 0, &p->handle, error);
+    if (!result) result = make_pipeline(cache, key, p->layout, 0, &p->handle, error);
     if (result) {
         free(p);
         return result;
@@ -203,7 +204,7 @@ tulle_result pipeline_get(struct pipeline_cache *cache, const struct pipeline_ke
     while (p && memcmp(&p->key, key, sizeof *key)) p = p->next;
     if (!p) {
         double start = clock_ms();
-        result = create(cache, key, &p, error);
+        result = create_pipeline(cache, key, &p, error);
         if (!result) {
             p->next = cache->first;
             cache->first = p;
@@ -269,8 +270,9 @@ tulle_result pipeline_report(struct pipeline_cache *cache, const struct pipeline
     mutex_unlock(&cache->mutex);
     if (result) return result;
     double start = clock_ms();
-    result = make(cache, key, layout, reports ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
-                  &pipeline, error);
+    result = make_pipeline(cache, key, layout,
+                           reports ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline,
+                           error);
     if (result) return result;
     each(user, name, "compiled, ms", clock_ms() - start);
     if (reports) result = report_statistics(context, pipeline, name, each, user, error);

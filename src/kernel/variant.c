@@ -5,7 +5,6 @@
 #include <string.h>
 
 const struct variant variants[] = {
-#define TULLE_FAMILY(name)
 #define TULLE_MODULE(...)
 #define TULLE_VARIANT(name, family, dtype, rows_per_lane, keys_per_lane, column_groups, keys, \
                       module)                                                                 \
@@ -14,7 +13,6 @@ const struct variant variants[] = {
 #include "../../shaders/variants.def"
 #undef TULLE_VARIANT
 #undef TULLE_MODULE
-#undef TULLE_FAMILY
 };
 const uint32_t variant_count = sizeof variants / sizeof variants[0];
 
@@ -87,8 +85,8 @@ bool variant_named(const struct variant *v, const char *kernel) {
     return *kernel && !strncmp(v->name, kernel, strlen(kernel));
 }
 
-static uint32_t rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
-    return v->family->rank(v, a, caps);
+static uint32_t rank_of(uint32_t i, const struct attention *a, const struct caps *caps) {
+    return variants[i].family->rank(&variants[i], a, caps);
 }
 
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order) {
@@ -97,8 +95,8 @@ uint32_t variant_order(const struct attention *a, const struct caps *caps, uint3
         if (variants[i].dtype != a->dtype ||
             (a->kernel[0] && !variant_named(&variants[i], a->kernel)))
             continue;
-        uint32_t at = count++, value = rank(&variants[i], a, caps);
-        for (; at && rank(&variants[order[at - 1]], a, caps) > value; at--)
+        uint32_t at = count++;
+        for (; at && rank_of(order[at - 1], a, caps) > rank_of(i, a, caps); at--)
             order[at] = order[at - 1];
         order[at] = i;
     }

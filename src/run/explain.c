@@ -169,3 +169,28 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
     attention_free(&a);
     return result;
 }
+
+static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
+    uint64_t *pairs = user;
+    (void)part;
+    *pairs += tile_pairs(tile);
+}
+
+tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
+    if (!plan || !pairs)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s is NULL", plan ? "pairs" : "plan");
+    uint64_t total = 0;
+    const struct attention *a = &plan->attention;
+    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
+                                   INT32_MAX };
+    for (uint32_t g = 0; g < a->group_count; g++) {
+        uint64_t each = 0;
+        if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
+            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory to count pairs");
+        total += each * a->groups[g].entry_count;
+    }
+    *pairs = total;
+    return TULLE_OK;
+}

@@ -9,7 +9,6 @@
 #include "device/submit.h"
 #include "run/limits.h"
 #include "run/shared.h"
-#include "tulle/inspect.h"
 
 static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
 
@@ -178,10 +177,83 @@ tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
     return result ? result : submitter_end(plan->context, error);
 }
 
+/// The descriptor with its defaults, and the kernel that serves it.
+static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *desc,
+                                  tulle_error *error) {
+    const struct caps *caps = &plan->context->caps;
+    tulle_error local = { 0 };
+    tulle_result result = attention_resolve(desc, &plan->attention, &local);
+    if (!result) {
+        plan->variant = variant_choose(&plan->attention, caps, &local);
+        if (!plan->variant) result = local.result;
+    }
+    if (result) return context_pass(plan->context, error, &local);
+    plan->tile_rows = variant_tile_rows(plan->variant, caps);
+    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
+    limits_find_windowed(&plan->attention, plan->variant, caps);
+    return TULLE_OK;
+}
+
+/// What recording needs stays, the words do not.
+static void keep_dispatches(tulle_plan *plan, struct schedule *schedule) {
+    plan->segments = schedule->segments;
+    plan->segment_count = schedule->segment_count;
+    plan->dispatches = schedule->dispatches;
+    plan->dispatch_count = schedule->dispatch_count;
+    schedule->segments = NULL;
+    schedule->dispatches = NULL;
+}
+
+static void fill_info(tulle_plan *plan, const struct schedule *schedule) {
+    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tile_rows = plan->tile_rows;
+    plan->info.chunk_keys = plan->variant->keys;
+    plan->info.workspace_bytes = schedule->workspace_rows * plan->workspace_row_bytes;
+    plan->info.visited = schedule->visited;
+    plan->info.dispatches = plan->dispatch_count;
+    plan->info.items = schedule->items;
+    plan->info.device_bytes = plan->memory.size;
+    plan->info.host_bytes = schedule->host_bytes;
+}
+
+/// All but the copy to a device whose memory is not mapped.
+static tulle_result make_plan(tulle_plan *plan, const tulle_attention_desc *desc,
+                              tulle_error *error) {
+    struct shared *shared = plan->context->shared;
+    struct schedule schedule = { 0 };
+    tulle_result result = choose_kernel(plan, desc, error);
+    if (result) return result;
+    struct schedule_room *room = shared_room_take(shared);
+    if (!room)
+        return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for the plan");
+    result = build_schedule(plan, room, &schedule, error);
+    if (!result) result = make_pipelines(plan, &schedule, error);
+    if (!result) {
+        keep_dispatches(plan, &schedule);
+        result = place_memory(plan, &schedule, error);
+    }
+    if (!result) fill_info(plan, &schedule);
+    schedule_free(&schedule);
+    shared_room_give(shared, room);
+    return result;
+}
+
+/// On a device of our own, at once.
+static tulle_result prepare_own(tulle_plan *plan, tulle_error *error) {
+    tulle_context *context = plan->context;
+    if (!plan->info.prepare || !context->own_device) return TULLE_OK;
+    mutex_lock(&context->submitter_mutex);
+    tulle_result result = plan_prepare(plan, error);
+    mutex_unlock(&context->submitter_mutex);
+    if (result) return result;
+    plan->info.prepared = true;
+    device_buffer_destroy(context, &plan->staging);
+    return TULLE_OK;
+}
+
 tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
                                tulle_plan **out, tulle_error *error) {
-    struct schedule schedule = { 0 };
-    struct schedule_room *room = NULL;
     double start = clock_ms();
     if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
@@ -191,55 +263,12 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the plan");
     plan->context = context;
-    tulle_error local = { 0 };
-    tulle_result result = attention_resolve(desc, &plan->attention, &local);
-    if (!result) {
-        plan->variant = variant_choose(&plan->attention, &context->caps, &local);
-        if (!plan->variant) result = local.result;
-    }
-    if (result) {
-        context_pass(context, error, &local);
-        goto failed;
-    }
-    plan->tile_rows = variant_tile_rows(plan->variant, &context->caps);
-    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
-    limits_find_windowed(&plan->attention, plan->variant, &context->caps);
-    room = shared_room_take(context->shared);
-    if (!room) {
-        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                              "no host memory for the plan");
-        goto failed;
-    }
-    if ((result = build_schedule(plan, room, &schedule, error))) goto failed;
-    if ((result = make_pipelines(plan, &schedule, error))) goto failed;
-    // what recording needs stays, the words do not
-    plan->segments = schedule.segments;
-    plan->segment_count = schedule.segment_count;
-    plan->dispatches = schedule.dispatches;
-    plan->dispatch_count = schedule.dispatch_count;
-    schedule.segments = NULL;
-    schedule.dispatches = NULL;
-    if ((result = place_memory(plan, &schedule, error))) goto failed;
-    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
-    plan->info.tile_rows = plan->tile_rows;
-    plan->info.chunk_keys = plan->variant->keys;
-    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
-    plan->info.visited = schedule.visited;
-    plan->info.dispatches = plan->dispatch_count;
-    plan->info.items = schedule.items;
-    plan->info.device_bytes = plan->memory.size;
-    plan->info.host_bytes = schedule.host_bytes;
-    schedule_free(&schedule);
-    shared_room_give(context->shared, room);
-    room = NULL;
+    tulle_result result = make_plan(plan, desc, error);
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
-    if (plan->info.prepare && context->own_device) {
-        mutex_lock(&context->submitter_mutex);
-        result = plan_prepare(plan, error);
-        mutex_unlock(&context->submitter_mutex);
-        if (result) goto failed;
-        plan->info.prepared = true;
-        device_buffer_destroy(context, &plan->staging);
+    if (!result) result = prepare_own(plan, error);
+    if (result) {
+        tulle_plan_destroy(plan);
+        return result;
     }
     context_log(context, TULLE_LOG_DEBUG,
                 "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace",
@@ -248,11 +277,6 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
                 (unsigned long long)plan->info.workspace_bytes);
     *out = plan;
     return TULLE_OK;
-failed:
-    schedule_free(&schedule);
-    shared_room_give(context->shared, room);
-    tulle_plan_destroy(plan);
-    return result;
 }
 
 void tulle_plan_destroy(tulle_plan *plan) {
@@ -272,29 +296,4 @@ void tulle_plan_destroy(tulle_plan *plan) {
 
 void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
     if (plan && info) *info = plan->info;
-}
-
-static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
-    uint64_t *pairs = user;
-    (void)part;
-    *pairs += tile_pairs(tile);
-}
-
-tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
-    if (!plan || !pairs)
-        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
-                            "%s is NULL", plan ? "pairs" : "plan");
-    uint64_t total = 0;
-    const struct attention *a = &plan->attention;
-    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
-                                   INT32_MAX };
-    for (uint32_t g = 0; g < a->group_count; g++) {
-        uint64_t each = 0;
-        if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
-            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                                "no host memory to count pairs");
-        total += each * a->groups[g].entry_count;
-    }
-    *pairs = total;
-    return TULLE_OK;
 }
