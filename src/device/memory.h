@@ -47,8 +47,4 @@ void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer)
 /// enabled.
 VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer);
 
-tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out,
-                                tulle_error *error);
-void memory_pool_destroy(tulle_context *context, struct memory_pool *pool);
-
 #endif

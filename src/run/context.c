@@ -4,8 +4,8 @@
 // reverse. And what version this is.
 #include <stdlib.h>
 
-#include "device/memory.h"
 #include "device/open.h"
+#include "device/pool.h"
 #include "device/submit.h"
 #include "run/shared.h"
 
