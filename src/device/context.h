@@ -41,7 +41,7 @@ struct tulle_context {
     struct mutex submitter_mutex;
     struct caps caps;
     VkPhysicalDeviceMemoryProperties memory_properties;
-    struct memory_pool *pool;  ///< plan memory; device/memory.h
+    struct memory_pool *pool;  ///< plan memory; device/pool.h
     /// What its plans share, of which nothing here knows: run/shared.h
     struct shared *shared;
 };

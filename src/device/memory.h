@@ -7,8 +7,6 @@
 
 #include "common/error.h"
 
-struct memory_pool;
-
 enum memory_use {
     /// from the pool or the caller's callbacks; device-local, host-visible where there is such a
     /// type

@@ -6,6 +6,8 @@
 
 #include "device/memory.h"
 
+struct memory_pool;
+
 tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out,
                                 tulle_error *error);
 void memory_pool_destroy(tulle_context *context, struct memory_pool *pool);
