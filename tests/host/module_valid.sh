@@ -6,6 +6,7 @@
 set -euo pipefail
 if [[ $(od -An -N4 -tx4 --endian=little "$3") != *07230203* ]]; then
   echo "skip: $(basename "$3" .spv) was not built: $(cat "$3")"
+  echo "ok 1 - $2 # SKIP"
   exit 77
 fi
 exec "$1" --target-env "$2" "$3"
