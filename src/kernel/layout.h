@@ -11,14 +11,14 @@
 /// buffers of a binding; plan memory is the plan's own, a segment of it at a time.
 enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_COUNT, BOUND_PLAN = BOUND_COUNT };
 
-enum reach {
+enum reached_as {
     REACH_STORAGE,  ///< a storage buffer
     REACH_TEXELS,   ///< a uniform texel buffer
 };
 
 struct descriptor {
     uint32_t binding;  ///< its number in the kernel
-    enum reach reach;
+    enum reached_as reach;
     int of;  ///< enum tensor or BOUND_
 };
 
@@ -35,9 +35,9 @@ struct layout {
 };
 
 /// How many descriptors of this kind there are.
-uint32_t layout_count(const struct layout *layout, enum reach reach);
+uint32_t layout_count(const struct layout *layout, enum reached_as reach);
 
 /// Is this reached so?
-bool layout_has(const struct layout *layout, int of, enum reach reach);
+bool layout_has(const struct layout *layout, int of, enum reached_as reach);
 
 #endif

@@ -45,7 +45,8 @@ bool variant_direct(const struct variant *v, const struct caps *caps) {
     return layout->by_address || layout_has(layout, TENSOR_O, REACH_STORAGE);
 }
 
-bool variant_reaches(const struct variant *v, const struct caps *caps, int of, enum reach reach) {
+bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
+                     enum reached_as reach) {
     return layout_has(v->family->layout(caps), of, reach) ||
            layout_has(v->family->combine.layout, of, reach);
 }

@@ -32,7 +32,8 @@ uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps);
 /// May its items write O and LSE directly on this device, and resume partial results?
 bool variant_direct(const struct variant *v, const struct caps *caps);
 /// Does it, or its combine, reach a tensor (or BOUND_WORKSPACE, BOUND_PLAN) so?
-bool variant_reaches(const struct variant *v, const struct caps *caps, int of, enum reach reach);
+bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
+                     enum reached_as reach);
 /// Does it reach memory through addresses (no binding windows)?
 bool variant_by_address(const struct variant *v, const struct caps *caps);
 
