@@ -4,12 +4,15 @@
 
     generate_modules.py OUTPUT NAME.spv ...
 
-src/kernel/modules.c includes it after declaring `struct module { const char *name; const uint32_t *words; size_t size; }`
-(size in bytes).
+src/kernel/modules.c includes it after declaring struct module (src/kernel/pipeline.h). A file that is not SPIR-V is
+the reason why its module is absent (optional_module.py).
 """
+import json
 import pathlib
 import struct
 import sys
+
+MAGIC = 0x07230203   # the first word of SPIR-V
 
 
 def main():
@@ -18,14 +21,16 @@ def main():
     table = []
     for path in modules:
         data = path.read_bytes()
+        if data[:4] != struct.pack("<I", MAGIC):
+            table.append(f'    {{"{path.stem}", NULL, 0, {json.dumps(data.decode(errors="replace"))}}},')
+            continue
         words = struct.unpack(f"<{len(data) // 4}I", data)
         text.append(f"\nstatic const uint32_t module_{path.stem}[] = {{")
         for first in range(0, len(words), 12):
             text.append(", ".join(f"0x{word:08x}" for word in words[first:first + 12]) + ",")
         text.append("};")
-        table.append(f'    {{"{path.stem}", module_{path.stem}, sizeof module_{path.stem}}},')
-    text += ["", "static const struct module module_table[] = {", *table, "    {NULL, NULL, 0},", "};", ""]
-    text += [f"enum {{ MODULE_COUNT = {len(modules)} }};", ""]
+        table.append(f'    {{"{path.stem}", module_{path.stem}, sizeof module_{path.stem}, NULL}},')
+    text += ["", "static const struct module module_table[] = {", *table, "    {NULL, NULL, 0, NULL},", "};", ""]
     output.write_text("\n".join(text))
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The device: own or imported, its functions, what it can do, and what every plan on it shares.
-// Made by run/context.c, its device by open.c; what it says is messages.c.
+// The device: own or imported, its functions, what it can do, its memory and its queue. Made by
+// run/context.c, its handles by open.c; what it says is messages.c.
 #ifndef TULLE_SRC_DEVICE_CONTEXT_H
 #define TULLE_SRC_DEVICE_CONTEXT_H
 
@@ -41,16 +41,9 @@ struct tulle_context {
     struct mutex submitter_mutex;
     struct caps caps;
     VkPhysicalDeviceMemoryProperties memory_properties;
-    // What every plan on the device shares (run/context.c):
-    struct memory_pool *pool;           ///< plan memory; device/memory.h
-    VkPipelineCache vk_pipeline_cache;  ///< ours, or the import's
-    bool own_pipeline_cache;
-    struct pipeline_cache *pipelines;  ///< kernel/pipeline.h
-    /// schedule/schedule.h; taken out while a plan is made. May be NULL
-    struct schedule_room *room;
-    struct mutex room_mutex;
-    /// run/host.h; made at the first tulle_attention; submitter_mutex guards it
-    struct host_path *host_path;
+    struct memory_pool *pool;  ///< plan memory; device/pool.h
+    /// What its plans share, of which nothing here knows: run/shared.h
+    struct shared *shared;
 };
 
 /// tulle_fail, and the message to the log callback. context may be NULL: no log.

@@ -82,6 +82,77 @@ static tulle_result check_validation(PFN_vkGetInstanceProcAddr get,
     return TULLE_OK;
 }
 
+/// What there is before an instance.
+struct loader {
+    PFN_vkGetInstanceProcAddr get;
+    PFN_vkCreateInstance create;
+    PFN_vkEnumerateInstanceExtensionProperties extensions;
+    uint32_t version;
+};
+
+static tulle_result find_loader(struct loader *loader, tulle_error *error) {
+    PFN_vkEnumerateInstanceVersion version;
+    VkResult result;
+    loader->get = vulkan_loader();
+    loader->version = VK_API_VERSION_1_0;  // a loader of 1.0 has no function to say so
+    if (!loader->get)
+        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
+                          "no Vulkan loader could be opened (libvulkan or vulkan-1)");
+    loader->create = (PFN_vkCreateInstance)loader->get(VK_NULL_HANDLE, "vkCreateInstance");
+    version =
+        (PFN_vkEnumerateInstanceVersion)loader->get(VK_NULL_HANDLE, "vkEnumerateInstanceVersion");
+    loader->extensions = (PFN_vkEnumerateInstanceExtensionProperties)loader->get(
+        VK_NULL_HANDLE, "vkEnumerateInstanceExtensionProperties");
+    if (!loader->create || !loader->extensions)
+        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
+                          "the Vulkan loader has no vkCreateInstance");
+    if (version && (result = version(&loader->version)) != VK_SUCCESS)
+        return tulle_fail_vk(error, result, "vkEnumerateInstanceVersion");
+    if (loader->version < VK_API_VERSION_1_1)
+        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
+                          "the Vulkan loader offers Vulkan %u.%u, Tulle needs 1.1 or later",
+                          VK_API_VERSION_MAJOR(loader->version),
+                          VK_API_VERSION_MINOR(loader->version));
+    return TULLE_OK;
+}
+
+static tulle_result make_instance(const struct loader *loader, const VkInstanceCreateInfo *info,
+                                  const VkAllocationCallbacks *allocator, VkInstance *out,
+                                  tulle_error *error) {
+    VkResult result;
+    // Loaders and the layers that systems put in keep globals of their own, and died while two
+    // threads made instances (docs/drivers.md). One at a time costs nothing.
+    process_lock();
+    result = loader->create(info, allocator, out);
+    process_unlock();
+    if (result == VK_SUCCESS) return TULLE_OK;
+    *out = VK_NULL_HANDLE;
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
+        return tulle_fail(error, TULLE_ERROR_NO_DEVICE,
+                          "no Vulkan driver is installed (vkCreateInstance: %s)",
+                          tulle_vk_result_name(result));
+    if (result == VK_ERROR_LAYER_NOT_PRESENT)
+        return tulle_fail(error, TULLE_ERROR_UNSUPPORTED,
+                          "params.validation is true, but " VALIDATION_LAYER
+                          " could not be loaded");
+    return tulle_fail_vk(error, result, "vkCreateInstance");
+}
+
+/// Its functions; without them it is destroyed.
+static tulle_result load_functions(struct vulkan *vk, const struct loader *loader,
+                                   const VkAllocationCallbacks *allocator,
+                                   struct instance *instance, tulle_error *error) {
+    tulle_result code = vulkan_load_instance(vk, loader->get, instance->handle, error);
+    if (code == TULLE_OK) return TULLE_OK;
+    PFN_vkDestroyInstance destroy =
+        (PFN_vkDestroyInstance)loader->get(instance->handle, "vkDestroyInstance");
+    process_lock();
+    if (destroy) destroy(instance->handle, allocator);
+    process_unlock();
+    memset(instance, 0, sizeof *instance);
+    return code;
+}
+
 tulle_result instance_create(uint32_t api_version,
                              const VkDebugUtilsMessengerCreateInfoEXT *messenger,
                              const VkAllocationCallbacks *allocator, struct vulkan *vk,
@@ -89,12 +160,8 @@ tulle_result instance_create(uint32_t api_version,
     static const VkValidationFeatureEnableEXT synchronization =
         VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
     static const char *const layer = VALIDATION_LAYER;
-    PFN_vkGetInstanceProcAddr get = vulkan_loader();
-    PFN_vkCreateInstance create;
-    PFN_vkEnumerateInstanceVersion version;
-    PFN_vkEnumerateInstanceExtensionProperties extensions;
+    struct loader loader;
     const char *enabled[4];
-    uint32_t loader_version = VK_API_VERSION_1_0;  // a loader of 1.0 has no function to say so
     VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                       .pEngineName = "tulle",
                                       .engineVersion =
@@ -109,31 +176,14 @@ tulle_result instance_create(uint32_t api_version,
                                          .pEnabledValidationFeatures = &synchronization };
     bool portability = false;
     VkResult result;
-    tulle_result code;
 
     memset(vk, 0, sizeof *vk);
     memset(out, 0, sizeof *out);
-    if (!get)
-        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
-                          "no Vulkan loader could be opened (libvulkan or vulkan-1)");
-    create = (PFN_vkCreateInstance)get(VK_NULL_HANDLE, "vkCreateInstance");
-    version = (PFN_vkEnumerateInstanceVersion)get(VK_NULL_HANDLE, "vkEnumerateInstanceVersion");
-    extensions = (PFN_vkEnumerateInstanceExtensionProperties)get(
-        VK_NULL_HANDLE, "vkEnumerateInstanceExtensionProperties");
-    if (!create || !extensions)
-        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
-                          "the Vulkan loader has no vkCreateInstance");
-    if (version && (result = version(&loader_version)) != VK_SUCCESS)
-        return tulle_fail_vk(error, result, "vkEnumerateInstanceVersion");
-    if (loader_version < VK_API_VERSION_1_1)
-        return tulle_fail(error, TULLE_ERROR_NO_VULKAN,
-                          "the Vulkan loader offers Vulkan %u.%u, Tulle needs 1.1 or later",
-                          VK_API_VERSION_MAJOR(loader_version),
-                          VK_API_VERSION_MINOR(loader_version));
-    application.apiVersion = api_version < loader_version ? api_version : loader_version;
-
+    tulle_result code = find_loader(&loader, error);
+    if (code != TULLE_OK) return code;
+    application.apiVersion = api_version < loader.version ? api_version : loader.version;
     if (messenger) {
-        code = check_validation(get, extensions, error);
+        code = check_validation(loader.get, loader.extensions, error);
         if (code != TULLE_OK) return code;
         info.pNext = &features;
         info.enabledLayerCount = 1;
@@ -142,7 +192,7 @@ tulle_result instance_create(uint32_t api_version,
         enabled[info.enabledExtensionCount++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
     }
     // Loaders hide drivers that are Vulkan only in part (MoltenVK) from those who do not ask.
-    result = has_extension(extensions, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME,
+    result = has_extension(loader.extensions, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME,
                            &portability);
     if (result != VK_SUCCESS)
         return tulle_fail_vk(error, result, "vkEnumerateInstanceExtensionProperties");
@@ -150,34 +200,10 @@ tulle_result instance_create(uint32_t api_version,
         enabled[info.enabledExtensionCount++] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
         info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
     }
-
-    // Loaders and the layers that systems put in keep globals of their own, and died while two
-    // threads made instances (docs/drivers.md). One at a time costs nothing.
-    process_lock();
-    result = create(&info, allocator, &out->handle);
-    process_unlock();
-    if (result != VK_SUCCESS) out->handle = VK_NULL_HANDLE;
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-        return tulle_fail(error, TULLE_ERROR_NO_DEVICE,
-                          "no Vulkan driver is installed (vkCreateInstance: %s)",
-                          tulle_vk_result_name(result));
-    if (result == VK_ERROR_LAYER_NOT_PRESENT)
-        return tulle_fail(error, TULLE_ERROR_UNSUPPORTED,
-                          "params.validation is true, but " VALIDATION_LAYER
-                          " could not be loaded");
-    if (result != VK_SUCCESS) return tulle_fail_vk(error, result, "vkCreateInstance");
+    code = make_instance(&loader, &info, allocator, &out->handle, error);
+    if (code != TULLE_OK) return code;
     out->api_version = application.apiVersion;
-
-    code = vulkan_load_instance(vk, get, out->handle, error);
-    if (code != TULLE_OK) {
-        PFN_vkDestroyInstance destroy =
-            (PFN_vkDestroyInstance)get(out->handle, "vkDestroyInstance");
-        process_lock();
-        if (destroy) destroy(out->handle, allocator);
-        process_unlock();
-        memset(out, 0, sizeof *out);
-    }
-    return code;
+    return load_functions(vk, &loader, allocator, out, error);
 }
 
 void instance_destroy(const struct vulkan *vk, VkInstance instance,

@@ -7,8 +7,6 @@
 
 #include "common/error.h"
 
-struct memory_pool;
-
 enum memory_use {
     /// from the pool or the caller's callbacks; device-local, host-visible where there is such a
     /// type
@@ -46,9 +44,5 @@ void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer)
 /// Of a buffer with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, on a device where the feature is
 /// enabled.
 VkDeviceAddress buffer_address(const tulle_context *context, VkBuffer buffer);
-
-tulle_result memory_pool_create(tulle_context *context, struct memory_pool **out,
-                                tulle_error *error);
-void memory_pool_destroy(tulle_context *context, struct memory_pool *pool);
 
 #endif

@@ -242,7 +242,6 @@ static tulle_result open_import(tulle_context *context, const tulle_vulkan_impor
     context->lock_queue = import->lock_queue;
     context->unlock_queue = import->unlock_queue;
     context->queue_user = import->queue_user;
-    context->vk_pipeline_cache = import->pipeline_cache;
     if (!get)
         return tulle_fail(
             error, TULLE_ERROR_NO_VULKAN,

@@ -12,3 +12,8 @@ const struct module *module_find(const char *name) {
         if (!strcmp(m->name, name)) return m;
     return NULL;
 }
+
+const char *module_absent(const char *name) {
+    const struct module *module = module_find(name);
+    return module ? module->absent : "shaders/variants.def names no such module";
+}

@@ -5,19 +5,15 @@
 #ifndef TULLE_SRC_KERNEL_VARIANT_H
 #define TULLE_SRC_KERNEL_VARIANT_H
 
-#include "plan_memory.h"
-#include "device/caps.h"
+#include "kernel/family.h"
 #include "kernel/pipeline.h"
-#include "problem/attention.h"
-#include "schedule/tiler.h"
-
-enum family { FAMILY_BASE, FAMILY_ROWS_ADDRESS, FAMILY_ROWS_TEXEL };
 
 struct variant {
     const char *name;
-    enum family family;
+    const struct family *family;
     tulle_dtype dtype;
-    uint32_t a, b, c;    ///< shape; shaders/variants.def says what of
+    /// Shape; what a family does not use is 0 (shaders/variants.def).
+    uint32_t rows_per_lane, keys_per_lane, column_groups;
     uint32_t keys;       ///< per chunk
     const char *module;  ///< stem
 };
@@ -28,15 +24,18 @@ extern const uint32_t variant_count;
 /// Padded class of a head size, in pieces of 4 elements: the least of 8, 16, 24, 32, 48, 64 that
 /// holds it.
 uint32_t head_class(uint32_t head_dim);
+/// Of the larger of head_dim and v_head_dim.
+uint32_t larger_class(const struct attention *a);
 
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps);
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps);
-/// Bytes of shared memory of its pipeline at these classes (pieces).
-uint32_t variant_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces);
 /// May its items write O and LSE directly on this device, and resume partial results?
 bool variant_direct(const struct variant *v, const struct caps *caps);
-/// Does it read memory through addresses (no binding windows)?
-bool variant_by_address(const struct variant *v);
+/// Does it, or its combine, reach a tensor (or BOUND_WORKSPACE, BOUND_PLAN) so?
+bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
+                     enum reached_as reach);
+/// Does it reach memory through addresses (no binding windows)?
+bool variant_by_address(const struct variant *v, const struct caps *caps);
 
 /// Why it does not serve: writes the reason and returns false. named: the user asked for it by
 /// name.

@@ -37,7 +37,7 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
         to->range = caps->max_storage_range / align * align + to->total % align;
         while (to->range > caps->max_storage_range) to->range -= align;
     }
-    if (variant_by_address(plan->variant))
+    if (variant_by_address(plan->variant, caps))
         to->address = buffer_address(context, from->buffer) + from->offset;
     return TULLE_OK;
 }
@@ -54,8 +54,8 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
     static const VkFormat formats[] = { VK_FORMAT_R32G32B32A32_SFLOAT,
                                         VK_FORMAT_R16G16B16A16_SFLOAT, VK_FORMAT_R32G32_UINT };
     const struct bound spare = { .buffer = plan->spare.buffer, .total = plan->spare.size };
-    for (int i = 0; i < BOUND_VIEWS; i++) {
-        int t = i == VIEW_WORKSPACE ? (int)BOUND_WORKSPACE : i;
+    for (int t = 0; t < BOUND_COUNT; t++) {
+        if (!variant_reaches(plan->variant, &context->caps, t, REACH_TEXELS)) continue;
         const struct bound *bound = &b->bound[t];
         if (!bound->buffer) bound = &spare;  // nothing of a workspace is read
         // from the aligned place before the tensor; record.c adds what lies between
@@ -71,107 +71,108 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
             skipped + bound->total - bound->delta
         };
         VkResult result = context->vk.device.vkCreateBufferView(context->device, &view,
-                                                                context->allocator, &b->texels[i]);
+                                                                context->allocator, &b->texels[t]);
         if (result) {
-            b->texels[i] = VK_NULL_HANDLE;
+            b->texels[t] = VK_NULL_HANDLE;
             return context_fail_vk(context, error, result, "vkCreateBufferView");
         }
     }
     return TULLE_OK;
 }
 
-int storage_tensor(enum layout layout, uint32_t i) {
-    static const int tile[] = {
-        TENSOR_Q, TENSOR_K, TENSOR_V, BOUND_WORKSPACE, TENSOR_O, TENSOR_LSE
-    };
-    static const int outputs[] = { BOUND_WORKSPACE, TENSOR_O, TENSOR_LSE };
-    if (layout == LAYOUT_COMBINE_TEXEL) return outputs[i + 1];
-    return layout == LAYOUT_BASE || layout == LAYOUT_BASE_DIRECT ? tile[i] : outputs[i];
+/// What a storage descriptor shows. What the plan never touches still needs a buffer: O stands in
+/// for LSE, and something that nobody writes for the workspace, which combine could read.
+static VkDescriptorBufferInfo storage_info(const struct tulle_binding *b, int of) {
+    const struct bound *bound = &b->bound[of];
+    if (!bound->buffer && of == BOUND_WORKSPACE)
+        return (VkDescriptorBufferInfo){ b->plan->spare.buffer, 0, b->plan->spare.size };
+    if (!bound->buffer) bound = &b->bound[TENSOR_O];
+    return (VkDescriptorBufferInfo){ bound->buffer, bound->base, bound->range };
 }
 
-static void write_set(struct tulle_binding *b, VkDescriptorSet set, enum layout layout,
+static void write_set(struct tulle_binding *b, VkDescriptorSet set, const struct layout *layout,
                       uint32_t segment) {
     const tulle_plan *plan = b->plan;
-    const struct layout_shape *shape = &layout_shapes[layout];
-    VkDescriptorBufferInfo buffers[6];
-    VkBufferView views[5];
-    VkWriteDescriptorSet writes[10];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < shape->storage_count; i++) {
-        const struct bound *bound = &b->bound[storage_tensor(layout, i)];
-        buffers[i] = (VkDescriptorBufferInfo){ bound->buffer, bound->base, bound->range };
-        // what the plan never touches still needs a buffer: O stands in for LSE, and something that
-        // nobody writes for the workspace, which combine could read
-        if (!bound->buffer && storage_tensor(layout, i) == BOUND_WORKSPACE)
-            buffers[i] = (VkDescriptorBufferInfo){ plan->spare.buffer, 0, plan->spare.size };
-        else if (!bound->buffer)
-            buffers[i] =
-                (VkDescriptorBufferInfo){ b->bound[TENSOR_O].buffer, b->bound[TENSOR_O].base,
-                                          b->bound[TENSOR_O].range };
-        writes[count++] = (VkWriteDescriptorSet){ VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                                  NULL,
-                                                  set,
-                                                  shape->storage[i],
-                                                  0,
-                                                  1,
-                                                  VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC,
-                                                  NULL,
-                                                  &buffers[i],
-                                                  NULL };
+    VkDescriptorBufferInfo buffers[DESCRIPTORS_MOST];
+    VkBufferView views[DESCRIPTORS_MOST];
+    VkWriteDescriptorSet writes[DESCRIPTORS_MOST];
+    for (uint32_t i = 0; i < layout->count; i++) {
+        const struct descriptor *d = &layout->descriptors[i];
+        writes[i] = (VkWriteDescriptorSet){ .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                            .dstSet = set,
+                                            .dstBinding = d->binding,
+                                            .descriptorCount = 1 };
+        if (d->reach == REACH_STORAGE) {
+            buffers[i] = storage_info(b, d->of);
+            writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC;
+            writes[i].pBufferInfo = &buffers[i];
+        } else {
+            views[i] = d->of == BOUND_PLAN ? plan->views[segment] : b->texels[d->of];
+            writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+            writes[i].pTexelBufferView = &views[i];
+        }
     }
-    for (uint32_t i = 0; i < shape->texel_count; i++) {
-        views[i] = i == 0 ? plan->views[segment]
-                          : b->texels[layout == LAYOUT_COMBINE_TEXEL ? VIEW_WORKSPACE : (int)i - 1];
-        writes[count++] = (VkWriteDescriptorSet){
-            VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,  NULL, set,  shape->texel[i], 0, 1,
-            VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, NULL, NULL, &views[i]
-        };
+    plan->context->vk.device.vkUpdateDescriptorSets(plan->context->device, layout->count, writes, 0,
+                                                    NULL);
+}
+
+static tulle_result make_pool(struct tulle_binding *b, const struct pipeline *const *stages,
+                              tulle_error *error) {
+    const tulle_context *context = b->plan->context;
+    const uint32_t segments = b->plan->segment_count;
+    VkDescriptorPoolSize sizes[] = { { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, 0 },
+                                     { VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 0 } };
+    VkDescriptorPoolCreateInfo pool = {
+        VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, 0, 2, sizes
+    };
+    for (int i = 0; i < 2; i++) {
+        if (!stages[i]) continue;
+        pool.maxSets += segments;
+        sizes[0].descriptorCount += segments * layout_count(stages[i]->key.layout, REACH_STORAGE);
+        sizes[1].descriptorCount += segments * layout_count(stages[i]->key.layout, REACH_TEXELS);
     }
-    plan->context->vk.device.vkUpdateDescriptorSets(plan->context->device, count, writes, 0, NULL);
+    if (!pool.maxSets) return TULLE_OK;
+    VkResult result = context->vk.device.vkCreateDescriptorPool(context->device, &pool,
+                                                                context->allocator, &b->pool);
+    if (!result) return TULLE_OK;
+    b->pool = VK_NULL_HANDLE;
+    return context_fail_vk(context, error, result, "vkCreateDescriptorPool");
 }
 
 static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
-    const enum layout layouts[2] = { plan->layout, plan->combine_layout };
-    const bool wanted[2] = { plan->layout != LAYOUT_ADDRESS,
-                             plan->combine && plan->combine_layout != LAYOUT_COMBINE_ADDRESS };
-    uint32_t storage = 0, texels = 0, sets = 0;
-    for (int i = 0; i < 2; i++) {
-        if (!wanted[i]) continue;
-        sets += plan->segment_count;
-        storage += plan->segment_count * layout_shapes[layouts[i]].storage_count;
-        texels += plan->segment_count * layout_shapes[layouts[i]].texel_count;
-    }
+    const struct pipeline *stages[2] = { plan->pipeline ? plan->pipeline : plan->resume,
+                                         plan->combine };
+    for (int i = 0; i < 2; i++)  // by address there is nothing to bind
+        if (stages[i] && !stages[i]->key.layout->count) stages[i] = NULL;
     b->sets = calloc(2 * (size_t)plan->segment_count, sizeof *b->sets);
     if (!b->sets)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the binding");
-    if (!sets) return TULLE_OK;
-    VkDescriptorPoolSize sizes[] = { { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, storage },
-                                     { VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texels } };
-    VkDescriptorPoolCreateInfo pool = {
-        VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, sets, 2, sizes
-    };
-    VkResult result = context->vk.device.vkCreateDescriptorPool(context->device, &pool,
-                                                                context->allocator, &b->pool);
-    if (result) {
-        b->pool = VK_NULL_HANDLE;
-        return context_fail_vk(context, error, result, "vkCreateDescriptorPool");
-    }
-    for (int i = 0; i < 2; i++) {
-        VkDescriptorSetLayout layout =
-            wanted[i] ? pipeline_set_layout(context, layouts[i]) : VK_NULL_HANDLE;
-        for (uint32_t s = 0; s < plan->segment_count && wanted[i]; s++) {
-            VkDescriptorSet *set = &b->sets[(uint32_t)i * plan->segment_count + s];
+    tulle_result made = make_pool(b, stages, error);
+    if (made) return made;
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t s = 0; s < plan->segment_count && stages[i]; s++) {
+            VkDescriptorSet *set = &b->sets[i * plan->segment_count + s];
             VkDescriptorSetAllocateInfo info = { VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                                 NULL, b->pool, 1, &layout };
-            result = context->vk.device.vkAllocateDescriptorSets(context->device, &info, set);
+                                                 NULL, b->pool, 1, &stages[i]->layout->set };
+            VkResult result =
+                context->vk.device.vkAllocateDescriptorSets(context->device, &info, set);
             if (result) return context_fail_vk(context, error, result, "vkAllocateDescriptorSets");
-            write_set(b, *set, layouts[i], s);
+            write_set(b, *set, stages[i]->key.layout, s);
         }
-    }
     return TULLE_OK;
+}
+
+/// What the plan's kernels need the workspace for.
+static VkBufferUsageFlags workspace_usage(const tulle_plan *plan) {
+    const struct caps *caps = &plan->context->caps;
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+    if (variant_by_address(plan->variant, caps)) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    if (variant_reaches(plan->variant, caps, BOUND_WORKSPACE, REACH_TEXELS))
+        usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    return usage;
 }
 
 tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
@@ -195,18 +196,14 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
     if (!result && plan->info.workspace_bytes) {
         tulle_buffer workspace = buffers->workspace;
         if (!workspace.buffer) {
-            VkBufferUsageFlags usage =
-                VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                (variant_by_address(plan->variant) ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
-                                                   : 0) |
-                (plan->layout == LAYOUT_TEXEL ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0);
-            result = device_buffer_create(context, plan->info.workspace_bytes, usage, MEMORY_DEVICE,
-                                          &b->workspace, error);
+            result =
+                device_buffer_create(context, plan->info.workspace_bytes, workspace_usage(plan),
+                                     MEMORY_DEVICE, &b->workspace, error);
             workspace = (tulle_buffer){ b->workspace.buffer, 0, 0 };
         }
         if (!result) result = bind_tensor(b, BOUND_WORKSPACE, &workspace, error);
     }
-    if (!result && plan->layout == LAYOUT_TEXEL) result = make_views(b, error);
+    if (!result) result = make_views(b, error);
     if (!result) result = make_sets(b, error);
     if (result) {
         tulle_binding_destroy(b);
@@ -220,7 +217,7 @@ void tulle_binding_destroy(tulle_binding *b) {
     if (!b) return;
     tulle_context *context = b->plan->context;
     context->vk.device.vkDestroyDescriptorPool(context->device, b->pool, context->allocator);
-    for (int i = BOUND_VIEWS - 1; i >= 0; i--)
+    for (int i = BOUND_COUNT - 1; i >= 0; i--)
         context->vk.device.vkDestroyBufferView(context->device, b->texels[i], context->allocator);
     device_buffer_destroy(context, &b->workspace);
     free(b->sets);

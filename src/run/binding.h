@@ -17,23 +17,16 @@ struct bound {
     VkDeviceAddress address;  ///< of the tensor's first element; 0: none
 };
 
-enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_COUNT };
-/// views as texels: Q, K, V and the workspace
-enum { VIEW_WORKSPACE = TENSOR_V + 1, BOUND_VIEWS };
-
 struct tulle_binding {
     const tulle_plan *plan;
     struct bound bound[BOUND_COUNT];
     struct device_buffer workspace;    ///< our own; none where the caller's
-    VkBufferView texels[BOUND_VIEWS];  ///< LAYOUT_TEXEL and its combine
+    VkBufferView texels[BOUND_COUNT];  ///< of what a kernel reaches as texels
     VkDescriptorPool pool;
     VkDescriptorSet *sets;  ///< attention's, one a segment, then combine's, one a segment
 };
 
-/// Which tensor a layout's i-th storage binding holds.
-int storage_tensor(enum layout layout, uint32_t i);
-
-/// Where the texel view of Q, K, V or the workspace begins, in bytes of its buffer: at or just
+/// Where the texel view of a tensor or the workspace begins, in bytes of its buffer: at or just
 /// before the tensor.
 uint64_t texel_offset(const struct tulle_binding *binding, int t);
 

@@ -4,12 +4,10 @@
 // reverse. And what version this is.
 #include <stdlib.h>
 
-#include "device/memory.h"
 #include "device/open.h"
+#include "device/pool.h"
 #include "device/submit.h"
-#include "kernel/pipeline.h"
-#include "run/host.h"
-#include "schedule/schedule.h"
+#include "run/shared.h"
 
 #define TEXT_OF(value) #value
 #define TEXT(value) TEXT_OF(value)
@@ -18,78 +16,18 @@ const char *tulle_version(void) {
     return TEXT(TULLE_VERSION_MAJOR) "." TEXT(TULLE_VERSION_MINOR) "." TEXT(TULLE_VERSION_PATCH);
 }
 
-/// What all plans of the context share. These fail by context_fail.
-static tulle_result make_shared(tulle_context *context, tulle_error *error) {
-    tulle_result code = memory_pool_create(context, &context->pool, error);
-    if (code != TULLE_OK) return code;
-    if (!context->vk_pipeline_cache) {
-        VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
-        VkResult result = context->vk.device.vkCreatePipelineCache(
-            context->device, &info, context->allocator, &context->vk_pipeline_cache);
-        if (result != VK_SUCCESS) {
-            context->vk_pipeline_cache = VK_NULL_HANDLE;
-            return context_fail_vk(context, error, result, "vkCreatePipelineCache");
-        }
-        context->own_pipeline_cache = true;
-    }
-    return pipeline_cache_create(context, &context->pipelines, error);
-}
-
 /// Undoes what there is, in reverse; also of a context that is half made.
 static void release(tulle_context *context) {
-    if (context->host_path) host_path_destroy(context, context->host_path);
+    shared_destroy(context);
     submitter_destroy(context);
-    if (context->pipelines) pipeline_cache_destroy(context, context->pipelines);
-    if (context->own_pipeline_cache)
-        context->vk.device.vkDestroyPipelineCache(context->device, context->vk_pipeline_cache,
-                                                  context->allocator);
-    schedule_room_destroy(context->room);
     memory_pool_destroy(context, context->pool);
     device_close(context);
-    mutex_destroy(&context->room_mutex);
     mutex_destroy(&context->submitter_mutex);
     mutex_destroy(&context->queue_mutex);
     free(context);
 }
 
-tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
-                                  tulle_error *error) {
-    static const tulle_context_params defaults;
-    tulle_context *context;
-    tulle_error ours;
-    tulle_result code;
-
-    if (!error) error = &ours;
-    if (!params) params = &defaults;
-    if (!out)
-        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
-                          "out is NULL; it receives the context");
-    *out = NULL;
-    context = calloc(1, sizeof *context);
-    if (!context)
-        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
-    mutex_init(&context->queue_mutex);
-    mutex_init(&context->submitter_mutex);
-    mutex_init(&context->room_mutex);
-    context->log = params->log;
-    context->log_user = params->log_user;
-    if (params->allocator) {
-        context->allocator_copy = *params->allocator;
-        context->allocator = &context->allocator_copy;
-    }
-    if (params->memory) {
-        context->memory_callbacks = *params->memory;
-        context->has_memory_callbacks = true;
-    }
-
-    code = device_open(context, params, error);
-    if (code != TULLE_OK) context_log(context, TULLE_LOG_ERROR, "%s", error->message);
-    else code = make_shared(context, error);
-    if (code != TULLE_OK) {
-        release(context);
-        return code;
-    }
-
+static void log_device(const tulle_context *context, const tulle_context_params *params) {
     context_log(context, TULLE_LOG_INFO, "%s device %s (%s%s%s), Vulkan %u.%u, queue family %u%s",
                 context->own_device ? "own" : "imported", context->caps.name, context->caps.driver,
                 context->caps.driver_info[0] ? ", " : "", context->caps.driver_info,
@@ -112,6 +50,48 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
         context_log(
             context, TULLE_LOG_WARNING,
             "params.validation has no effect on an imported device: its instance is the caller's");
+}
+
+tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
+                                  tulle_error *error) {
+    static const tulle_context_params defaults;
+    tulle_context *context;
+    tulle_error ours;
+    tulle_result code;
+
+    if (!error) error = &ours;
+    if (!params) params = &defaults;
+    if (!out)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "out is NULL; it receives the context");
+    *out = NULL;
+    context = calloc(1, sizeof *context);
+    if (!context)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
+    mutex_init(&context->queue_mutex);
+    mutex_init(&context->submitter_mutex);
+    context->log = params->log;
+    context->log_user = params->log_user;
+    if (params->allocator) {
+        context->allocator_copy = *params->allocator;
+        context->allocator = &context->allocator_copy;
+    }
+    if (params->memory) {
+        context->memory_callbacks = *params->memory;
+        context->has_memory_callbacks = true;
+    }
+
+    code = device_open(context, params, error);
+    if (code != TULLE_OK) context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    else code = memory_pool_create(context, &context->pool, error);
+    if (code == TULLE_OK)
+        code = shared_create(
+            context, params->import ? params->import->pipeline_cache : VK_NULL_HANDLE, error);
+    if (code != TULLE_OK) {
+        release(context);
+        return code;
+    }
+    log_device(context, params);
     *out = context;
     return TULLE_OK;
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "run/plan.h"
+#include "run/shared.h"
+#include "schedule/tiler.h"
 #include "tulle/inspect.h"
 
 /// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
@@ -91,13 +93,14 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
             const struct variant *chosen = variant_choose(&a, &context->caps, NULL);
             snprintf(name, sizeof name, "%s d%u%s", variants[i].name, dims[k],
                      chosen == &variants[i] ? " *" : "");
-            result = pipeline_report(context, &key, name, each, user, error);
+            result = pipeline_report(context->shared->pipelines, &key, name, each, user, error);
             variant_pipeline_key(&variants[i], &a, &context->caps, PM_FLAG_DIRECT | PM_FLAG_RESUME,
                                  &resume);
             if (!result && strcmp(key.module, resume.module)) {
                 snprintf(name, sizeof name, "%s d%u, resuming%s", variants[i].name, dims[k],
                          chosen == &variants[i] ? " *" : "");
-                result = pipeline_report(context, &resume, name, each, user, error);
+                result =
+                    pipeline_report(context->shared->pipelines, &resume, name, each, user, error);
             }
             // its combine too, once a family and dtype
             if (!result && (i == 0 || variants[i - 1].family != variants[i].family ||
@@ -105,7 +108,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
                 combine_pipeline_key(&variants[i], &a, &context->caps, &key);
                 snprintf(name, sizeof name, "%s d%u%s", key.module, dims[k],
                          chosen && chosen->family == variants[i].family ? " *" : "");
-                result = pipeline_report(context, &key, name, each, user, error);
+                result = pipeline_report(context->shared->pipelines, &key, name, each, user, error);
             }
             attention_free(&a);
             if (result) return result;
@@ -165,4 +168,29 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
     }
     attention_free(&a);
     return result;
+}
+
+static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
+    uint64_t *pairs = user;
+    (void)part;
+    *pairs += tile_pairs(tile);
+}
+
+tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
+    if (!plan || !pairs)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s is NULL", plan ? "pairs" : "plan");
+    uint64_t total = 0;
+    const struct attention *a = &plan->attention;
+    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
+                                   INT32_MAX };
+    for (uint32_t g = 0; g < a->group_count; g++) {
+        uint64_t each = 0;
+        if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
+            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory to count pairs");
+        total += each * a->groups[g].entry_count;
+    }
+    *pairs = total;
+    return TULLE_OK;
 }

@@ -7,6 +7,7 @@
 #include "common/thread.h"
 #include "device/submit.h"
 #include "run/binding.h"
+#include "run/shared.h"
 
 /// Buffers only grow: a call with the shapes of the last one allocates nothing.
 struct host_path {
@@ -27,8 +28,8 @@ void host_path_destroy(tulle_context *context, struct host_path *path) {
 /// Under the context's submitter_mutex.
 static tulle_result host_path_get(tulle_context *context, struct host_path **out,
                                   tulle_error *error) {
-    if (context->host_path) {
-        *out = context->host_path;
+    if (context->shared->host_path) {
+        *out = context->shared->host_path;
         return TULLE_OK;
     }
     struct host_path *path = calloc(1, sizeof *path);
@@ -46,7 +47,7 @@ static tulle_result host_path_get(tulle_context *context, struct host_path **out
         free(path);
         return context_fail_vk(context, error, result, "vkCreateQueryPool");
     }
-    context->host_path = *out = path;
+    context->shared->host_path = *out = path;
     return TULLE_OK;
 }
 

@@ -7,92 +7,8 @@
 
 #include "common/thread.h"
 #include "device/submit.h"
-#include "tulle/inspect.h"
-
-#define DEFAULT_WORKSPACE (256ull << 20)
-// 256 MiB: no segment needs more, and offsets stay far from 32 bits
-#define SEGMENT_TEXELS_MOST (1u << 24)
-
-/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its
-/// buffer.
-static uint64_t window_bytes(const struct caps *caps) {
-    return caps->max_storage_range - 2 * caps_storage_unit(caps);
-}
-
-/// How often one invocation of combine goes over the partial results of a row.
-static uint32_t combine_rounds(const struct attention *a, const struct variant *v,
-                               const struct caps *caps) {
-    uint32_t pieces = head_class(a->v_head_dim), lanes = variant_workgroup(v, caps);
-    // combine.comp: twice for the row's sum, then once for each piece that falls to the lane
-    if (v->family == FAMILY_BASE) return 2 + (PM_COMBINE_ROWS * pieces + lanes - 1) / lanes;
-    // combine_rows.comp: rows of the lane times slabs
-    return (PM_COMBINE_ROWS + lanes - 1) / lanes * (pieces / (pieces % 16 ? 8 : 16));
-}
-
-static uint64_t asked_workspace(const struct attention *a) {
-    return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
-}
-
-/// In bytes: what was asked for, as far as the device can bind it.
-static uint64_t workspace_limit(const struct attention *a, const struct variant *v,
-                                const struct caps *caps) {
-    uint64_t most = asked_workspace(a);
-    if (most > caps->max_storage_range) most = caps->max_storage_range;
-    // combine, and what resumes, see it as texels, from the aligned place before it
-    if (v->family == FAMILY_ROWS_TEXEL) {
-        uint64_t bytes = (uint64_t)(caps->max_texel_elements - caps_texel_unit(caps) / 16) * 16;
-        if (most > bytes) most = bytes;
-    }
-    return most;
-}
-
-void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps,
-                 struct schedule_limits *limits) {
-    bool cpu = caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU,
-         discrete = caps->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16;
-    uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements
-                                                                      : SEGMENT_TEXELS_MOST;
-    *limits = (struct schedule_limits){
-        .tile_rows = (int32_t)variant_tile_rows(v, caps),
-        .chunk = (int32_t)v->keys,
-        .direct = variant_direct(v, caps),
-        .segment_texels = segment,
-        .segment_alignment = (uint32_t)(caps_texel_unit(caps) / 16),
-        .max_workgroups_x = caps->max_workgroups[0] < 65535 ? caps->max_workgroups[0] : 65535,
-        .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
-        // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the
-        // loops inside a chunk. The rows family has none there, and a loop of up to 64 for each of
-        // its rows of Q, O and the workspace besides; base runs up to 8 + 16 + 16 more
-        // in a chunk.
-        .item_chunks_most = caps->max_loop_iterations == UINT32_MAX
-                                ? 1 << 20
-                                : caps->max_loop_iterations / (v->family == FAMILY_BASE ? 160 : 4),
-        .splits_most = caps->max_loop_iterations == UINT32_MAX
-                           ? 0
-                           : caps->max_loop_iterations / (2 * (combine_rounds(a, v, caps) + 1)),
-        .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
-        .items_wanted = cpu        ? 64
-                        : discrete ? 2048
-                                   : 512,
-        // Under 100 ms at 128 flops a pair: on a 2 TFLOP/s part 1.5e9, on a phone's 0.3 TFLOP/s
-        // 2.3e8. A CPU has no watchdog: about a second, so that progress can be told.
-        .dispatch_pairs = a->dispatch_pairs ? a->dispatch_pairs
-                          : cpu             ? 1ull << 28
-                          : discrete        ? 1500000000
-                                            : 230000000,
-        .workspace_rows = workspace_limit(a, v, caps) / row_bytes,
-        .window_bytes = window_bytes(caps),
-    };
-}
-
-/// Which tensors one descriptor cannot reach whole.
-static void find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        bool bound = v->family == FAMILY_BASE || (v->family == FAMILY_ROWS_TEXEL && t >= TENSOR_O);
-        a->tensors[t].windowed = bound && a->span[t] > window_bytes(caps);
-    }
-}
+#include "run/limits.h"
+#include "run/shared.h"
 
 static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
 
@@ -116,34 +32,6 @@ static void fill_header(const struct attention *a, struct pm_header *header) {
     };
 }
 
-// a window over a million tokens takes 12 MiB in tiles of 8 rows
-#define ROOM_BYTES_MOST ((size_t)32 << 20)
-
-/// The arrays of the last plan, or new ones: a second thread that plans meanwhile has its own.
-/// NULL: out of memory.
-static struct schedule_room *room_take(tulle_context *context) {
-    mutex_lock(&context->room_mutex);
-    struct schedule_room *room = context->room;
-    context->room = NULL;
-    mutex_unlock(&context->room_mutex);
-    return room ? room : schedule_room_create();
-}
-
-/// Keeps the larger of what there is, within bounds. Accepts NULL.
-static void room_give(tulle_context *context, struct schedule_room *room) {
-    size_t bytes = room ? schedule_room_bytes(room) : 0;
-    if (room && bytes <= ROOM_BYTES_MOST) {
-        mutex_lock(&context->room_mutex);
-        if (!context->room || schedule_room_bytes(context->room) < bytes) {
-            struct schedule_room *smaller = context->room;
-            context->room = room;
-            room = smaller;
-        }
-        mutex_unlock(&context->room_mutex);
-    }
-    schedule_room_destroy(room);
-}
-
 static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
                                    struct schedule *schedule, tulle_error *error) {
     const struct attention *a = &plan->attention;
@@ -156,7 +44,7 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
                                     .group_count = a->group_count };
     float *scaled = NULL;
     fill_header(a, &header);
-    plan_limits(a, plan->variant, caps, &input.limits);
+    limits_of(a, plan->variant, caps, &input.limits);
     memcpy(input.tensors, a->tensors, sizeof input.tensors);
     if (a->slopes || a->sinks) {
         scaled = malloc(2 * (size_t)a->heads * sizeof *scaled);
@@ -175,11 +63,11 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
     free(scaled);
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
-        uint64_t most = workspace_limit(a, plan->variant, caps);
+        uint64_t most = limits_workspace(a, plan->variant, caps);
         return context_fail(plan->context, error, result,
                             "workspace_limit is %llu bytes%s; this plan needs at least %llu",
                             (unsigned long long)most,
-                            most < asked_workspace(a) ? ", the device's own" : "",
+                            most < limits_asked_workspace(a) ? ", the device's own" : "",
                             (unsigned long long)plan->info.workspace_minimum);
     }
     return result ? context_pass(plan->context, error, &local) : TULLE_OK;
@@ -217,7 +105,7 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
     if (!plan->views)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the plan");
-    if (plan->layout == LAYOUT_ADDRESS) return TULLE_OK;
+    if (!variant_reaches(plan->variant, &context->caps, BOUND_PLAN, REACH_TEXELS)) return TULLE_OK;
     for (uint32_t i = 0; i < plan->segment_count; i++) {
         VkBufferViewCreateInfo view = { VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
                                         NULL,
@@ -241,6 +129,7 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     const struct variant *v = plan->variant;
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
+    struct pipeline_cache *pipelines = plan->context->shared->pipelines;
     struct pipeline_key key, combine;
     // one pipeline for all that resume nothing: each takes a second or so to compile
     uint32_t plain = 0, resume = 0;
@@ -253,18 +142,15 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     }
     variant_pipeline_key(v, a, caps, plain, &key);
     combine_pipeline_key(v, a, caps, &combine);
-    plan->layout = key.layout;
-    plan->combine_layout = combine.layout;
     tulle_result result =
-        plain ? pipeline_get(plan->context, &key, &plan->pipeline, &plan->info.compile_ms, error)
+        plain ? pipeline_get(pipelines, &key, &plan->pipeline, &plan->info.compile_ms, error)
               : TULLE_OK;
     if (!result && resume) {
         variant_pipeline_key(v, a, caps, resume, &key);
-        result = pipeline_get(plan->context, &key, &plan->resume, &plan->info.compile_ms, error);
+        result = pipeline_get(pipelines, &key, &plan->resume, &plan->info.compile_ms, error);
     }
     if (!result && merges)
-        result =
-            pipeline_get(plan->context, &combine, &plan->combine, &plan->info.compile_ms, error);
+        result = pipeline_get(pipelines, &combine, &plan->combine, &plan->info.compile_ms, error);
     return result;
 }
 
@@ -291,10 +177,83 @@ tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
     return result ? result : submitter_end(plan->context, error);
 }
 
+/// The descriptor with its defaults, and the kernel that serves it.
+static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *desc,
+                                  tulle_error *error) {
+    const struct caps *caps = &plan->context->caps;
+    tulle_error local = { 0 };
+    tulle_result result = attention_resolve(desc, &plan->attention, &local);
+    if (!result) {
+        plan->variant = variant_choose(&plan->attention, caps, &local);
+        if (!plan->variant) result = local.result;
+    }
+    if (result) return context_pass(plan->context, error, &local);
+    plan->tile_rows = variant_tile_rows(plan->variant, caps);
+    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
+    limits_find_windowed(&plan->attention, plan->variant, caps);
+    return TULLE_OK;
+}
+
+/// What recording needs stays, the words do not.
+static void keep_dispatches(tulle_plan *plan, struct schedule *schedule) {
+    plan->segments = schedule->segments;
+    plan->segment_count = schedule->segment_count;
+    plan->dispatches = schedule->dispatches;
+    plan->dispatch_count = schedule->dispatch_count;
+    schedule->segments = NULL;
+    schedule->dispatches = NULL;
+}
+
+static void fill_info(tulle_plan *plan, const struct schedule *schedule) {
+    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tile_rows = plan->tile_rows;
+    plan->info.chunk_keys = plan->variant->keys;
+    plan->info.workspace_bytes = schedule->workspace_rows * plan->workspace_row_bytes;
+    plan->info.visited = schedule->visited;
+    plan->info.dispatches = plan->dispatch_count;
+    plan->info.items = schedule->items;
+    plan->info.device_bytes = plan->memory.size;
+    plan->info.host_bytes = schedule->host_bytes;
+}
+
+/// All but the copy to a device whose memory is not mapped.
+static tulle_result make_plan(tulle_plan *plan, const tulle_attention_desc *desc,
+                              tulle_error *error) {
+    struct shared *shared = plan->context->shared;
+    struct schedule schedule = { 0 };
+    tulle_result result = choose_kernel(plan, desc, error);
+    if (result) return result;
+    struct schedule_room *room = shared_room_take(shared);
+    if (!room)
+        return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for the plan");
+    result = build_schedule(plan, room, &schedule, error);
+    if (!result) result = make_pipelines(plan, &schedule, error);
+    if (!result) {
+        keep_dispatches(plan, &schedule);
+        result = place_memory(plan, &schedule, error);
+    }
+    if (!result) fill_info(plan, &schedule);
+    schedule_free(&schedule);
+    shared_room_give(shared, room);
+    return result;
+}
+
+/// On a device of our own, at once.
+static tulle_result prepare_own(tulle_plan *plan, tulle_error *error) {
+    tulle_context *context = plan->context;
+    if (!plan->info.prepare || !context->own_device) return TULLE_OK;
+    mutex_lock(&context->submitter_mutex);
+    tulle_result result = plan_prepare(plan, error);
+    mutex_unlock(&context->submitter_mutex);
+    if (result) return result;
+    plan->info.prepared = true;
+    device_buffer_destroy(context, &plan->staging);
+    return TULLE_OK;
+}
+
 tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
                                tulle_plan **out, tulle_error *error) {
-    struct schedule schedule = { 0 };
-    struct schedule_room *room = NULL;
     double start = clock_ms();
     if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
@@ -304,56 +263,12 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the plan");
     plan->context = context;
-    tulle_error local = { 0 };
-    tulle_result result = attention_resolve(desc, &plan->attention, &local);
-    if (!result) {
-        plan->variant = variant_choose(&plan->attention, &context->caps, &local);
-        if (!plan->variant) result = local.result;
-    }
-    if (result) {
-        context_pass(context, error, &local);
-        goto failed;
-    }
-    plan->tile_rows = variant_tile_rows(plan->variant, &context->caps);
-    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
-    plan->window_bytes = window_bytes(&context->caps);
-    find_windowed(&plan->attention, plan->variant, &context->caps);
-    room = room_take(context);
-    if (!room) {
-        result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                              "no host memory for the plan");
-        goto failed;
-    }
-    if ((result = build_schedule(plan, room, &schedule, error))) goto failed;
-    if ((result = make_pipelines(plan, &schedule, error))) goto failed;
-    // what recording needs stays, the words do not
-    plan->segments = schedule.segments;
-    plan->segment_count = schedule.segment_count;
-    plan->dispatches = schedule.dispatches;
-    plan->dispatch_count = schedule.dispatch_count;
-    schedule.segments = NULL;
-    schedule.dispatches = NULL;
-    if ((result = place_memory(plan, &schedule, error))) goto failed;
-    strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
-    plan->info.tile_rows = plan->tile_rows;
-    plan->info.chunk_keys = plan->variant->keys;
-    plan->info.workspace_bytes = schedule.workspace_rows * plan->workspace_row_bytes;
-    plan->info.visited = schedule.visited;
-    plan->info.dispatches = plan->dispatch_count;
-    plan->info.items = schedule.items;
-    plan->info.device_bytes = plan->memory.size;
-    plan->info.host_bytes = schedule.host_bytes;
-    schedule_free(&schedule);
-    room_give(context, room);
-    room = NULL;
+    tulle_result result = make_plan(plan, desc, error);
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
-    if (plan->info.prepare && context->own_device) {
-        mutex_lock(&context->submitter_mutex);
-        result = plan_prepare(plan, error);
-        mutex_unlock(&context->submitter_mutex);
-        if (result) goto failed;
-        plan->info.prepared = true;
-        device_buffer_destroy(context, &plan->staging);
+    if (!result) result = prepare_own(plan, error);
+    if (result) {
+        tulle_plan_destroy(plan);
+        return result;
     }
     context_log(context, TULLE_LOG_DEBUG,
                 "plan: %s, %u dispatches, %llu items, %llu bytes of plan memory, %llu of workspace",
@@ -362,11 +277,6 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
                 (unsigned long long)plan->info.workspace_bytes);
     *out = plan;
     return TULLE_OK;
-failed:
-    schedule_free(&schedule);
-    room_give(context, room);
-    tulle_plan_destroy(plan);
-    return result;
 }
 
 void tulle_plan_destroy(tulle_plan *plan) {
@@ -386,29 +296,4 @@ void tulle_plan_destroy(tulle_plan *plan) {
 
 void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
     if (plan && info) *info = plan->info;
-}
-
-static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
-    uint64_t *pairs = user;
-    (void)part;
-    *pairs += tile_pairs(tile);
-}
-
-tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tulle_error *error) {
-    if (!plan || !pairs)
-        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
-                            "%s is NULL", plan ? "pairs" : "plan");
-    uint64_t total = 0;
-    const struct attention *a = &plan->attention;
-    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
-                                   INT32_MAX };
-    for (uint32_t g = 0; g < a->group_count; g++) {
-        uint64_t each = 0;
-        if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))
-            return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
-                                "no host memory to count pairs");
-        total += each * a->groups[g].entry_count;
-    }
-    *pairs = total;
-    return TULLE_OK;
 }

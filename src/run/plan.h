@@ -14,10 +14,9 @@ struct tulle_plan {
     struct attention attention;
     const struct variant *variant;
     uint32_t tile_rows;
-    enum layout layout, combine_layout;
-    // The context's; VK_NULL_HANDLE: no dispatch needs it. resume: of attention, for dispatches
-    // whose items resume.
-    VkPipeline pipeline, resume, combine;
+    // The context's; NULL: no dispatch needs it. resume: of attention, for dispatches whose items
+    // resume; its layout is the pipeline's.
+    const struct pipeline *pipeline, *resume, *combine;
     struct segment *segments;
     uint32_t segment_count;
     VkBufferView *views;  ///< one a segment; none (all VK_NULL_HANDLE) by address
@@ -28,17 +27,11 @@ struct tulle_plan {
     struct device_buffer spare;
     /// what tulle_cmd_prepare copies; none where memory is mapped, or once an own device has it
     struct device_buffer staging;
-    uint64_t window_bytes;
     uint64_t workspace_row_bytes;
     tulle_plan_info info;
 };
 
 /// Records tulle_cmd_prepare and runs it, by the context's submitter: under its mutex.
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error);
-
-/// Limits of the schedule for a variant on a device. windowed: which tensors are too large to be
-/// bound whole.
-void plan_limits(const struct attention *a, const struct variant *v, const struct caps *caps,
-                 struct schedule_limits *limits);
 
 #endif

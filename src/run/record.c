@@ -25,17 +25,19 @@ static uint64_t piece_bytes(const tulle_binding *b, int t) {
     return t == TENSOR_LSE ? 4 : 4 * attention_element(&b->plan->attention, t);
 }
 
-static void bind_sets(VkCommandBuffer cmd, const tulle_binding *b, enum layout layout, uint32_t set,
-                      const uint64_t *window) {
-    uint32_t offsets[6];
-    if (!layout_shapes[layout].storage_count) return;  // all by address
-    for (uint32_t i = 0; i < layout_shapes[layout].storage_count; i++) {
-        int t = storage_tensor(layout, i);
-        offsets[i] = b->bound[t].buffer ? (uint32_t)window[t] : 0;
+static void bind_sets(VkCommandBuffer cmd, const tulle_binding *b, const struct pipeline *pipeline,
+                      uint32_t set, const uint64_t *window) {
+    const struct layout *layout = pipeline->key.layout;
+    uint32_t offsets[DESCRIPTORS_MOST], count = 0;
+    if (!layout->count) return;  // all by address
+    for (uint32_t i = 0; i < layout->count; i++) {
+        int of = layout->descriptors[i].of;
+        if (layout->descriptors[i].reach == REACH_STORAGE)
+            offsets[count++] = b->bound[of].buffer ? (uint32_t)window[of] : 0;
     }
-    b->plan->context->vk.device.vkCmdBindDescriptorSets(
-        cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_layout(b->plan->context, layout), 0, 1,
-        &b->sets[set], layout_shapes[layout].storage_count, offsets);
+    b->plan->context->vk.device.vkCmdBindDescriptorSets(cmd, VK_PIPELINE_BIND_POINT_COMPUTE,
+                                                        pipeline->layout->handle, 0, 1,
+                                                        &b->sets[set], count, offsets);
 }
 
 static struct pm_address pm_address(VkDeviceAddress address) {
@@ -59,20 +61,21 @@ union push {
     } combine;
 };
 
-/// A tensor's base by the way in which the kernel reaches it.
-static uint32_t tensor_base(const tulle_binding *b, int t, uint64_t window) {
-    const enum layout layout = b->plan->layout;
-    if (layout == LAYOUT_ADDRESS) return 0;
-    if (layout == LAYOUT_TEXEL && t <= TENSOR_V) return texel_base(b, t, piece_bytes(b, t));
-    return base(b, t, window, piece_bytes(b, t));
+/// A tensor's base by the way in which the kernel reaches it; 0 where that is by address.
+static uint32_t tensor_base(const tulle_binding *b, const struct layout *layout, int t,
+                            const uint64_t *window) {
+    if (layout_has(layout, t, REACH_TEXELS)) return texel_base(b, t, piece_bytes(b, t));
+    if (layout_has(layout, t, REACH_STORAGE)) return base(b, t, window[t], piece_bytes(b, t));
+    return 0;
 }
 
-static uint32_t workspace_texels(const tulle_binding *b) {
-    return b->plan->layout == LAYOUT_TEXEL ? texel_base(b, BOUND_WORKSPACE, 16) : 0;
+static uint32_t workspace_texels(const tulle_binding *b, const struct layout *layout) {
+    return layout_has(layout, BOUND_WORKSPACE, REACH_TEXELS) ? texel_base(b, BOUND_WORKSPACE, 16)
+                                                             : 0;
 }
 
-static void fill_attention(const tulle_binding *b, const struct dispatch *d, const uint64_t *window,
-                           union push *push) {
+static void fill_attention(const tulle_binding *b, const struct layout *layout,
+                           const struct dispatch *d, const uint64_t *window, union push *push) {
     push->attention.words = (struct pm_attention_push){
         .items = d->items,
         .step = d->step,
@@ -80,13 +83,13 @@ static void fill_attention(const tulle_binding *b, const struct dispatch *d, con
         .entry_first = d->entry_first,
         .ws_row_base = d->ws_row_base,
         .ws_rows = d->ws_rows,
-        .q_base = tensor_base(b, TENSOR_Q, window[TENSOR_Q]),
-        .k_base = tensor_base(b, TENSOR_K, window[TENSOR_K]),
-        .v_base = tensor_base(b, TENSOR_V, window[TENSOR_V]),
-        .o_base = tensor_base(b, TENSOR_O, window[TENSOR_O]),
-        .lse_base = tensor_base(b, TENSOR_LSE, window[TENSOR_LSE]),
+        .q_base = tensor_base(b, layout, TENSOR_Q, window),
+        .k_base = tensor_base(b, layout, TENSOR_K, window),
+        .v_base = tensor_base(b, layout, TENSOR_V, window),
+        .o_base = tensor_base(b, layout, TENSOR_O, window),
+        .lse_base = tensor_base(b, layout, TENSOR_LSE, window),
         .segment = b->plan->segments[d->segment].first_texel,
-        .ws_texels = workspace_texels(b),
+        .ws_texels = workspace_texels(b, layout),
     };
     push->attention.address = (struct pm_attention_addresses){
         .q = pm_address(b->bound[TENSOR_Q].address),
@@ -99,11 +102,11 @@ static void fill_attention(const tulle_binding *b, const struct dispatch *d, con
     };
 }
 
-static void fill_combine(const tulle_binding *b, const struct dispatch *d, const uint64_t *window,
-                         union push *push) {
+static void fill_combine(const tulle_binding *b, const struct layout *layout,
+                         const struct dispatch *d, const uint64_t *window, union push *push) {
     push->combine.words = (struct pm_combine_push){
         .items = d->items,
-        .ws_texels = workspace_texels(b),
+        .ws_texels = workspace_texels(b, layout),
         .parts = d->parts,
         .part_count = d->part_count,
         .entries = d->entries,
@@ -112,8 +115,8 @@ static void fill_combine(const tulle_binding *b, const struct dispatch *d, const
         .ws_rows = d->ws_rows,
         .range_first = d->range_first,
         .range_rows = d->range_rows,
-        .o_base = tensor_base(b, TENSOR_O, window[TENSOR_O]),
-        .lse_base = tensor_base(b, TENSOR_LSE, window[TENSOR_LSE]),
+        .o_base = tensor_base(b, layout, TENSOR_O, window),
+        .lse_base = tensor_base(b, layout, TENSOR_LSE, window),
         .segment = b->plan->segments[d->segment].first_texel,
     };
     push->combine.address = (struct pm_combine_addresses){
@@ -128,21 +131,19 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
     const tulle_plan *plan = b->plan;
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     const bool combine = d->kind == DISPATCH_COMBINE;
-    const enum layout layout = combine ? plan->combine_layout : plan->layout;
+    const struct pipeline *pipeline = combine                    ? plan->combine
+                                      : d->does & PM_FLAG_RESUME ? plan->resume
+                                                                 : plan->pipeline;
+    const struct layout *layout = pipeline->key.layout;
     uint64_t window[BOUND_COUNT];
     union push push;
     for (int t = 0; t < BOUND_COUNT; t++) window[t] = window_offset(b, t, d);
-    VkPipeline pipeline = d->does & PM_FLAG_RESUME ? plan->resume : plan->pipeline;
-    if (combine) {
-        pipeline = plan->combine;
-        fill_combine(b, d, window, &push);
-    } else {
-        fill_attention(b, d, window, &push);
-    }
-    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-    bind_sets(cmd, b, layout, (combine ? plan->segment_count : 0) + d->segment, window);
-    vk->vkCmdPushConstants(cmd, pipeline_layout(plan->context, layout), VK_SHADER_STAGE_COMPUTE_BIT,
-                           0, layout_shapes[layout].push_bytes, &push);
+    if (combine) fill_combine(b, layout, d, window, &push);
+    else fill_attention(b, layout, d, window, &push);
+    vk->vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
+    bind_sets(cmd, b, pipeline, (combine ? plan->segment_count : 0) + d->segment, window);
+    vk->vkCmdPushConstants(cmd, pipeline->layout->handle, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                           layout->push_bytes, &push);
     vk->vkCmdDispatch(cmd, d->item_count, d->entry_count, 1);
 }
 

@@ -17,6 +17,8 @@
 #include "device/context.h"
 #include "context_use.h"
 #include "device/memory.h"
+#include "kernel/pipeline.h"
+#include "run/shared.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -90,7 +92,8 @@ static void test_import_intact(void **state) {
             assert_int_equal(shown.index, UINT32_MAX);
             assert_false(context->own_device);
             assert_ptr_equal(context->device, gpu.device);
-            if (round == 1) assert_ptr_equal(context->vk_pipeline_cache, cache);
+            if (round == 1)
+                assert_ptr_equal(pipeline_cache_handle(context->shared->pipelines), cache);
             if (bare) {  // nothing was enabled: nothing is used
                 assert_false(shown.buffer_device_address || shown.subgroup_size_control ||
                              shown.executable_properties);

@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "kernel/variant.h"
+#include "run/merge.h"
+#include "schedule/tiler.h"
 
 enum {
     OP_EXTENSION = 10,
@@ -151,8 +153,7 @@ static struct use use_of(const struct pipeline_key *key) {
         case SPEC_TRUE: id->value = 1; break;
         case CONSTANT: id->value = w[3]; break;
         case SPEC:
-            id->value =
-                id->spec && id->spec <= CONSTANTS_MOST ? key->constants[id->spec - 1] : w[3];
+            id->value = id->spec && id->spec <= PM_CONSTANTS ? key->constants[id->spec - 1] : w[3];
             break;
         case COMPOSITE:
         case SPEC_COMPOSITE:
@@ -182,7 +183,7 @@ static struct use use_of(const struct pipeline_key *key) {
 
 /// Within what every device has; buffers: how many of these the pipeline's layout may hold.
 static struct use check_use(const struct pipeline_key *key, uint32_t buffers) {
-    check_capabilities(key->module, layout_shapes[key->layout].texel_count > 0);
+    check_capabilities(key->module, layout_count(key->layout, REACH_TEXELS) > 0);
     struct use use = use_of(key);
     if (use.shared > 16384)
         fail_msg("%s takes %u bytes of shared memory at head classes %u and %u", key->module,
@@ -191,7 +192,7 @@ static struct use check_use(const struct pipeline_key *key, uint32_t buffers) {
         fail_msg("%s has %u invocations in a workgroup", key->module, use.invocations);
     assert_int_equal(use.invocations, key->constants[0]);
     if (use.storage > buffers) fail_msg("%s has %u storage buffers", key->module, use.storage);
-    assert_int_equal(use.storage, layout_shapes[key->layout].storage_count);
+    assert_int_equal(use.storage, layout_count(key->layout, REACH_STORAGE));
     return use;
 }
 
@@ -222,9 +223,9 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
                     fail_msg("%s is the module of items that resume %s", key.module,
                              resume ? "something" : "nothing");
                 struct use use = check_use(&key, buffers);
-                uint32_t said = variant_shared_memory(v, key.constants[1], key.constants[2]);
+                uint32_t said = v->family->shared_memory(v, key.constants[1], key.constants[2]);
                 if (use.shared != said)
-                    fail_msg("%s takes %u bytes of shared memory and variant_shared_memory says %u",
+                    fail_msg("%s takes %u bytes of shared memory and its family says %u",
                              key.module, use.shared, said);
             }
             combine_pipeline_key(v, &a, &caps, &key);
@@ -232,6 +233,18 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
             seen++;
         }
     return seen;
+}
+
+/// Push constants that every device takes, and numbers as dynamic offsets need them.
+static void check_layout(const struct layout *layout, uint32_t buffers) {
+    uint32_t last = 0;
+    assert_true(layout_count(layout, REACH_STORAGE) <= buffers);
+    assert_true(layout->push_bytes <= 128);
+    for (uint32_t i = 0; i < layout->count; i++) {
+        if (layout->descriptors[i].reach != REACH_STORAGE) continue;
+        assert_true(layout->descriptors[i].binding >= last);
+        last = layout->descriptors[i].binding + 1;
+    }
 }
 
 static void test_floor(void **state) {
@@ -246,31 +259,29 @@ static void test_floor(void **state) {
     size_t seen = 0, tile = 0;
     for (uint32_t i = 0; i < variant_count; i++) {
         const struct variant *v = &variants[i];
-        if (v->family != FAMILY_BASE) continue;
+        if (v->family != &family_base) continue;
         // four buffers and six; of half-size dtypes O in fp32 too
         tile += v->dtype == TULLE_F32 ? 2 : 4;
         assert_int_equal(variant_workgroup(v, &least), 128);
         assert_true(variant_tile_rows(v, &least) <= TILE_ROWS_MOST);
-        assert_int_equal(v->keys, v->b * v->c);
+        assert_int_equal(v->keys, v->keys_per_lane * v->column_groups);
         assert_false(variant_direct(v, &least));
         for (size_t a = 0; a < DIMS; a++)
             for (size_t b = 0; b < DIMS; b++) seen += check_pipelines(v, dims[a], dims[b]);
     }
     assert_true(tile > 0);
     assert_int_equal(seen, tile * DIMS * DIMS);
-    static const char *const merges[] = { "merge_f32", "merge_f16", "merge_bf16" };
-    for (int i = 0; i < 3; i++) {
-        // as tulle_merger_create makes it
-        struct pipeline_key key = { .layout = LAYOUT_MERGE, .constants = { 128 } };
-        snprintf(key.module, sizeof key.module, "%s", merges[i]);
+    for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
+        struct pipeline_key key;
+        merge_pipeline_key((tulle_dtype)dtype, &key);
         check_use(&key, 4);
+        check_layout(key.layout, 4);
     }
-    static const enum layout floor_layouts[] = { LAYOUT_BASE, LAYOUT_COMBINE, LAYOUT_MERGE };
-    for (int i = 0; i < 3; i++) {
-        assert_true(layout_shapes[floor_layouts[i]].storage_count <= 4);
-        assert_true(layout_shapes[floor_layouts[i]].push_bytes <= 128);
+    for (uint32_t i = 0; i < variant_count; i++) {
+        const struct family *family = variants[i].family;
+        check_layout(family->layout(&least), family == &family_base ? 4 : UINT32_MAX);
+        check_layout(family->combine.layout, 4);
     }
-    assert_true(layout_shapes[LAYOUT_ADDRESS].push_bytes <= 128);
 }
 
 int main(void) {

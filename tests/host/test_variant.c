@@ -197,8 +197,39 @@ static void test_limits(void **state) {
     assert_false(serves(&a, &caps, "base_f32_q32k32", "shared memory"));
 }
 
+static void check_absent(const struct variant *v, const char *module) {
+    const struct attention a = attention(v->dtype, 64);
+    const struct caps caps = cpu(false, 8);
+    char reason[160], says[100];
+    snprintf(says, sizeof says, "its kernel module %s was not built: ", module);
+    assert_false(variant_serves(v, &a, &caps, true, reason, sizeof reason));
+    if (strncmp(reason, says, strlen(says)))
+        fail_msg("%s is refused because '%s'; expected was '%s'", v->name, reason, says);
+}
+
+/// A variant is refused where a module is absent that its plans may ask for: its own, the one for
+/// items that resume, its combine.
+static void test_absent_modules(void **state) {
+    (void)state;
+    struct variant v = { "base_f16_absent", &family_base, TULLE_F16, 4, 2, 16, 32, "unheard_of" };
+    check_absent(&v, "unheard_of_f16_direct");
+    struct family family = family_rows_address;
+    v = (struct variant){ "rows_absent", &family, TULLE_F32, 1, 0, 0, 4, "rows_address" };
+    family.resume_modules = true;
+    check_absent(&v, "rows_address_f32_resume");
+    family.resume_modules = false;
+    family.combine.module = "unheard_of";
+    check_absent(&v, "unheard_of_f32");
+    family.combine = family_rows_address.combine;
+    const struct attention a = attention(TULLE_F32, 64);
+    const struct caps caps = cpu(false, 8);
+    char reason[160];
+    assert_true(variant_serves(&v, &a, &caps, true, reason, sizeof reason));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus),
-                                        cmocka_unit_test(test_limits) };
+                                        cmocka_unit_test(test_limits),
+                                        cmocka_unit_test(test_absent_modules) };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

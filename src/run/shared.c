@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "run/shared.h"
+
+#include <stdlib.h>
+
+#include "kernel/pipeline.h"
+#include "run/host.h"
+#include "schedule/schedule.h"
+
+// a window over a million tokens takes 12 MiB in tiles of 8 rows
+#define ROOM_BYTES_MOST ((size_t)32 << 20)
+
+tulle_result shared_create(tulle_context *context, VkPipelineCache given, tulle_error *error) {
+    struct shared *shared = calloc(1, sizeof *shared);
+    if (!shared)
+        return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                            "no host memory for the context");
+    tulle_result result = pipeline_cache_create(context, given, &shared->pipelines, error);
+    if (result) {
+        free(shared);
+        return result;
+    }
+    mutex_init(&shared->room_mutex);
+    context->shared = shared;
+    return TULLE_OK;
+}
+
+void shared_destroy(tulle_context *context) {
+    struct shared *shared = context->shared;
+    if (!shared) return;
+    host_path_destroy(context, shared->host_path);
+    pipeline_cache_destroy(shared->pipelines);
+    schedule_room_destroy(shared->room);
+    mutex_destroy(&shared->room_mutex);
+    free(shared);
+    context->shared = NULL;
+}
+
+struct schedule_room *shared_room_take(struct shared *shared) {
+    mutex_lock(&shared->room_mutex);
+    struct schedule_room *room = shared->room;
+    shared->room = NULL;
+    mutex_unlock(&shared->room_mutex);
+    return room ? room : schedule_room_create();
+}
+
+void shared_room_give(struct shared *shared, struct schedule_room *room) {
+    size_t bytes = room ? schedule_room_bytes(room) : 0;
+    if (room && bytes <= ROOM_BYTES_MOST) {
+        mutex_lock(&shared->room_mutex);
+        if (!shared->room || schedule_room_bytes(shared->room) < bytes) {
+            struct schedule_room *smaller = shared->room;
+            shared->room = room;
+            room = smaller;
+        }
+        mutex_unlock(&shared->room_mutex);
+    }
+    schedule_room_destroy(room);
+}
