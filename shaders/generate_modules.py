@@ -30,7 +30,8 @@ def main():
             text.append(", ".join(f"0x{word:08x}" for word in words[first:first + 12]) + ",")
         text.append("};")
         table.append(f'    {{"{path.stem}", module_{path.stem}, sizeof module_{path.stem}, NULL}},')
-    text += ["", "static const struct module module_table[] = {", *table, "    {NULL, NULL, 0, NULL},", "};", ""]
+    text += ["", f"enum {{ MODULES_ABSENT = {sum(', NULL, 0, ' in line for line in table)} }};", "",
+             "static const struct module module_table[] = {", *table, "    {NULL, NULL, 0, NULL},", "};", ""]
     output.write_text("\n".join(text))
 
 

@@ -13,6 +13,8 @@ const struct module *module_find(const char *name) {
     return NULL;
 }
 
+bool modules_complete(void) { return MODULES_ABSENT == 0; }
+
 const char *module_absent(const char *name) {
     const struct module *module = module_find(name);
     return module ? module->absent : "shaders/variants.def names no such module";

@@ -44,6 +44,8 @@ const struct module *module_find(const char *name);
 
 /// Why it cannot be used; NULL: it can.
 const char *module_absent(const char *name);
+/// Was every module built?
+bool modules_complete(void);
 
 /// The device's layouts and pipelines. given: the host's VkPipelineCache; VK_NULL_HANDLE: one of
 /// its own.

@@ -54,6 +54,8 @@ bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
 /// Has this build all modules that a plan may ask for?
 static bool modules_built(const struct variant *v, const struct attention *a,
                           const struct caps *caps, char *reason, size_t size) {
+    const bool listed = v >= variants && v < variants + variant_count;
+    if (listed && modules_complete()) return true;  // every plan asks: no search by name
     struct pipeline_key keys[3];
     variant_pipeline_key(v, a, caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &keys[0]);
     variant_pipeline_key(v, a, caps, PM_FLAG_DIRECT | PM_FLAG_RESUME, &keys[1]);
@@ -86,20 +88,20 @@ bool variant_named(const struct variant *v, const char *kernel) {
     return *kernel && !strncmp(v->name, kernel, strlen(kernel));
 }
 
-static uint32_t rank_of(uint32_t i, const struct attention *a, const struct caps *caps) {
-    return variants[i].family->rank(&variants[i], a, caps);
-}
-
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order) {
-    uint32_t count = 0;
+    uint32_t count = 0, ranks[sizeof variants / sizeof variants[0]];  // by place in order
     for (uint32_t i = 0; i < variant_count; i++) {
         if (variants[i].dtype != a->dtype ||
             (a->kernel[0] && !variant_named(&variants[i], a->kernel)))
             continue;
+        const uint32_t rank = variants[i].family->rank(&variants[i], a, caps);
         uint32_t at = count++;
-        for (; at && rank_of(order[at - 1], a, caps) > rank_of(i, a, caps); at--)
+        for (; at && ranks[at - 1] > rank; at--) {
             order[at] = order[at - 1];
+            ranks[at] = ranks[at - 1];
+        }
         order[at] = i;
+        ranks[at] = rank;
     }
     return count;
 }
