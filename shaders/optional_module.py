@@ -4,8 +4,9 @@
 
     optional_module.py OUTPUT DEPFILE COMMAND ...
 
-Where COMMAND fails, its first error becomes the text of OUTPUT, in place of SPIR-V: why the module is absent
-(generate_modules.py). DEPFILE then names the compiler, so that another one is tried.
+Where COMMAND does not know an extension or a target that the module needs, that error becomes the text of OUTPUT, in
+place of SPIR-V: why the module is absent (generate_modules.py). DEPFILE then names the compiler, so that another one is
+tried. Any other error is the source's, and ends the build.
 """
 import pathlib
 import re
@@ -27,7 +28,10 @@ def main():
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode == 0:
         return
-    why = reason(run.stdout + run.stderr)
+    messages = run.stdout + run.stderr
+    if not re.search(r"extension not supported|[Uu]nknown (?:target|option|value)|[Ii]nvalid value|unrecognized", messages):
+        sys.exit(messages)
+    why = reason(messages)
     print(f"{output.stem} is left out: {why}")
     output.write_text(why)
     depfile.write_text(f"{output}: {command[0]}\n")

@@ -7,7 +7,7 @@
     generate_names.py OUTPUT.h DEPFILE volk.i     (src/device/volk.c, preprocessed)
 
 meson.build includes it before each file of the library, so that in a static library, where nothing can be hidden, none of
-the names meets one of the program's or of another library's. tests/exports.sh sees to it that none is forgotten.
+the names meets one of the program's or of another library's. tests/embedding/exports.sh sees to it that none is forgotten.
 """
 import pathlib
 import re

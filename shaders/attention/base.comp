@@ -335,7 +335,7 @@ void add_values(uint chunk_key) {
 // Runs and chunks
 
 struct Cursor {
-    uint next_run;       // texel; keep.last_run: past the item's last
+    uint next_run;       // texel
     uint key, run_keys;  // of the run at hand: the chunk's first key, and how many there are
 };
 
@@ -442,7 +442,8 @@ void main() {
     Cursor at = Cursor(item.runs, 0u, 0u);
     while (true) {
         if (at.key >= at.run_keys) {
-            if (at.next_run == keep.last_run) break;
+            // from shared memory only where a register more would spill: a uniform value stays one
+            if (at.next_run == (FRUGAL ? keep.last_run : item.runs + item.run_count)) break;
             begin_run(at);
         }
         take_chunk(at.key);

@@ -55,7 +55,8 @@ const uint X_STRIDE = (ROWS + TM) / 2u;
 // the Raspberry Pi spills (docs/measurements/2026-11-26-compilers.md).
 const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
 
-// Bytes of shared memory: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS · X_STRIDE.
+// Bytes of shared memory, as family_base.c reckons them: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS ·
+// X_STRIDE + 4 · ROWS and keep.
 shared vec4 stage[QK_STAGE > V_STAGE ? QK_STAGE : V_STAGE];
 shared vec2 exchange[KEYS * X_STRIDE];
 shared float row_max[ROWS];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Partial results → O and LSE, for rows that were split over several work items, lie in several
-// parts, or could not be written directly. At the floor of Vulkan 1.1, like tile.comp;
+// parts, or could not be written directly. At the floor of Vulkan 1.1, like base.comp;
 // combine_rows.comp does the same for CPU drivers.
 //
 // Three steps, each with its own sharing out of the workgroup's lanes:
@@ -115,6 +115,7 @@ void main() {
     barrier();  // row_max, row_factor
     for (uint t = gl_LocalInvocationIndex; t < item.rows * v_pieces; t += WORKGROUP) {
         const uint row = t / v_pieces, piece = t - row * v_pieces;
-        output_o[o_at + row * o_strides.row + piece] = piece_from_float(combined_piece(row, piece));
+        output_o[o_at + row_offset(row, o_strides.row) + piece] =
+            piece_from_float(combined_piece(row, piece));
     }
 }

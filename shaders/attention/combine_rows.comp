@@ -124,7 +124,7 @@ void main() {
             if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
             factor *= softmax_inverse(l);
             if (mine) {
-                const uint at = row * o_strides.row + first;
+                const uint at = row_offset(row, o_strides.row) + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
                     if (EXACT != 0u || first + d < v_pieces) write_piece(at + d, o[d] * factor);
                 if (HAS_LSE && first == 0u) write_lse(item.first_row + row, softmax_lse_bits(m, l));

@@ -194,7 +194,7 @@ uint touch_rows(Item item, uvec2 item_q, uint q_step, Target to) {
     uint all = 0u;
     [[unroll]] for (uint r = 0u; r < TILE_ROWS; r++) {
         const uvec2 q_at = q_row(item, item_q, q_step, r),
-                    out_at = advance(to.first, clamped_row(item, r) * out_step, 3u);
+                    out_at = advance(to.first, row_offset(clamped_row(item, r), out_step), 3u);
         [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d += LINE_PIECES)
             all ^= Words(q_at).word[(EXACT != 0u ? d : min(d, head_last)) * (PIECE_BYTES / 4u)];
         [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES)

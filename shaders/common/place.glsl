@@ -2,7 +2,7 @@
 //
 // Row → position → address, and key → position → address, in steps. Whatever lies elsewhere than in
 // one strided tensor (pages, rings, the heads of a group packed into one tile) changes a step here
-// and nothing in a kernel.
+// and not the kernels' loops. (Packed heads also have a slope and a sink logit for each row.)
 //
 // Offsets are in pieces from a tensor's first element, modulo 2^32. What is the same for all of an
 // item comes first (item_offset, keys_offset); row_offset and key_offset add to it.
@@ -20,13 +20,14 @@ uint item_offset(pm_strides strides, Entry entry, uint first_row) {
 // Where the entry's rows lie in LSE, in floats: [batch, heads, q_len].
 uint lse_offset(Entry entry) { return entry.index * entry.q_len; }
 
+// Row r from row 0 on; row_step: from one row of the item to the next.
+uint row_offset(uint r, uint row_step) { return r * row_step; }
+
 #ifndef COMBINE
-// Row r of the item is which query row, where that stands, and where it lies from row 0 on
-// (row_step: of row_step(strides)).
+// Row r of the item is which query row, where that stands, and how far rows of it lie apart.
 uint item_row(uint first_row, uint r) { return first_row + r * push.step; }
 int row_position(uint row, int q_offset) { return int(row) + q_offset; }
 uint row_step(pm_strides strides) { return push.step * strides.row; }
-uint row_offset(uint r, uint row_step) { return r * row_step; }
 
 // Key c < run.count stands at which position.
 uint key_position(Run run, uint c) {

@@ -91,7 +91,7 @@ tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size,
     }
     vk->vkGetBufferMemoryRequirements(context->device, out->buffer, &needs);
 
-    if (use == MEMORY_PLAN && context->has_memory_callbacks) {
+    if (use == MEMORY_POOLED && context->has_memory_callbacks) {
         code = take_from_callback(context, &needs, out, error);
     } else {
         type_count = memory_types(context, use, needs.memoryTypeBits, types);
@@ -99,7 +99,7 @@ tulle_result device_buffer_create(tulle_context *context, VkDeviceSize size,
             code = context_fail(context, error, TULLE_ERROR_UNSUPPORTED,
                                 "the device has no memory type of use %d among 0x%x", (int)use,
                                 (unsigned)needs.memoryTypeBits);
-        } else if (use == MEMORY_PLAN || use == MEMORY_PLAN_STAGING) {
+        } else if (use == MEMORY_POOLED || use == MEMORY_POOLED_UPLOAD) {
             result = pool_take(context, &needs, types, type_count, out);
             if (result != VK_SUCCESS) code = fail_allocate(context, error, result, needs.size);
         } else {
@@ -124,7 +124,7 @@ void device_buffer_destroy(tulle_context *context, struct device_buffer *buffer)
     if (buffer->buffer) vk->vkDestroyBuffer(context->device, buffer->buffer, context->allocator);
     if (buffer->block) {
         pool_give_back(context, buffer);
-    } else if (buffer->memory && buffer->use == MEMORY_PLAN && context->has_memory_callbacks) {
+    } else if (buffer->memory && buffer->use == MEMORY_POOLED && context->has_memory_callbacks) {
         context->memory_callbacks.free(context->memory_callbacks.user, buffer->callback_id);
     } else if (buffer->memory) {
         vk->vkFreeMemory(context->device, buffer->memory, context->allocator);

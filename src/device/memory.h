@@ -10,10 +10,10 @@
 enum memory_use {
     /// from the pool or the caller's callbacks; device-local, host-visible where there is such a
     /// type
-    MEMORY_PLAN,
+    MEMORY_POOLED,
     /// from the pool, whatever callbacks there are; host-visible and coherent: a plan's copy until
     /// it is prepared
-    MEMORY_PLAN_STAGING,
+    MEMORY_POOLED_UPLOAD,
     /// dedicated allocation; device-local (workspace, host path), host-visible only on unified
     /// memory
     MEMORY_DEVICE,

@@ -36,10 +36,10 @@ static const struct preference download_preferences[] = { { VISIBLE | CACHED, 0 
 
 static const struct preference *preferences_of(const tulle_context *context, enum memory_use use) {
     switch (use) {
-    case MEMORY_PLAN: return plan_preferences;
+    case MEMORY_POOLED: return plan_preferences;
     case MEMORY_DEVICE:
         return context->caps.unified_memory ? unified_preferences : device_preferences;
-    case MEMORY_PLAN_STAGING:
+    case MEMORY_POOLED_UPLOAD:
     case MEMORY_UPLOAD: return upload_preferences;
     case MEMORY_DOWNLOAD: return download_preferences;
     }

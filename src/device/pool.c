@@ -60,7 +60,8 @@ static VkResult block_create(const tulle_context *context, VkDeviceSize size, ui
     block->free_capacity = 16;
     block->free = malloc(block->free_capacity * sizeof *block->free);
     if (block->free)
-        result = memory_allocate(context, size, type, MEMORY_PLAN, &block->memory, &block->mapped);
+        result =
+            memory_allocate(context, size, type, MEMORY_POOLED, &block->memory, &block->mapped);
     if (result != VK_SUCCESS) {
         free(block->free);
         free(block);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Vulkan's functions, per context: volk opens the loader and fills its device table; instance
-// functions are ours. volk's own globals are used only under process_lock, and are made local when
-// the library is linked (meson.build).
+// functions are ours. volk's own globals are used only under process_lock, and are compiled as
+// tulle_internal_* (meson.build).
 #ifndef TULLE_SRC_DEVICE_VULKAN_H
 #define TULLE_SRC_DEVICE_VULKAN_H
 

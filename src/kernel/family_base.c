@@ -53,6 +53,8 @@ static uint32_t base_workgroup(const struct caps *caps) {
     return LANES;
 }
 
+#define KEEP_BYTES 112  // of struct Keep in base_lanes.glsl: 28 words
+
 static uint32_t base_rows(const struct variant *v) {
     return LANES / v->column_groups * v->rows_per_lane;
 }
@@ -62,7 +64,7 @@ static uint32_t base_tile_rows(const struct variant *v, const struct caps *caps)
     return base_rows(v);
 }
 
-/// base.comp, "Bytes of shared memory"
+/// base_lanes.glsl: stage, exchange, row_max, keep
 static uint32_t base_shared_memory(const struct variant *v, uint32_t head_pieces,
                                    uint32_t v_pieces) {
     uint32_t rows = base_rows(v), keys = v->keys, most = keys > 32 ? 4 : 8,
@@ -74,7 +76,7 @@ static uint32_t base_shared_memory(const struct variant *v, uint32_t head_pieces
                    (v->rows_per_lane == 2 ? 2 : 1);
     uint32_t qk = dim * (rows + keys + 2), value = (fit < keys ? fit : keys) * v_pieces;
     return 16 * (qk > value ? qk : value) + 8 * keys * ((rows + v->rows_per_lane) / 2) + 4 * rows +
-           112;
+           KEEP_BYTES;
 }
 
 // By vendor too: a driver of Vulkan 1.1 need not say which it is.

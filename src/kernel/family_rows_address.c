@@ -25,7 +25,7 @@ static bool address_serves(const struct variant *v, const struct attention *a,
     // What is taken by default compiles in 1.4 CPU seconds (docs/measurements/2026-11-26-cpu.md).
     uint32_t body_most = v->rows_per_lane > 1 ? 128 : v->dtype != TULLE_F32 ? 192 : 256;
     if (!rows_serves(v, a, caps, named, body_most, reason, size)) return false;
-    // Not even by name: a test of every option waited over 8 minutes for one pipeline.
+    // Not even by name: one pipeline may take minutes (docs/measurements/2026-11-24-cpu.md).
     if (caps->slow_addresses)
         REFUSE(
             "this driver takes minutes to compile loads through addresses, and runs them 10 times slower than texels");

@@ -80,7 +80,7 @@ const struct family family_rows_texel = {
     .direct_suffix = "",
     .resume_modules = true,
     // Mesa 22.3 has no branch around what no lane does: it goes through the stores that an item
-    // does not make, element by element, a tenth of a strided item's time.
+    // does not make, element by element (docs/measurements/2026-11-27-cpu.md).
     .does_constant = true,
     .combine = { "combine_texel", &texel_combine_layout, rows_combine_rounds },
 };

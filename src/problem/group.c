@@ -145,11 +145,13 @@ static uint32_t pattern_of(const struct attention *a, const uint32_t *head_patte
 static void classify_heads(const struct attention *a, const uint32_t *head_pattern,
                            struct classes *c) {
     for (uint32_t h = 0; h < a->heads; h++) {
-        uint32_t pattern = pattern_of(a, head_pattern, h), k = 0;
+        const uint32_t pattern = pattern_of(a, head_pattern, h),
+                       key = head_key(a, a->patterns[pattern], h);
+        uint32_t k = 0;
         for (; k < c->heads; k++) {
-            uint32_t first = c->first_head[k];
+            const uint32_t first = c->first_head[k];
             if (pattern_of(a, head_pattern, first) == pattern &&
-                head_key(a, a->patterns[pattern], first) == head_key(a, a->patterns[pattern], h))
+                head_key(a, a->patterns[pattern], first) == key)
                 break;
         }
         if (k == c->heads) c->first_head[c->heads++] = h;

@@ -83,13 +83,13 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
         VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     if (context->caps.buffer_device_address) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     tulle_result result =
-        device_buffer_create(context, size, usage, MEMORY_PLAN, &plan->memory, error);
+        device_buffer_create(context, size, usage, MEMORY_POOLED, &plan->memory, error);
     if (result) return result;
     if (plan->memory.mapped) {
         memcpy(plan->memory.mapped, schedule->words, size);
     } else {
         result = device_buffer_create(context, size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
-                                      MEMORY_PLAN_STAGING, &plan->staging, error);
+                                      MEMORY_POOLED_UPLOAD, &plan->staging, error);
         if (result) return result;
         memcpy(plan->staging.mapped, schedule->words, size);
         plan->info.prepare = true;
@@ -98,7 +98,7 @@ static tulle_result place_memory(tulle_plan *plan, const struct schedule *schedu
         result = device_buffer_create(context, 256,
                                       VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
                                           VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
-                                      MEMORY_PLAN, &plan->spare, error);
+                                      MEMORY_POOLED, &plan->spare, error);
         if (result) return result;
     }
     plan->views = calloc(plan->segment_count, sizeof *plan->views);

@@ -73,10 +73,7 @@ static size_t stepped_place(const void *order, const struct waiting_item *item) 
 /// Items of a stepped part are made class by class. A class's keys lie `step` rows apart, so each
 /// is a page of its own and nothing is fetched ahead: classes whose keys lie side by side run
 /// together, and the tiles of such a block one after the other, while its keys are still in cache.
-/// Time per pair on a CPU driver (Mesa 26.1, strided:128 at 16k, head_dim 64) over dense's, on a
-/// processor with 2 MiB of L2 cache: 1.25 to 1.3 with blocks of 4 KiB, 1.35 to 1.4 class by class,
-/// 1.9 with all classes in one block. On one with 1 MiB, blocks of 2 KiB took 0.9 of the time of
-/// those of 4 (the fastest of 11 runs; 0.85 at head_dim 128), and those of 1 KiB no less.
+/// BLOCK_BYTES: docs/measurements/2026-11-26-cpu.md, "Blocks of residue classes".
 static bool items_by_block(struct items *items) {
     const struct waiting_item *waiting = items->room->items;
     // bytes from key to key; 0: one key

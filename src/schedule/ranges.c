@@ -59,7 +59,7 @@ static bool range_tiles(struct planner *p, int64_t first, int64_t end, bool dry)
 
 /// Rows that do not exist: items without runs, or combine items without parts.
 static bool range_dead(struct planner *p, int64_t first, int64_t end) {
-    const struct part none = { .step = 1 };
+    static const struct part none = { .step = 1 };
     const int32_t height = rows_within(p->input, 1, end - first);
     tables_range(&p->tables, first, end - first);
     p->tiler.part = &none;

@@ -86,13 +86,17 @@ static bool group_build(struct planner *p, const struct group *group,
     return ranges_build(p);
 }
 
-/// All entries of a group, as many at a time as a segment takes beside what else it holds: half of
-/// it.
+/// All entries of a group, as many at a time as take half of what a segment has for them and for
+/// items.
 static bool entries_build(struct planner *p, const struct group *group,
                           const struct group_parts *parts) {
-    const uint32_t half = p->input->limits.segment_texels / 2 / PM_ENTRY_TEXELS,
-                   each = half ? half : 1;
-    for (uint32_t done = 0; done < group->entry_count; done += each) {
+    const struct schedule_input *in = p->input;
+    const uint64_t heads = (in->heads + 3) / 4,  // texels of a number a head
+        other = PM_HEADER_TEXELS + (in->slopes ? heads : 0) + (in->sinks ? heads : 0),
+                   free_texels =
+                       in->limits.segment_texels > other ? in->limits.segment_texels - other : 0,
+                   half = free_texels / 2 / PM_ENTRY_TEXELS, each = half ? half : 1;
+    for (uint64_t done = 0; done < group->entry_count; done += each) {
         const struct group some = { .site = group->site,
                                     .entries = group->entries + done,
                                     .entry_count =

@@ -3,7 +3,7 @@
 // Runs → work items → dispatches, in plan memory.
 //
 // The schedule of one attention: what of it is the same for several (batch, head) is made once and
-// dispatched over the list of them (a GROUP). Host only: nothing here touches Vulkan.
+// dispatched over its entries (a GROUP). Host only: nothing here touches Vulkan.
 #ifndef TULLE_SRC_SCHEDULE_SCHEDULE_H
 #define TULLE_SRC_SCHEDULE_SCHEDULE_H
 

@@ -272,7 +272,7 @@ static void test_allocator_balanced(void **state) {
         ledger.total = 0;
         context = context_make(&params);
         memset(&allocator, 0, sizeof allocator);  // it was copied
-        for (int use = MEMORY_PLAN; use <= MEMORY_DOWNLOAD; use++) {
+        for (int use = MEMORY_POOLED; use <= MEMORY_DOWNLOAD; use++) {
             struct device_buffer buffer;
             assert_int_equal(device_buffer_create(context, 5000, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
                                                   (enum memory_use)use, &buffer, NULL),

@@ -182,12 +182,13 @@ static uint64_t random_number(void) {  // splitmix64
 static void test_uses(void **state) {
     tulle_context *context = spied(NULL);
     (void)state;
-    for (int use = MEMORY_PLAN; use <= MEMORY_DOWNLOAD; use++) {
+    for (int use = MEMORY_POOLED; use <= MEMORY_DOWNLOAD; use++) {
         struct device_buffer buffer = take(context, 12345, (enum memory_use)use);
         assert_int_equal(buffer.size, 12345);
         assert_int_equal(buffer.address, 0);
-        assert_true((buffer.block != NULL) == (use == MEMORY_PLAN || use == MEMORY_PLAN_STAGING));
-        if (use == MEMORY_PLAN_STAGING || use == MEMORY_UPLOAD || use == MEMORY_DOWNLOAD)
+        assert_true((buffer.block != NULL) ==
+                    (use == MEMORY_POOLED || use == MEMORY_POOLED_UPLOAD));
+        if (use == MEMORY_POOLED_UPLOAD || use == MEMORY_UPLOAD || use == MEMORY_DOWNLOAD)
             assert_non_null(buffer.mapped);
         if (use == MEMORY_DEVICE)
             assert_true((buffer.mapped != NULL) == context->caps.unified_memory);
@@ -199,8 +200,10 @@ static void test_uses(void **state) {
     if (context->caps.buffer_device_address) {
         struct device_buffer a, b;
         VkBufferUsageFlags usage = STORAGE | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-        assert_int_equal(device_buffer_create(context, 64, usage, MEMORY_PLAN, &a, NULL), TULLE_OK);
-        assert_int_equal(device_buffer_create(context, 64, usage, MEMORY_PLAN, &b, NULL), TULLE_OK);
+        assert_int_equal(device_buffer_create(context, 64, usage, MEMORY_POOLED, &a, NULL),
+                         TULLE_OK);
+        assert_int_equal(device_buffer_create(context, 64, usage, MEMORY_POOLED, &b, NULL),
+                         TULLE_OK);
         assert_true(a.address != 0 && b.address != 0 && a.address != b.address);
         device_buffer_destroy(context, &a);
         device_buffer_destroy(context, &b);
@@ -215,18 +218,18 @@ static void test_refusals(void **state) {
     tulle_error error = { 0 };
     (void)state;
     memset(&buffer, 0xff, sizeof buffer);
-    assert_int_equal(device_buffer_create(context, 0, STORAGE, MEMORY_PLAN, &buffer, &error),
+    assert_int_equal(device_buffer_create(context, 0, STORAGE, MEMORY_POOLED, &buffer, &error),
                      TULLE_ERROR_INVALID_ARGUMENT);
     assert_zeroed(&buffer);
     assert_int_equal(device_buffer_create(context, 64,
                                           STORAGE | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
-                                          MEMORY_PLAN, &buffer, &error),
+                                          MEMORY_POOLED, &buffer, &error),
                      TULLE_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "bufferDeviceAddress"));
     done(context);
 
     context = spied(NULL);
-    for (int use = MEMORY_PLAN; use <= MEMORY_DOWNLOAD; use++) {
+    for (int use = MEMORY_POOLED; use <= MEMORY_DOWNLOAD; use++) {
         VkDeviceSize size = (VkDeviceSize)1 << 50;
         assert_int_equal(
             device_buffer_create(context, size, STORAGE, (enum memory_use)use, &buffer, &error),
@@ -249,22 +252,22 @@ static void test_pool_coalesces(void **state) {
         int turn[4] = { order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6 };
         struct device_buffer whole;
         if ((1 << turn[0] | 1 << turn[1] | 1 << turn[2] | 1 << turn[3]) != 15) continue;
-        for (int i = 0; i < 4; i++) parts[i] = take(context, 256 * KIB, MEMORY_PLAN);
+        for (int i = 0; i < 4; i++) parts[i] = take(context, 256 * KIB, MEMORY_POOLED);
         for (int i = 1; i < 4; i++) {
             assert_ptr_equal(parts[i].block, parts[0].block);
             assert_int_equal(parts[i].block_offset, i * 256 * KIB);
         }
         for (int i = 0; i < 4; i++) device_buffer_destroy(context, &parts[turn[i]]);
         // the first block is 1 MiB: it fits only where the pieces are one again
-        whole = take(context, MIB, MEMORY_PLAN);
+        whole = take(context, MIB, MEMORY_POOLED);
         assert_int_equal(whole.block_offset, 0);
         device_buffer_destroy(context, &whole);
         assert_int_equal(spy.allocations, 1);
     }
     // A hole is taken by the first that fits it.
-    for (int i = 0; i < 4; i++) parts[i] = take(context, 256 * KIB, MEMORY_PLAN);
+    for (int i = 0; i < 4; i++) parts[i] = take(context, 256 * KIB, MEMORY_POOLED);
     device_buffer_destroy(context, &parts[1]);
-    parts[1] = take(context, 200 * KIB, MEMORY_PLAN);
+    parts[1] = take(context, 200 * KIB, MEMORY_POOLED);
     assert_int_equal(parts[1].block_offset, 256 * KIB);
     assert_int_equal(spy.allocations, 1);
     for (int i = 0; i < 4; i++) device_buffer_destroy(context, &parts[i]);
@@ -280,8 +283,8 @@ static void test_pool_loop(void **state) {
         struct device_buffer buffers[40];
         random_state = 42;
         for (int i = 0; i < 40; i++) {
-            buffers[i] =
-                take(context, 1 + random_number() % (i == 20 ? 80 * MIB : 300 * KIB), MEMORY_PLAN);
+            buffers[i] = take(context, 1 + random_number() % (i == 20 ? 80 * MIB : 300 * KIB),
+                              MEMORY_POOLED);
             if (i % 7 == 6)  // some do not last
                 device_buffer_destroy(context, &buffers[i - 3]);
         }
@@ -298,21 +301,21 @@ static void test_pool_grows(void **state) {
     (void)state;
     for (int i = 0; i < 80; i++)
         // 40 MiB in blocks of 1, 2, 4, 8, 16, 32
-        buffers[i] = take(context, 512 * KIB, MEMORY_PLAN);
+        buffers[i] = take(context, 512 * KIB, MEMORY_POOLED);
     assert_int_equal(spy.allocations, 6);
     for (int i = 0; i < 80; i++) device_buffer_destroy(context, &buffers[i]);
     assert_int_equal(spy.memories, 6);  // empty blocks are kept
     // Above 64 MiB: a block of the request's own size, kept too, and given up only for a larger
     // one.
-    large = take(context, 65 * MIB, MEMORY_PLAN);
+    large = take(context, 65 * MIB, MEMORY_POOLED);
     assert_int_equal(spy.last_size, 65 * MIB);
     device_buffer_destroy(context, &large);
     assert_int_equal(spy.memories, 7);
-    large = take(context, 65 * MIB, MEMORY_PLAN);
+    large = take(context, 65 * MIB, MEMORY_POOLED);
     device_buffer_destroy(context, &large);
     assert_int_equal(spy.allocations, 7);
     for (int i = 0; i < 5; i++) {
-        large = take(context, (VkDeviceSize)(66 + i) * MIB, MEMORY_PLAN);
+        large = take(context, (VkDeviceSize)(66 + i) * MIB, MEMORY_POOLED);
         device_buffer_destroy(context, &large);
         assert_int_equal(spy.memories, 7);
     }
@@ -321,19 +324,19 @@ static void test_pool_grows(void **state) {
 
 static void test_pool_under_pressure(void **state) {
     tulle_context *context = spied(NULL);
-    struct device_buffer small = take(context, KIB, MEMORY_PLAN), buffer;
+    struct device_buffer small = take(context, KIB, MEMORY_POOLED), buffer;
     (void)state;
-    buffer = take(context, 30 * MIB, MEMORY_PLAN);
+    buffer = take(context, 30 * MIB, MEMORY_POOLED);
     device_buffer_destroy(context, &buffer);
     // room for 70 MiB only once the empty block is given up
     spy.budget = spy.spent + 70 * MIB - 32 * MIB;
-    buffer = take(context, 70 * MIB, MEMORY_PLAN);
+    buffer = take(context, 70 * MIB, MEMORY_POOLED);
     device_buffer_destroy(context, &buffer);
     // no room for the next block of 64 MiB: one as large as needed
     spy.budget = spy.spent + 3 * MIB;
-    buffer = take(context, 70 * MIB, MEMORY_PLAN);
+    buffer = take(context, 70 * MIB, MEMORY_POOLED);
     {
-        struct device_buffer other = take(context, 2 * MIB, MEMORY_PLAN);
+        struct device_buffer other = take(context, 2 * MIB, MEMORY_POOLED);
         assert_int_equal(spy.last_size, 2 * MIB);
         device_buffer_destroy(context, &other);
     }
@@ -372,7 +375,7 @@ static void test_pool_random(void **state) {
             continue;
         }
         t->buffer = take(context, 16 + random_number() % (step % 50 == 0 ? 6 * MIB : 40 * KIB),
-                         MEMORY_PLAN);
+                         MEMORY_POOLED);
         for (int i = 0; i < 120; i++) {  // it shares no byte with another
             const struct device_buffer *other = &live[i].buffer;
             if (&live[i] != t && other->buffer && other->block == t->buffer.block)
@@ -384,7 +387,7 @@ static void test_pool_random(void **state) {
     for (int i = 0; i < 120; i++) device_buffer_destroy(context, &live[i].buffer);
     {  // and with all given back the blocks are whole: the same again needs no more of them
         int before = spy.allocations;
-        struct device_buffer buffer = take(context, MIB, MEMORY_PLAN);
+        struct device_buffer buffer = take(context, MIB, MEMORY_POOLED);
         assert_int_equal(buffer.block_offset, 0);
         assert_int_equal(spy.allocations, before);
         device_buffer_destroy(context, &buffer);
@@ -411,8 +414,9 @@ static void *work(void *user) {
             worker->good = !t->buffer.mapped || tag_is_intact(t);
             device_buffer_destroy(worker->context, &t->buffer);
         } else {
-            worker->good = device_buffer_create(worker->context, 16 + (x >> 40) % (30 * KIB),
-                                                STORAGE, MEMORY_PLAN, &t->buffer, NULL) == TULLE_OK;
+            worker->good =
+                device_buffer_create(worker->context, 16 + (x >> 40) % (30 * KIB), STORAGE,
+                                     MEMORY_POOLED, &t->buffer, NULL) == TULLE_OK;
             if (worker->good && t->buffer.mapped) write_tag(t, x);
         }
     }
@@ -473,11 +477,11 @@ static void test_types(void **state) {
     assert_int_equal(spy.last_type, 4);
     assert_non_null(buffer.mapped);
     device_buffer_destroy(context, &buffer);
-    buffer = take(context, KIB, MEMORY_PLAN);
+    buffer = take(context, KIB, MEMORY_POOLED);
     assert_int_equal(spy.last_type, 3);
     assert_non_null(buffer.mapped);
     // more than the window has: the card's own memory, not mapped
-    second = take(context, 3 * MIB, MEMORY_PLAN);
+    second = take(context, 3 * MIB, MEMORY_POOLED);
     assert_int_equal(spy.last_type, 1);
     assert_null(second.mapped);
     device_buffer_destroy(context, &second);
@@ -492,7 +496,7 @@ static void test_types(void **state) {
     assert_int_equal(spy.last_type, 2);
     device_buffer_destroy(context, &buffer);
     spy.allowed = 1 << 0;  // nothing that we may take
-    assert_int_equal(device_buffer_create(context, KIB, STORAGE, MEMORY_PLAN, &buffer, NULL),
+    assert_int_equal(device_buffer_create(context, KIB, STORAGE, MEMORY_POOLED, &buffer, NULL),
                      TULLE_ERROR_UNSUPPORTED);
     assert_zeroed(&buffer);
 
@@ -517,7 +521,7 @@ static void test_failures(void **state) {
                                              TULLE_ERROR_OUT_OF_DEVICE_MEMORY,
                                              TULLE_ERROR_DEVICE_LOST, TULLE_ERROR_VULKAN };
     (void)state;
-    for (int use = MEMORY_PLAN; use <= MEMORY_DOWNLOAD; use++) {
+    for (int use = MEMORY_POOLED; use <= MEMORY_DOWNLOAD; use++) {
         for (size_t kind = 0; kind < 4; kind++) {
             // the first call fails, the second, ... until there are no more to fail
             for (int call = 1;; call++) {
@@ -595,8 +599,8 @@ static void test_callbacks(void **state) {
     memset(&host, 0, sizeof host);
     host.memory = backing.memory;
     host.mapped = backing.mapped;
-    a = take(context, 100, MEMORY_PLAN);
-    b = take(context, 200 * KIB, MEMORY_PLAN);
+    a = take(context, 100, MEMORY_POOLED);
+    b = take(context, 200 * KIB, MEMORY_POOLED);
     assert_int_equal(host.given, 2);
     assert_int_equal(spy.allocations, before);
     assert_ptr_equal(b.mapped, (unsigned char *)host.mapped + 512 * KIB);
@@ -610,8 +614,8 @@ static void test_callbacks(void **state) {
 
     // Nor does the copy of a plan whose memory they did not map; it comes from the pool.
     before = spy.allocations;
-    a = take(context, 100, MEMORY_PLAN_STAGING);
-    b = take(context, 200 * KIB, MEMORY_PLAN_STAGING);
+    a = take(context, 100, MEMORY_POOLED_UPLOAD);
+    b = take(context, 200 * KIB, MEMORY_POOLED_UPLOAD);
     assert_int_equal(host.given, 2);
     assert_int_equal(spy.allocations, before + 1);
     assert_non_null(a.mapped);
@@ -621,14 +625,14 @@ static void test_callbacks(void **state) {
     assert_int_equal(host.taken, 2);
 
     host.refuse = true;
-    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_PLAN, &a, &error),
+    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_POOLED, &a, &error),
                      TULLE_ERROR_CALLBACK);
     assert_non_null(strstr(error.message, "memory.allocate"));
     assert_zeroed(&a);
     assert_int_equal(host.taken, 2);
     host.refuse = false;
     host.misalign = true;
-    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_PLAN, &a, &error),
+    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_POOLED, &a, &error),
                      TULLE_ERROR_CALLBACK);
     assert_non_null(strstr(error.message, "offset 1,"));
     assert_zeroed(&a);
@@ -636,7 +640,7 @@ static void test_callbacks(void **state) {
     host.misalign = false;
     spy.fail_in = 2;  // vkCreateBuffer succeeds, vkBindBufferMemory does not
     spy.fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_PLAN, &a, &error),
+    assert_int_equal(device_buffer_create(context, 100, STORAGE, MEMORY_POOLED, &a, &error),
                      TULLE_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_zeroed(&a);
     assert_int_equal(host.taken, host.given);

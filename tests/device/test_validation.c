@@ -38,7 +38,7 @@ static void test_validation_clean(void **state) {
         struct journal journal = { { 0 }, "" };
         tulle_context *context = make_validated(&journal, (tulle_clamp)clamp);
         if (!context) skip();
-        for (int use = MEMORY_PLAN; use <= MEMORY_DOWNLOAD; use++) {
+        for (int use = MEMORY_POOLED; use <= MEMORY_DOWNLOAD; use++) {
             struct device_buffer buffer;
             VkBufferUsageFlags usage =
                 VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
