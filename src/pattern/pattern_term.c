@@ -157,7 +157,7 @@ struct cells {
     const int64_t *wide;
 };
 
-static int64_t cell(struct cells cells, size_t index) {
+static int64_t mask_cell(struct cells cells, size_t index) {
     return cells.bytes ? cells.bytes[index] : cells.wide[index];
 }
 
@@ -175,7 +175,7 @@ static tulle_result blocks_from_mask(const struct check *check, struct term *out
     for (size_t row = 0; row < rows; ++row) {
         out->row_offsets[row] = total;
         for (size_t col = 0; col < cols; ++col) {
-            int64_t value = cell(cells, row * cols + col);
+            int64_t value = mask_cell(cells, row * cols + col);
             if (value != 0 && value != 1) {
                 char field[96];
                 size_t layout = row / (size_t)out->block_rows;
@@ -193,7 +193,7 @@ static tulle_result blocks_from_mask(const struct check *check, struct term *out
     size_t next = 0;
     for (size_t row = 0; row < rows; ++row)
         for (size_t col = 0; col < cols; ++col)
-            if (cell(cells, row * cols + col)) out->columns[next++] = (int32_t)col;
+            if (mask_cell(cells, row * cols + col)) out->columns[next++] = (int32_t)col;
     return TULLE_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "device/open.h"
 #include "device/pool.h"
 #include "device/submit.h"
+#include "run/host.h"
 #include "run/shared.h"
 
 #define TEXT_OF(value) #value
@@ -18,6 +19,7 @@ const char *tulle_version(void) {
 
 /// Undoes what there is, in reverse; also of a context that is half made.
 static void release(tulle_context *context) {
+    if (context->shared) host_path_destroy(context, context->shared->host_path);
     shared_destroy(context);
     submitter_destroy(context);
     memory_pool_destroy(context, context->pool);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "kernel/pipeline.h"
-#include "run/host.h"
 #include "schedule/schedule.h"
 
 // a window over a million tokens takes 12 MiB in tiles of 8 rows
@@ -28,7 +27,6 @@ tulle_result shared_create(tulle_context *context, VkPipelineCache given, tulle_
 void shared_destroy(tulle_context *context) {
     struct shared *shared = context->shared;
     if (!shared) return;
-    host_path_destroy(context, shared->host_path);
     pipeline_cache_destroy(shared->pipelines);
     schedule_room_destroy(shared->room);
     mutex_destroy(&shared->room_mutex);

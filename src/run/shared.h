@@ -10,7 +10,8 @@ struct shared {
     struct pipeline_cache *pipelines;  ///< kernel/pipeline.h
     struct schedule_room *room;        ///< taken out while a plan is made. May be NULL
     struct mutex room_mutex;
-    /// run/host.h; made at the first tulle_attention; the context's submitter_mutex guards it
+    /// run/host.h; made at the first tulle_attention, destroyed by the context before the rest; the
+    /// context's submitter_mutex guards it
     struct host_path *host_path;
 };
 

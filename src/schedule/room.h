@@ -5,7 +5,8 @@
 #ifndef TULLE_SRC_SCHEDULE_ROOM_H
 #define TULLE_SRC_SCHEDULE_ROOM_H
 
-#include "schedule/schedule.h"
+#include "plan_memory.h"
+#include "schedule/output.h"
 
 /// An item that waits to be written behind the runs of its segment. Positions are below 2³¹. A
 /// million tokens in tiles of 8 rows have 131,072 of these, 28 bytes each.

@@ -5,7 +5,8 @@
 #ifndef TULLE_SRC_SCHEDULE_SEGMENTS_H
 #define TULLE_SRC_SCHEDULE_SEGMENTS_H
 
-#include "schedule/schedule.h"
+#include "schedule/input.h"
+#include "schedule/output.h"
 
 /// Texels beside what a group needs in any case: fewer are not worth a start.
 #define SEGMENT_LEAST 64

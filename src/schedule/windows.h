@@ -5,7 +5,8 @@
 #ifndef TULLE_SRC_SCHEDULE_WINDOWS_H
 #define TULLE_SRC_SCHEDULE_WINDOWS_H
 
-#include "schedule/schedule.h"
+#include "schedule/input.h"
+#include "schedule/output.h"
 
 /// What an item, or several, cost and reach: chunks, key positions, query rows. No keys: key_first
 /// > key_last.
