@@ -4,6 +4,8 @@
 
 #include "problem.h"
 
+#include "library_term.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +79,7 @@ static void mask_to_csr(const struct ref_term *term, tulle_term *out) {
     out->mask = NULL;
 }
 
-static tulle_term term_for_library(const struct ref_term *term) {
+tulle_term library_term(const struct ref_term *term) {
     static const tulle_term_kind kinds[] = {
         [REF_DENSE] = TULLE_DENSE,
         [REF_WINDOW] = TULLE_WINDOW,
@@ -109,7 +111,7 @@ static tulle_term term_for_library(const struct ref_term *term) {
 tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr) {
     tulle_term terms[PROBLEM_TERMS];
     for (size_t n = 0; n < pattern->n_terms; n++) {
-        terms[n] = term_for_library(&pattern->terms[n]);
+        terms[n] = library_term(&pattern->terms[n]);
         if (csr && terms[n].kind == TULLE_BLOCKS) {
             mask_to_csr(&pattern->terms[n], &terms[n]);
         }

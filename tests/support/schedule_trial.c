@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "library_term.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 // -------------------------------------------------------------------------------------------------
@@ -121,34 +123,8 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
 }
 
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order) {
-    static const tulle_term_kind kinds[] = { [REF_DENSE] = TULLE_DENSE,
-                                             [REF_WINDOW] = TULLE_WINDOW,
-                                             [REF_DILATED] = TULLE_DILATED,
-                                             [REF_GLOBAL] = TULLE_GLOBAL,
-                                             [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST,
-                                             [REF_SINK] = TULLE_SINK,
-                                             [REF_STRIDED] = TULLE_STRIDED,
-                                             [REF_FIXED] = TULLE_FIXED,
-                                             [REF_BLOCKS] = TULLE_BLOCKS,
-                                             [REF_RANDOM] = TULLE_RANDOM,
-                                             [REF_DOCUMENTS] = TULLE_DOCUMENTS };
     tulle_term given[TERMS];
-    for (size_t i = 0; i < count; i++) {
-        const struct ref_term *term = &terms[order ? order[i] : i];
-        given[i] = (tulle_term){ .kind = kinds[term->kind],
-                                 .left = term->left,
-                                 .right = term->right,
-                                 .step = term->step,
-                                 .count = term->count,
-                                 .block = term->block,
-                                 .seed = term->seed,
-                                 .positions = term->list,
-                                 .position_count = term->list_len,
-                                 .mask = term->mask,
-                                 .layouts = term->layouts,
-                                 .block_rows = term->block_rows,
-                                 .block_cols = term->block_cols };
-    }
+    for (size_t i = 0; i < count; i++) given[i] = library_term(&terms[order ? order[i] : i]);
     tulle_pattern *pattern = NULL;
     tulle_error error = { 0 };
     if (tulle_pattern_create(given, (uint32_t)count, &pattern, &error))
