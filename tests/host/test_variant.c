@@ -227,9 +227,33 @@ static void test_absent_modules(void **state) {
     assert_true(variant_serves(&v, &a, &caps, true, reason, sizeof reason));
 }
 
+/// Every module that a plan of a variant may ask for is in shaders/variants.def.
+static void test_modules(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < variant_count; i++)
+        for (int o32 = 0; o32 < 2; o32++)
+            for (uint32_t buffers = 4; buffers <= 8; buffers += 4) {
+                struct attention a = attention(variants[i].dtype, 64);
+                struct caps caps = cpu(false, 8);
+                struct pipeline_key keys[3];
+                if (o32) a.o_dtype = TULLE_F32;
+                caps.max_storage_buffers = buffers;
+                variant_pipeline_key(&variants[i], &a, &caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL,
+                                     &keys[0]);
+                variant_pipeline_key(&variants[i], &a, &caps, PM_FLAG_DIRECT | PM_FLAG_RESUME,
+                                     &keys[1]);
+                combine_pipeline_key(&variants[i], &a, &caps, &keys[2]);
+                for (int k = 0; k < 3; k++)
+                    if (!module_find(keys[k].module))
+                        fail_msg("%s may ask for %s, which is not in shaders/variants.def",
+                                 variants[i].name, keys[k].module);
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus),
                                         cmocka_unit_test(test_limits),
+                                        cmocka_unit_test(test_modules),
                                         cmocka_unit_test(test_absent_modules) };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

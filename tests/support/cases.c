@@ -111,7 +111,7 @@ static const char *level_name(size_t factor, size_t level, char buffer[32]) {
 // -------------------------------------------------------------------------------------------------
 // Kernels
 
-// The variant's name with its dtype left open: "forward_f16_base" becomes "forward_*_base".
+// The variant's name with its dtype left open: "base_f16_q32k32" becomes "base_*_q32k32".
 static void open_dtype(const char *name, char family[64]) {
     family[0] = '\0';
     for (const char *word = name; word != NULL;) {

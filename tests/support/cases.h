@@ -37,7 +37,7 @@ enum factor {
 void cases_levels(size_t levels[FACTOR_COUNT]);
 
 // The kernels to be tried: "best", and every variant's name with its dtype left open
-// ("forward_*_base"). From what tulle_explain lists on the contexts of this run.
+// ("base_*_q32k32"). From what tulle_explain lists on the contexts of this run.
 enum { CASES_KERNELS_MOST = 24 };  // "best" included
 void cases_find_kernels(void);
 size_t cases_kernel_count(void);

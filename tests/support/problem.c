@@ -93,6 +93,8 @@ tulle_term library_term(const struct ref_term *term) {
         [REF_RANDOM] = TULLE_RANDOM,
         [REF_DOCUMENTS] = TULLE_DOCUMENTS,
     };
+    _Static_assert(sizeof kinds / sizeof *kinds == REF_KINDS,
+                   "a kind of the reference's is missing");
     return (tulle_term){ .kind = kinds[term->kind],
                          .left = term->left,
                          .right = term->right,

@@ -36,6 +36,7 @@ enum ref_kind {
     REF_RANDOM,
     REF_DOCUMENTS  // p and j in the same document of the cumulative lengths
 };
+#define REF_KINDS (REF_DOCUMENTS + 1)
 
 // One term of a union. Only the fields that the kind's line above (or here) names are read.
 struct ref_term {

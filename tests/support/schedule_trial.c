@@ -55,7 +55,7 @@ static void *own(struct trial *t, size_t bytes) {
 }
 
 static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t furthest) {
-    struct ref_term term = { .kind = (enum ref_kind)rng_between(rng, 0, REF_DOCUMENTS) };
+    struct ref_term term = { .kind = (enum ref_kind)rng_between(rng, 0, REF_KINDS - 1) };
     int64_t size = t->kv_len > t->q_len ? t->kv_len : t->q_len;
     switch (term.kind) {
     case REF_DENSE:
