@@ -30,6 +30,11 @@ struct attention {
     uint32_t group_count;
 };
 
+/// Bytes of a row of partial results (plan_memory.h, "Workspace").
+static inline uint64_t attention_partial_bytes(const struct attention *a) {
+    return (uint64_t)(a->v_head_dim / 4 + 1) * 16;
+}
+
 /// Bytes of an element of tensor t.
 size_t attention_element(const struct attention *a, int t);
 

@@ -63,7 +63,7 @@ static tulle_result grown(tulle_context *context, struct device_buffer *buffer, 
 static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, void *array,
                       void *mapped, bool to_device) {
     const struct attention *a = &plan->attention;
-    bool keys = t == TENSOR_K || t == TENSOR_V;
+    bool keys = tensor_has_keys(t);
     uint64_t element = attention_element(a, t), heads = keys ? a->kv_heads : a->heads,
              rows = keys ? a->kv_len : a->q_len;
     const struct tensor_shape *shape = &a->tensors[t];

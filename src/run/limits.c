@@ -32,7 +32,6 @@ void limits_of(const struct attention *a, const struct variant *v, const struct 
          counted = caps->max_loop_iterations != UINT32_MAX;
     uint32_t rounds =
         v->family->combine.rounds(head_class(a->v_head_dim), variant_workgroup(v, caps));
-    uint64_t row_bytes = (uint64_t)(a->v_head_dim / 4 + 1) * 16;
     uint32_t segment = caps->max_texel_elements < SEGMENT_TEXELS_MOST ? caps->max_texel_elements
                                                                       : SEGMENT_TEXELS_MOST;
     *limits = (struct schedule_limits){
@@ -57,7 +56,7 @@ void limits_of(const struct attention *a, const struct variant *v, const struct 
                           : cpu             ? 1ull << 28
                           : discrete        ? 1500000000
                                             : 230000000,
-        .workspace_rows = limits_workspace(a, v, caps) / row_bytes,
+        .workspace_rows = limits_workspace(a, v, caps) / attention_partial_bytes(a),
         .window_bytes = limits_window_bytes(caps),
     };
 }

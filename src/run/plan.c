@@ -189,7 +189,7 @@ static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *
     }
     if (result) return context_pass(plan->context, error, &local);
     plan->tile_rows = variant_tile_rows(plan->variant, caps);
-    plan->workspace_row_bytes = (uint64_t)(plan->attention.v_head_dim / 4 + 1) * 16;
+    plan->workspace_row_bytes = attention_partial_bytes(&plan->attention);
     limits_find_windowed(&plan->attention, plan->variant, caps);
     return TULLE_OK;
 }

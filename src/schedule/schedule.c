@@ -90,12 +90,9 @@ static bool group_build(struct planner *p, const struct group *group,
 /// items.
 static bool entries_build(struct planner *p, const struct group *group,
                           const struct group_parts *parts) {
-    const struct schedule_input *in = p->input;
-    const uint64_t heads = (in->heads + 3) / 4,  // texels of a number a head
-        other = PM_HEADER_TEXELS + (in->slopes ? heads : 0) + (in->sinks ? heads : 0),
-                   free_texels =
-                       in->limits.segment_texels > other ? in->limits.segment_texels - other : 0,
-                   half = free_texels / 2 / PM_ENTRY_TEXELS, each = half ? half : 1;
+    const uint64_t all = p->input->limits.segment_texels, head = segments_head(p->input),
+                   half = all > head ? (all - head) / 2 / PM_ENTRY_TEXELS : 0,
+                   each = half ? half : 1;
     for (uint64_t done = 0; done < group->entry_count; done += each) {
         const struct group some = { .site = group->site,
                                     .entries = group->entries + done,

@@ -82,10 +82,13 @@ static uint64_t entry_texels(const struct group *group) {
     return (uint64_t)group->entry_count * PM_ENTRY_TEXELS;
 }
 
+uint64_t segments_head(const struct schedule_input *input) {
+    const uint64_t per_head = ((uint64_t)input->heads + 3) / 4;
+    return PM_HEADER_TEXELS + (input->slopes ? per_head : 0) + (input->sinks ? per_head : 0);
+}
+
 uint64_t segments_preamble(const struct segments *s) {
-    const uint64_t per_head = ((uint64_t)s->input->heads + 3) / 4;
-    return PM_HEADER_TEXELS + (s->input->slopes ? per_head : 0) + (s->input->sinks ? per_head : 0) +
-           entry_texels(s->group);
+    return segments_head(s->input) + entry_texels(s->group);
 }
 
 void segments_group(struct segments *s, const struct group *group) {

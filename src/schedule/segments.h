@@ -52,6 +52,8 @@ static inline uint32_t segments_index(const struct segments *s) {
     return s->out->segment_count - 1;
 }
 
+/// Texels that a segment holds before any group's entries: the header, and a number for each head.
+uint64_t segments_head(const struct schedule_input *input);
 /// Texels that a segment holds before any item of the group.
 uint64_t segments_preamble(const struct segments *s);
 
