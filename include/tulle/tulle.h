@@ -46,7 +46,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// A program with a volk of its own includes volk.h before this header, or defines VK_NO_PROTOTYPES
+// before either. (volk.h says so behind vulkan.h, and not behind vulkan_core.h.)
+#ifdef VK_NO_PROTOTYPES
 #include <vulkan/vulkan_core.h>
+#else
+#include <vulkan/vulkan.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
