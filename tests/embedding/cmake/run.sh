@@ -16,18 +16,15 @@ configured() {
   cmake -S "$project" -B "$scratch/build" -G Ninja "-DHOSTS=$project/../hosts" "-DCMAKE_PREFIX_PATH=$1/usr/local" "${@:2}"
 }
 built() { configured "$@" && cmake --build "$scratch/build"; }
-# programs NEEDS-OF-HOST ...   what it built runs, and the one that links tulle::tulle needs these
-programs() {
-  needs "$scratch/build/host" "$@" && ran "$scratch/build/host"
-}
-static_program() { needs "$scratch/build/host_static" && ran "$scratch/build/host_static"; }
-with_both() { built "$both" && programs libtulle libvulkan && static_program; }
-with_static() { built "$static" && programs libvulkan && static_program; }
-with_shared() { built "$shared" && programs libtulle libvulkan && [[ ! -e $scratch/build/host_static ]]; }
+program() { needs "$scratch/build/host" "$@" && ran "$scratch/build/host"; }
+static_program() { needs "$scratch/build/host_static" libvulkan && ran "$scratch/build/host_static"; }
+with_both() { built "$both" && program libtulle && static_program; }
+with_static() { built "$static" && program && static_program; }
+with_shared() { built "$shared" && program libtulle && [[ ! -e $scratch/build/host_static ]]; }
 # the file of a library that is in no package is no target
 with_one() {
   cp -r "$both" "$scratch/one of two" && find "$scratch/one of two" -name 'libtulle.a' -delete &&
-    built "$scratch/one of two" && programs libtulle libvulkan && [[ ! -e $scratch/build/host_static ]]
+    built "$scratch/one of two" && program libtulle && [[ ! -e $scratch/build/host_static ]]
 }
 fits=("0.1" "0.1.0" "0.1.0 EXACT" "0.1...<0.2" "0.0...0.1.0")
 other=("0" "0.0" "0.0.9" "0.1.1" "0.2" "1.1" "0.1.1...0.2" "0.0...<0.1.0")

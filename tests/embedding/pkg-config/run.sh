@@ -47,14 +47,15 @@ loader_is_not_linked() {
   says "$both" --libs tulle && ! grep -x -- -lvulkan "$scratch/flags" &&
     says "$both" --libs tulle-static && ! grep -x -- -lvulkan "$scratch/flags"
 }
-# program FOLDER SOURCE OPTIONS FLAG ...   compiles it with what pkg-config says to the flags, and runs it
+# program FOLDER SOURCE OPTIONS FLAG ...   compiles it with what pkg-config says to the flags, and runs it. own_device.c needs
+# -lm too, which the static library brings.
 # shellcheck disable=SC2046,SC2086
 program() {
   local compiler=("${cc[@]}")
   [[ $2 != *.cpp ]] || compiler=("${cxx[@]}")
-  "${compiler[@]}" "$hosts/$2" $3 -o "$scratch/program" $(flags "$1" --cflags "${@:4}") $(flags "$1" --libs "${@:4}") -lm && ran "$scratch/program"
+  "${compiler[@]}" "$hosts/$2" $3 -o "$scratch/program" $(flags "$1" --cflags "${@:4}") $(flags "$1" --libs "${@:4}") && ran "$scratch/program"
 }
-c_shared() { program "$both" own_device.c "$(flags "$both" --libs vulkan)" tulle && needs "$scratch/program" libtulle libvulkan; }
+c_shared() { program "$both" own_device.c "-lm $(flags "$both" --libs vulkan)" tulle && needs "$scratch/program" libtulle libvulkan; }
 c_static() { program "$both" own_device.c "$(flags "$both" --libs vulkan)" tulle-static && needs "$scratch/program" libvulkan; }
 c_static_alone() { program "$one" own_device.c "-DOWN_VOLK -Wl,--as-needed" --static tulle && needs "$scratch/program"; }
 c_static_asked() { program "$static" own_device.c -DOWN_VOLK tulle && needs "$scratch/program"; }
