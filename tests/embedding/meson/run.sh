@@ -71,12 +71,12 @@ as_both() {
 echo "1..$((3 + (${#full} > 0) * 5))"
 result "the installed shared library" from_installed shared libtulle
 result "the installed static library" from_installed static
-result "a subproject, default_library=static: one library, nothing else built or installed" as_static static -Dkind=static
+result "a subproject, default_library=static: one library, nothing else built or installed" as_static static
 if [[ $full ]]; then
   result "a subproject, default_library=shared: one library, which is installed" as_shared
   result "a subproject, default_library=both: static and shared as they are asked for" as_both
   result "a subproject with link-time optimisation" as_static lto -Db_lto=true
   result "a subproject as one unit" as_static unity --unity on --unity-size 1000
-  CC=clang CXX=clang++ result "a subproject with clang" as_static clang
+  CC=clang CXX=clang++ result "a subproject with clang, static: true" as_static clang -Dkind=static
 fi
 ((failures == 0))
