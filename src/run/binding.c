@@ -69,7 +69,7 @@ static struct footprint bound_footprint(const struct tulle_binding *b, int t) {
 
 /// What is written shares no byte with another tensor. Not even O with Q, row for row: some kernels read Q as texels, and
 /// within a dispatch nothing orders that with what is written through another descriptor.
-static tulle_result check_apart(const struct tulle_binding *b, tulle_error *error) {
+static tulle_result check_buffers_apart(const struct tulle_binding *b, tulle_error *error) {
     for (int written = TENSOR_O; written < BOUND_COUNT; written++)
         for (int t = 0; t < written; t++) {
             if (!b->bound[t].buffer || b->bound[t].buffer != b->bound[written].buffer) continue;
@@ -245,7 +245,7 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
         }
         if (!result) result = bind_tensor(b, BOUND_WORKSPACE, &workspace, error);
     }
-    if (!result) result = check_apart(b, error);
+    if (!result) result = check_buffers_apart(b, error);
     if (!result) result = make_views(b, error);
     if (!result) result = make_sets(b, error);
     if (result) {

@@ -74,8 +74,8 @@ static const void *array_of(int t, const tulle_host_arrays *arrays) {
 }
 
 /// O and LSE share no byte with another array. O may be Q, row for row: Q is copied before.
-static tulle_result check_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
-                                tulle_error *error) {
+static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
+                                       tulle_error *error) {
     const struct attention *a = &plan->attention;
     struct footprint prints[TENSOR_COUNT];
     for (int t = 0; t < TENSOR_COUNT; t++) {
@@ -302,7 +302,7 @@ tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
     if (missing)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL",
                             missing);
-    tulle_result result = check_apart(plan, arrays, error);
+    tulle_result result = check_arrays_apart(plan, arrays, error);
     if (result) return result;
     struct host_path *path = NULL;
     mutex_lock(&context->submitter_mutex);
