@@ -6,13 +6,16 @@
 struct footprint footprint_of(const struct attention *a, int t, const tulle_strides *strides,
                               int64_t first) {
     bool keys = tensor_has_keys(t);
-    int64_t element = (int64_t)attention_element(a, t);
-    return (struct footprint){
+    const int64_t given[] = { strides->batch, strides->head, strides->row };
+    struct footprint print = {
         .first = first,
-        .stride = { strides->batch * element, strides->head * element, strides->row * element },
         .length = { a->batch, keys ? a->kv_heads : a->heads, keys ? a->kv_len : a->q_len },
         .bytes = (int64_t)a->tensors[t].row_bytes,
     };
+    // of an axis of one the stride may be any number
+    for (int i = 0; i < 3; i++)
+        if (print.length[i] > 1) print.stride[i] = given[i] * (int64_t)attention_element(a, t);
+    return print;
 }
 
 /// A multiple of `stride`, from 0 to `most` of it.

@@ -5,7 +5,7 @@
 #
 #   run.sh BOTH STATIC SHARED     folders into which `meson install --destdir` put Tulle, with these libraries
 set -euo pipefail
-both=$1 static=$2 shared=$3
+both=$(realpath "$1") static=$(realpath "$2") shared=$(realpath "$3")
 project=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/embedding/tap.sh
 source "$project/../tap.sh"
