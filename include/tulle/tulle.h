@@ -46,7 +46,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// A program with a volk of its own includes volk.h before this header, or defines VK_NO_PROTOTYPES
+// before either. (volk.h says so behind vulkan.h, and not behind vulkan_core.h.)
+#ifdef VK_NO_PROTOTYPES
 #include <vulkan/vulkan_core.h>
+#else
+#include <vulkan/vulkan.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -493,10 +499,14 @@ typedef struct tulle_buffer {
     /// bytes: a multiple of 4 elements (LSE: of one; the workspace: of 16 bytes and of the device's
     /// minStorageBufferOffsetAlignment)
     VkDeviceSize offset;
-    /// bytes from offset on that may be used; 0: to the end as the plan needs it
+    /// bytes from offset on that may be used; 0: to the end of the buffer. At least what the plan
+    /// needs, in a buffer that has it (by vkGetBufferMemoryRequirements, which rounds up)
     VkDeviceSize size;
 } tulle_buffer;
 
+/// O, LSE and the workspace share no byte with another tensor, nor may O be Q itself:
+/// INVALID_ARGUMENT where they do in one VkBuffer. (Two buffers on one memory are not seen.) Rows
+/// of one tensor may lie between those of another.
 typedef struct tulle_buffers {
     tulle_buffer q, k, v, o;
     tulle_buffer lse;        ///< only where the descriptor asks for it
@@ -538,7 +548,8 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // Host arrays
 
 /// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous.
+/// Others are in elements, any value, last axis contiguous. O may be Q itself, row for row, of one
+/// dtype and strides: it is overwritten. Else O and LSE share no byte with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;

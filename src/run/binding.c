@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+#include "problem/footprint.h"
+
+static const char *bound_name(int t) {
+    return t == BOUND_WORKSPACE ? "the workspace" : tensor_names[t];
+}
+
 static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buffer *from,
                                 tulle_error *error) {
     const tulle_plan *plan = b->plan;
@@ -10,6 +16,7 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     const struct caps *caps = &context->caps;
     bool workspace = t == BOUND_WORKSPACE;
     const char *name = workspace ? "workspace" : tensor_names[t];
+    VkMemoryRequirements needs;
     uint64_t span = workspace ? plan->info.workspace_bytes : plan->attention.span[t];
     uint64_t unit = workspace         ? caps_storage_unit(caps)
                     : t == TENSOR_LSE ? 4
@@ -27,6 +34,14 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "buffers: %s's size is %llu bytes; the plan needs at least %llu", name,
                             (unsigned long long)from->size, (unsigned long long)span);
+    // the buffer's own size, rounded up as the driver likes: all that Vulkan tells
+    context->vk.device.vkGetBufferMemoryRequirements(context->device, from->buffer, &needs);
+    if (from->offset > needs.size || span > needs.size - from->offset)
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "buffers: %s's buffer has %llu bytes; from offset %llu on the plan needs %llu", name,
+            (unsigned long long)needs.size, (unsigned long long)from->offset,
+            (unsigned long long)span);
     to->buffer = from->buffer;
     to->base = from->offset / align * align;
     to->delta = from->offset - to->base;
@@ -39,6 +54,33 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     }
     if (variant_by_address(plan->variant, caps))
         to->address = buffer_address(context, from->buffer) + from->offset;
+    return TULLE_OK;
+}
+
+static struct footprint bound_footprint(const struct tulle_binding *b, int t) {
+    const struct bound *bound = &b->bound[t];
+    const struct attention *a = &b->plan->attention;
+    int64_t first = (int64_t)(bound->base + bound->delta);
+    if (t == BOUND_WORKSPACE)
+        return (
+            struct footprint){ first, { 0 }, { 1, 1, 1 }, (int64_t)(bound->total - bound->delta) };
+    return footprint_of(a, t, &a->strides[t], first);
+}
+
+/// What is written shares no byte with another tensor. Not even O with Q, row for row: some kernels read Q as texels, and
+/// within a dispatch nothing orders that with what is written through another descriptor.
+static tulle_result check_buffers_apart(const struct tulle_binding *b, tulle_error *error) {
+    for (int written = TENSOR_O; written < BOUND_COUNT; written++)
+        for (int t = 0; t < written; t++) {
+            if (!b->bound[t].buffer || b->bound[t].buffer != b->bound[written].buffer) continue;
+            struct footprint here = bound_footprint(b, written), there = bound_footprint(b, t);
+            if (footprints_meet(&here, &there))
+                return context_fail(
+                    b->plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                    "buffers: %s at offset %lld shares bytes with %s at offset %lld; what is written (O, LSE, the workspace) must share none with another tensor",
+                    bound_name(written), (long long)here.first, bound_name(t),
+                    (long long)there.first);
+        }
     return TULLE_OK;
 }
 
@@ -203,6 +245,7 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
         }
         if (!result) result = bind_tensor(b, BOUND_WORKSPACE, &workspace, error);
     }
+    if (!result) result = check_buffers_apart(b, error);
     if (!result) result = make_views(b, error);
     if (!result) result = make_sets(b, error);
     if (result) {

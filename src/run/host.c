@@ -6,6 +6,7 @@
 
 #include "common/thread.h"
 #include "device/submit.h"
+#include "problem/footprint.h"
 #include "run/binding.h"
 #include "run/shared.h"
 
@@ -58,20 +59,57 @@ static tulle_result grown(tulle_context *context, struct device_buffer *buffer, 
     return device_buffer_create(context, size, usage, use, buffer, error);
 }
 
-/// Copies every row between the caller's array and the plan's layout of tensor t. to_device: which
-/// way.
-static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, void *array,
-                      void *mapped, bool to_device) {
+/// Of tensor t of the caller's arrays, in elements: all zero means the plan's.
+static tulle_strides array_strides(const struct attention *a, int t,
+                                   const tulle_host_arrays *arrays) {
+    const tulle_strides *given[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides,
+                                     &arrays->o_strides };
+    if (t < TENSOR_LSE && (given[t]->batch || given[t]->head || given[t]->row)) return *given[t];
+    return a->strides[t];
+}
+
+static const void *array_of(int t, const tulle_host_arrays *arrays) {
+    const void *of[] = { arrays->q, arrays->k, arrays->v, arrays->o, arrays->lse };
+    return of[t];
+}
+
+/// O and LSE share no byte with another array. O may be Q, row for row: Q is copied before.
+static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
+                                       tulle_error *error) {
+    const struct attention *a = &plan->attention;
+    struct footprint prints[TENSOR_COUNT];
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        tulle_strides strides = array_strides(a, t, arrays);
+        prints[t] = footprint_of(a, t, &strides, (int64_t)(uintptr_t)array_of(t, arrays));
+    }
+    for (int written = TENSOR_O; written < TENSOR_COUNT; written++)
+        for (int t = 0; t < written; t++) {
+            if ((written == TENSOR_LSE && !a->lse) ||
+                (t == TENSOR_Q && footprints_equal(&prints[t], &prints[written])) ||
+                !footprints_meet(&prints[t], &prints[written]))
+                continue;
+            return context_fail(
+                plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                "arrays: %s at %p shares bytes with %s at %p; O may be Q, row for row, and else O and LSE share none with another array",
+                tensor_names[written], array_of(written, arrays), tensor_names[t],
+                array_of(t, arrays));
+        }
+    return TULLE_OK;
+}
+
+/// Copies every row between the caller's array of tensor t and the plan's layout of it. to_device:
+/// which way.
+static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *arrays, void *mapped,
+                      bool to_device) {
     const struct attention *a = &plan->attention;
     bool keys = tensor_has_keys(t);
     uint64_t element = attention_element(a, t), heads = keys ? a->kv_heads : a->heads,
              rows = keys ? a->kv_len : a->q_len;
     const struct tensor_shape *shape = &a->tensors[t];
-    bool given = host && (host->batch || host->head || host->row);
-    int64_t hb = given ? host->batch : a->strides[t].batch,
-            hh = given ? host->head : a->strides[t].head,
-            hr = given ? host->row : a->strides[t].row;
-    bool same = hb == a->strides[t].batch && hh == a->strides[t].head && hr == a->strides[t].row;
+    const tulle_strides host = array_strides(a, t, arrays);
+    void *array = (void *)(uintptr_t)array_of(t, arrays);  // an input's is only read
+    bool same = host.batch == a->strides[t].batch && host.head == a->strides[t].head &&
+                host.row == a->strides[t].row;
     if (same && shape->row == shape->row_bytes && shape->head == rows * shape->row &&
         shape->batch == heads * shape->head) {
         uint64_t bytes = a->span[t];  // no gaps
@@ -82,7 +120,8 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_strides *host, 
         for (uint64_t h = 0; h < heads; h++)
             for (uint64_t r = 0; r < rows; r++) {
                 char *device = (char *)mapped + b * shape->batch + h * shape->head + r * shape->row;
-                char *mine = (char *)array + ((int64_t)b * hb + (int64_t)h * hh + (int64_t)r * hr) *
+                char *mine = (char *)array + ((int64_t)b * host.batch + (int64_t)h * host.head +
+                                              (int64_t)r * host.row) *
                                                  (int64_t)element;
                 memcpy(to_device ? device : mine, to_device ? mine : device, shape->row_bytes);
             }
@@ -211,15 +250,12 @@ static tulle_result prepare_buffers(tulle_plan *plan, struct host_path *path, tu
 static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
                            const tulle_timing *timing, struct host_path *path, tulle_error *error) {
     tulle_context *context = plan->context;
-    const void *input[] = { arrays->q, arrays->k, arrays->v };
-    const tulle_strides *strides[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides,
-                                       &arrays->o_strides, NULL };
     tulle_result result = prepare_buffers(plan, path, error);
     if (result) return result;
     bool staged = !path->tensors[TENSOR_Q].mapped;
     for (int t = TENSOR_Q; t <= TENSOR_V; t++)
-        copy_rows(plan, t, strides[t], (void *)(uintptr_t)input[t],
-                  staged ? path->staging[t].mapped : path->tensors[t].mapped, true);
+        copy_rows(plan, t, arrays, staged ? path->staging[t].mapped : path->tensors[t].mapped,
+                  true);
     if (staged && (result = transfer(context, path, plan, TENSOR_Q, TENSOR_V, true, error)))
         return result;
     // An imported device: the caller may not have run tulle_cmd_prepare; once more does no harm.
@@ -242,12 +278,10 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
     if (result) return result;
     if (staged && (result = transfer(context, path, plan, TENSOR_O, TENSOR_LSE, false, error)))
         return result;
-    copy_rows(plan, TENSOR_O, strides[TENSOR_O], arrays->o,
-              staged ? path->staging[TENSOR_O].mapped : path->tensors[TENSOR_O].mapped, false);
-    if (plan->attention.lse)
-        copy_rows(plan, TENSOR_LSE, NULL, arrays->lse,
-                  staged ? path->staging[TENSOR_LSE].mapped : path->tensors[TENSOR_LSE].mapped,
-                  false);
+    for (int t = TENSOR_O; t <= TENSOR_LSE; t++)
+        if (t != TENSOR_LSE || plan->attention.lse)
+            copy_rows(plan, t, arrays, staged ? path->staging[t].mapped : path->tensors[t].mapped,
+                      false);
     return TULLE_OK;
 }
 
@@ -268,9 +302,11 @@ tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
     if (missing)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL",
                             missing);
+    tulle_result result = check_arrays_apart(plan, arrays, error);
+    if (result) return result;
     struct host_path *path = NULL;
     mutex_lock(&context->submitter_mutex);
-    tulle_result result = host_path_get(context, &path, error);
+    result = host_path_get(context, &path, error);
     if (!result) result = attend(plan, arrays, timing, path, error);
     mutex_unlock(&context->submitter_mutex);
     return result;

@@ -503,12 +503,98 @@ static void test_bindings(void **state) {
         gpu_buffer_create(&session.context->gpu, session.split_info.workspace_bytes,
                           VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
     tulle_buffers bad = session.good;
-    bad.k.size = bad.v.size = 0;  // larger than these buffers; that the library cannot know
+    for (int n = 1; n <= 2; n++) {  // of 20 keys, and the plan has 4000
+        gpu_buffer_destroy(&session.context->gpu, &session.buffers[n]);
+        session.buffers[n] =
+            gpu_buffer_create(&session.context->gpu, 2 * 2 * 4000 * (n == 1 ? 8 : 16) * 4,
+                              VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    }
+    bad.k = (tulle_buffer){ session.buffers[1].buffer, 0, 0 };
+    bad.v = (tulle_buffer){ session.buffers[2].buffer, 0, 0 };
     bad.workspace =
         (tulle_buffer){ session.buffers[5].buffer, 0, session.split_info.workspace_bytes - 1 };
     char value[32];
     snprintf(value, sizeof value, "%llu", (unsigned long long)session.split_info.workspace_bytes);
     refuse_binding(session.split, &bad, "workspace", value, "a workspace that is too small");
+    bad.workspace.size = 0;
+    bad.lse = bad.workspace;
+    refuse_binding(session.split, &bad, "workspace", "LSE", "a workspace that is LSE too");
+    close_session(&session);
+}
+
+// A buffer says its size, rounded up: what lies far beyond is refused although `size` is 0.
+static void test_buffer_sizes(void **state) {
+    (void)state;
+    struct session session;
+    open_session(&session);
+    const size_t slots[] = { offsetof(tulle_buffers, q), offsetof(tulle_buffers, k),
+                             offsetof(tulle_buffers, v), offsetof(tulle_buffers, o),
+                             offsetof(tulle_buffers, lse) };
+    static const char *const names[] = { "Q", "K", "V", "O", "LSE" };
+    for (int n = 0; n < 5; n++) {
+        struct gpu_buffer small =
+            gpu_buffer_create(&session.context->gpu, 64, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        tulle_buffers bad = session.good;
+        tulle_buffer *slot = (tulle_buffer *)(void *)((char *)&bad + slots[n]);
+        *slot = (tulle_buffer){ small.buffer, 0, 0 };
+        refuse_binding(session.plan, &bad, names[n], "from offset 0 on",
+                       "a buffer that is smaller than its tensor");
+        slot->size = 1 << 20;
+        refuse_binding(session.plan, &bad, names[n], "from offset 0 on",
+                       "a buffer that is smaller than its size");
+        slot->buffer = session.buffers[n].buffer;
+        slot->size = 0;
+        slot->offset = UINT64_MAX / 16 * 16;
+        refuse_binding(session.plan, &bad, names[n], "from offset 184",
+                       "an offset far beyond the buffer");
+        gpu_buffer_destroy(&session.context->gpu, &small);
+    }
+    close_session(&session);
+}
+
+// O and LSE share no byte with another tensor, wherever in one buffer that is.
+static void test_shared_buffers(void **state) {
+    (void)state;
+    struct session session;
+    open_session(&session);
+    const tulle_buffers *good = &session.good;
+    struct gpu_buffer all =
+        gpu_buffer_create(&session.context->gpu, 1 << 16, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+    // Q, K, V, O and LSE one after the other, without a gap
+    tulle_buffers packed = { .q = { all.buffer, 0, 0 } };
+    packed.k = (tulle_buffer){ all.buffer, good->q.size, 0 };
+    packed.v = (tulle_buffer){ all.buffer, packed.k.offset + good->k.size, 0 };
+    packed.o = (tulle_buffer){ all.buffer, packed.v.offset + good->v.size, 0 };
+    packed.lse = (tulle_buffer){ all.buffer, packed.o.offset + good->o.size, 0 };
+    tulle_binding *binding = NULL;
+    tulle_error error = { 0 };
+    harness_ok(tulle_binding_create(session.plan, &packed, &binding, &error), &error,
+               "tensors one after the other in one buffer");
+    tulle_binding_destroy(binding);
+    tulle_buffers same = packed;
+    same.v = (tulle_buffer){ all.buffer, 16, 0 };  // what is only read may share
+    same.k.offset = 0;
+    harness_ok(tulle_binding_create(session.plan, &same, &binding, &error), &error,
+               "Q, K and V that overlap");
+    tulle_binding_destroy(binding);
+
+    static const char *const names[] = { "Q", "K", "V" };
+    const tulle_buffer *inputs[] = { &packed.q, &packed.k, &packed.v };
+    for (int n = 0; n < 3; n++) {
+        tulle_buffers bad = packed;
+        bad.o.offset = inputs[n]->offset;
+        refuse_binding(session.plan, &bad, "O at offset", names[n], "O that is an input");
+        bad.o = packed.o;
+        bad.lse.offset = inputs[n]->offset + 64;
+        refuse_binding(session.plan, &bad, "LSE at offset", names[n], "LSE in an input");
+    }
+    tulle_buffers bad = packed;
+    bad.o.offset -= 16;
+    refuse_binding(session.plan, &bad, "O at offset", "V", "O that begins in V");
+    bad = packed;
+    bad.lse.offset -= 4;
+    refuse_binding(session.plan, &bad, "LSE at offset", "O", "LSE that begins in O");
+    gpu_buffer_destroy(&session.context->gpu, &all);
     close_session(&session);
 }
 
@@ -592,6 +678,64 @@ static void test_host_arrays(void **state) {
     harness_ok(tulle_attention(plan, &good, NULL, &error), &error, "the good arrays");
     tulle_plan_destroy(plan);
     tulle_plan_destroy(NULL);
+    harness_silent();
+}
+
+// O may be Q itself, row for row, and its rows may lie between those of others; else nothing is shared.
+static void test_shared_arrays(void **state) {
+    (void)state;
+    enum { ROWS = 80, DIM = 8 };  // of Q and O; K and V have as many
+    tulle_context *context = harness_mode(MODE_OWN)->tulle;
+    tulle_attention_desc desc = good_desc();
+    desc.v_head_dim = DIM;
+    static float q[ROWS * DIM], k[ROWS * DIM], v[ROWS * DIM], o[ROWS * DIM], want[ROWS * DIM],
+        lse[ROWS], pairs[ROWS][2][DIM];
+    struct rng rng = { rng_hash(harness_seed(), 78) };
+    for (int n = 0; n < ROWS * DIM; n++) {
+        q[n] = (float)rng_normal(&rng);
+        k[n] = (float)rng_normal(&rng);
+        v[n] = (float)rng_normal(&rng);
+        pairs[n / DIM][0][n % DIM] = q[n];
+    }
+    tulle_plan *plan = NULL;
+    tulle_error error = { 0 };
+    harness_ok(tulle_plan_create(context, &desc, &plan, &error), &error, "tulle_plan_create");
+    const tulle_host_arrays good = { .q = q, .k = k, .v = v, .o = want, .lse = lse };
+    harness_ok(tulle_attention(plan, &good, NULL, &error), &error, "arrays apart");
+
+    const tulle_strides between = { 4 * 10 * 2 * DIM, 10 * 2 * DIM, 2 * DIM };
+    tulle_host_arrays shared = good;
+    shared.q = pairs[0][0];
+    shared.o = pairs[0][1];
+    shared.q_strides = shared.o_strides = between;
+    harness_ok(tulle_attention(plan, &shared, NULL, &error), &error, "O between the rows of Q");
+    for (int n = 0; n < ROWS * DIM; n++)
+        if (pairs[n / DIM][1][n % DIM] != want[n] || pairs[n / DIM][0][n % DIM] != q[n])
+            harness_fail("O between the rows of Q differs at %d", n);
+
+    const struct {
+        const char *what;
+        void *o, *lse;
+        const char *words[2];
+    } bad[] = {
+        { "O that is K", k, lse, { "O at", "K at" } },
+        { "O that is V", v, lse, { "O at", "V at" } },
+        { "O in the middle of Q", q + DIM, lse, { "O at", "Q at" } },
+        { "LSE in Q", o, q + 4, { "LSE at", "Q at" } },
+        { "LSE in the last row of O", o, o + ROWS * DIM - 1, { "LSE at", "O at" } },
+    };
+    for (size_t n = 0; n < COUNT(bad); n++) {
+        tulle_host_arrays arrays = good;
+        arrays.o = bad[n].o;
+        arrays.lse = bad[n].lse;
+        expect(tulle_attention(plan, &arrays, NULL, &error), &error, TULLE_ERROR_INVALID_ARGUMENT,
+               bad[n].words, bad[n].what);
+    }
+    tulle_host_arrays place = good;
+    place.o = q;
+    harness_ok(tulle_attention(plan, &place, NULL, &error), &error, "O that is Q");
+    if (memcmp(q, want, sizeof q) != 0) harness_fail("O that is Q differs");
+    tulle_plan_destroy(plan);
     harness_silent();
 }
 
@@ -720,15 +864,12 @@ static void test_still_right(void **state) {
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_log),
-        cmocka_unit_test(test_refused_variants),
-        cmocka_unit_test(test_bindings),
-        cmocka_unit_test(test_recording),
-        cmocka_unit_test(test_host_arrays),
-        cmocka_unit_test(test_nulls),
-        cmocka_unit_test(test_merging),
-        cmocka_unit_test(test_still_right),
+        cmocka_unit_test(test_descriptors),      cmocka_unit_test(test_log),
+        cmocka_unit_test(test_refused_variants), cmocka_unit_test(test_bindings),
+        cmocka_unit_test(test_buffer_sizes),     cmocka_unit_test(test_shared_buffers),
+        cmocka_unit_test(test_recording),        cmocka_unit_test(test_host_arrays),
+        cmocka_unit_test(test_shared_arrays),    cmocka_unit_test(test_nulls),
+        cmocka_unit_test(test_merging),          cmocka_unit_test(test_still_right),
     };
     return HARNESS_RUN(argv, "errors", tests);
 }

@@ -7,21 +7,8 @@
 set -euo pipefail
 nm=$1 static=$2 shared=${3-}
 headers=("$(dirname "$0")"/../../include/tulle/*.h)
-count=0 failures=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-
-# result NAME FILE: passes where the file is empty, else shows it
-result() {
-  count=$((count + 1))
-  if [[ -s $2 ]]; then
-    sed 's/^/# /' "$2"
-    echo "not ok $count - $1"
-    failures=$((failures + 1))
-  else
-    echo "ok $count - $1"
-  fi
-}
+# shellcheck source=tests/embedding/tap.sh
+source "$(dirname "$0")/tap.sh"
 
 # defined LIBRARY OPTION ...   the names of the symbols that it defines for others, as C has them: the compilers' own
 # additions (COFF's .refptr.NAME, AddressSanitizer's __odr_asan.NAME) are those of what they stand for
@@ -40,12 +27,12 @@ cat "${headers[@]}" | sed -n '/^TULLE_API/,/;/p' | grep -oE '\btulle_[a-z0-9_]+ 
   done | sort -u >"$scratch/declared"
 defined "$static" >"$scratch/static"
 grep -v '^tulle_' "$scratch/static" >"$scratch/foreign" || true
-result "the static library defines nothing outside tulle_" "$scratch/foreign"
+result "the static library defines nothing outside tulle_" diff /dev/null "$scratch/foreign"
 comm -23 "$scratch/declared" "$scratch/static" | sed 's/$/ is declared and not defined/' >"$scratch/missing"
-result "the static library defines what the public headers declare" "$scratch/missing"
+result "the static library defines what the public headers declare" diff /dev/null "$scratch/missing"
 if [[ $shared ]]; then
   defined "$shared" --dynamic >"$scratch/shared"
   diff "$scratch/declared" "$scratch/shared" | sed -n 's/^< \(.*\)/\1 is declared and not exported/p; s/^> \(.*\)/\1 is exported and not declared/p' >"$scratch/differ"
-  result "the shared library exports what the public headers declare, no more" "$scratch/differ"
+  result "the shared library exports what the public headers declare, no more" diff /dev/null "$scratch/differ"
 fi
 exit "$((failures > 0))"

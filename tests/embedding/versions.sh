@@ -10,23 +10,8 @@ static=$1 shared=$2
 shift 2
 cc=("$@" -std=gnu11)
 include=$(dirname "$0")/../../include
-count=0 failures=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-
-# result NAME COMMAND ...   passes where the command succeeds
-result() {
-  local name=$1
-  shift
-  count=$((count + 1))
-  if "$@" >"$scratch/log" 2>&1; then
-    echo "ok $count - $name"
-  else
-    sed 's/^/# /' "$scratch/log"
-    echo "not ok $count - $name"
-    failures=$((failures + 1))
-  fi
-}
+# shellcheck source=tests/embedding/tap.sh
+source "$(dirname "$0")/tap.sh"
 
 number() { sed -n "s/^#define TULLE_VERSION_$1 //p" "$include/tulle/tulle.h"; }
 major=$(number MAJOR) minor=$(number MINOR)
