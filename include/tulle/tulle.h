@@ -228,6 +228,20 @@ typedef struct tulle_features {
     VkPhysicalDeviceFeatures2 recommended;
     VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
+    /// where the device has matrices that kernels use. A chain may hold either these structs or
+    /// VkPhysicalDeviceVulkan12Features, which has the same features under the same names.
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    struct {  ///< VkPhysicalDeviceCooperativeMatrixFeaturesKHR, which older headers lack
+        VkStructureType sType;
+        void *pNext;
+        VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
+    } cooperative_matrix;
+    struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR, the same
+        VkStructureType sType;
+        void *pNext;
+        VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
+    } bfloat16;
     const char *extensions[8];  ///< recommended device extensions, static strings
     uint32_t extension_count;
 } tulle_features;
@@ -238,6 +252,11 @@ TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_ins
                                                VkInstance instance,
                                                VkPhysicalDevice physical_device,
                                                tulle_features *features, tulle_error *error);
+
+/// Matrices that a subgroup multiplies: M × K by K × N. All 0: none.
+typedef struct tulle_matrix_shape {
+    uint32_t m, n, k;
+} tulle_matrix_shape;
 
 typedef struct tulle_device_info {
     uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
@@ -256,6 +275,8 @@ typedef struct tulle_device_info {
     bool unified_memory;  ///< device memory is the host's
     bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
         executable_properties;
+    /// VK_KHR_cooperative_matrix: of fp16 and of bf16, accumulated in fp32, as kernels use them
+    tulle_matrix_shape matrix_f16, matrix_bf16;
 } tulle_device_info;
 
 /// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an

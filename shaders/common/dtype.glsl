@@ -86,4 +86,29 @@ OUT_PIECE_T piece_from_float(vec4 x) {
 #endif
 }
 
+#if PIECE_BYTES == 8
+// Four weights as elements of Q's, K's and V's type: 0 … 2^15, so packHalf2x16's direction of
+// rounding is all that a driver may choose.
+uvec2 piece_from_weight(vec4 p) {
+#if defined(DTYPE_F16)
+    return uvec2(packHalf2x16(p.xy), packHalf2x16(p.zw));
+#else
+    return uvec2(bf16_bits(p.x) | (bf16_bits(p.y) << 16), bf16_bits(p.z) | (bf16_bits(p.w) << 16));
+#endif
+}
+
+// Replaces Inf and NaN by 0 (softmax_finite), two elements a word.
+uint pair_finite(uint pair) {
+#if defined(DTYPE_F16)
+    const uint low = 0x7c00u;
+#else
+    const uint low = 0x7f80u;
+#endif
+    const uint high = low << 16;
+    return ((pair & low) == low ? 0u : pair & 0xffffu) |
+           ((pair & high) == high ? 0u : pair & 0xffff0000u);
+}
+uvec2 piece_finite(uvec2 piece) { return uvec2(pair_finite(piece.x), pair_finite(piece.y)); }
+#endif
+
 #endif

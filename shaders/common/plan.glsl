@@ -28,6 +28,7 @@ const bool HAS_SINK = (FLAGS & PM_FLAG_SINK) != 0u;
 const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
 const bool DOES_DIRECT = (FLAGS & PM_FLAG_DIRECT) != 0u;
 const bool DOES_PARTIAL = (FLAGS & PM_FLAG_PARTIAL) != 0u;
+const bool DOES_RESUME = (FLAGS & PM_FLAG_RESUME) != 0u;
 
 layout(push_constant) uniform PushConstants {
 #ifdef COMBINE

@@ -241,7 +241,11 @@ struct pm_merge_push {
 #define PM_CONSTANT_ROWS_PER_LANE 7
 #define PM_CONSTANT_KEYS_PER_LANE 8  // base
 #define PM_CONSTANT_COLUMN_GROUPS 9  // base
-#define PM_CONSTANTS 10
+#define PM_CONSTANT_SUBGROUP 10      // matrix: lanes of a subgroup,
+#define PM_CONSTANT_MATRIX_M 11      //   and the matrices that the device multiplies: M × K by
+#define PM_CONSTANT_MATRIX_N 12      //   K × N
+#define PM_CONSTANT_MATRIX_K 13
+#define PM_CONSTANTS 14
 
 #define PM_FLAG_SOFTCAP 1u
 #define PM_FLAG_ALIBI 2u

@@ -54,6 +54,14 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
     };
+    struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE };
+    struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE };
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES
+    };
+    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES
+    };
     VkExtensionProperties *extensions;
     uint32_t count;
     tulle_result result;
@@ -87,11 +95,27 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
         executable.pNext = features.pNext;
         features.pNext = &executable;
     }
+    // Every driver that has matrices is one of Vulkan 1.3, whose core has what they need besides.
+    if (out->features.api_version >= VK_API_VERSION_1_3 &&
+        extension_listed(extensions, count, MATRIX_EXTENSION)) {
+        matrix.next = features.pNext;
+        memory_model.pNext = &matrix;
+        float16.pNext = &memory_model;
+        features.pNext = &float16;
+        if (extension_listed(extensions, count, BFLOAT16_EXTENSION)) {
+            bfloat16.next = features.pNext;
+            features.pNext = &bfloat16;
+        }
+    }
     free(extensions);
     vk->vkGetPhysicalDeviceFeatures2(physical_device, &features);
     out->features.buffer_device_address = address.bufferDeviceAddress;
     out->features.subgroup_size_control = size.subgroupSizeControl;
     out->features.executable_properties = executable.pipelineExecutableInfo;
+    out->features.matrix = matrix.matrix && memory_model.vulkanMemoryModel &&
+                           float16.shaderFloat16 && size.subgroupSizeControl &&
+                           size.computeFullSubgroups;
+    out->features.matrix_bf16 = out->features.matrix && bfloat16.type_ && bfloat16.matrix;
     return TULLE_OK;
 }
 
@@ -104,14 +128,59 @@ static bool import_has(const tulle_vulkan_import *import, const char *extension)
     return false;
 }
 
+/// The features of an imported device that count only together.
+struct imported {
+    bool matrix, memory_model, float16, full_subgroups, bfloat16;
+};
+
+static void imported_matrix(const VkBaseInStructure *next, struct imported *out) {
+    // each feature has two homes: its own struct, and its version's; int as below
+    switch ((int)next->sType) {
+    case MATRIX_FEATURES_TYPE:
+        out->matrix |= ((const struct matrix_features *)next)->matrix != VK_FALSE;
+        break;
+    case BFLOAT16_FEATURES_TYPE:
+        out->bfloat16 |= ((const struct bfloat16_features *)next)->type_ &&
+                         ((const struct bfloat16_features *)next)->matrix;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
+        out->memory_model |=
+            ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)next)->vulkanMemoryModel !=
+            VK_FALSE;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
+        out->float16 |=
+            ((const VkPhysicalDeviceShaderFloat16Int8Features *)next)->shaderFloat16 != VK_FALSE;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
+        out->memory_model |=
+            ((const VkPhysicalDeviceVulkan12Features *)next)->vulkanMemoryModel != VK_FALSE;
+        out->float16 |=
+            ((const VkPhysicalDeviceVulkan12Features *)next)->shaderFloat16 != VK_FALSE;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
+        out->full_subgroups |=
+            ((const VkPhysicalDeviceSubgroupSizeControlFeatures *)next)->computeFullSubgroups !=
+            VK_FALSE;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
+        out->full_subgroups |=
+            ((const VkPhysicalDeviceVulkan13Features *)next)->computeFullSubgroups != VK_FALSE;
+        break;
+    default: break;
+    }
+}
+
 void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version,
                             struct device_features *out) {
     const VkBaseInStructure *next = import->features ? import->features->pNext : NULL;
+    struct imported with = { 0 };
 
     memset(out, 0, sizeof *out);
     out->api_version = api_version;
     // each feature has two homes: its own struct, and its version's
     for (; next; next = next->pNext) {
+        imported_matrix(next, &with);
         // int: a caller's chain may hold types that this header does not know
         switch ((int)next->sType) {
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
@@ -150,6 +219,10 @@ void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_vers
         out->subgroup_size_control = false;
     if (!import_has(import, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME))
         out->executable_properties = false;
+    out->matrix = api_version >= VK_API_VERSION_1_3 && import_has(import, MATRIX_EXTENSION) &&
+                  with.matrix && with.memory_model && with.float16 && with.full_subgroups &&
+                  out->subgroup_size_control;
+    out->matrix_bf16 = out->matrix && with.bfloat16 && import_has(import, BFLOAT16_EXTENSION);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -258,10 +331,22 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
         in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
     out->subgroup_vote =
         in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_VOTE_BIT);
+    out->subgroup_ballot =
+        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
     out->buffer_device_address = enabled->buffer_device_address;
     // Of use to us only where a compute pipeline may ask for its size.
     out->subgroup_size_control = enabled->subgroup_size_control &&
                                  (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    out->subgroup_size_least = out->subgroup_size_most = out->subgroup_size;
+    if (out->subgroup_size_control) {
+        out->subgroup_size_least = size.minSubgroupSize;
+        out->subgroup_size_most = size.maxSubgroupSize;
+    }
+    matrix_properties_function matrices = (matrix_properties_function)vk->matrix_properties;
+    if (enabled->matrix && out->subgroup_size_control)
+        out->matrix_f16 = matrix_shape_of(matrices, physical_device, MATRIX_FLOAT16);
+    if (enabled->matrix_bf16 && out->subgroup_size_control)
+        out->matrix_bf16 = matrix_shape_of(matrices, physical_device, MATRIX_BFLOAT16);
     out->executable_properties = enabled->executable_properties;
     out->unified_memory = unified_memory(&memory, out->type);
     out->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
@@ -290,6 +375,9 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     caps->subgroup_size = 1;
     caps->subgroup_shuffle = false;
     caps->subgroup_vote = false;
+    caps->subgroup_ballot = false;
+    caps->subgroup_size_least = caps->subgroup_size_most = 1;
+    caps->matrix_f16 = caps->matrix_bf16 = (struct matrix_shape){ 0, 0, 0 };
     caps->buffer_device_address = false;
     caps->subgroup_size_control = false;
     caps->executable_properties = false;
@@ -331,4 +419,8 @@ void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out) 
     out->subgroup_size_control = caps->subgroup_size_control;
     out->timestamps = caps->timestamp_bits > 0;
     out->executable_properties = caps->executable_properties;
+    out->matrix_f16 = (tulle_matrix_shape){ caps->matrix_f16.m, caps->matrix_f16.n,
+                                            caps->matrix_f16.k };
+    out->matrix_bf16 = (tulle_matrix_shape){ caps->matrix_bf16.m, caps->matrix_bf16.n,
+                                             caps->matrix_bf16.k };
 }

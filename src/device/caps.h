@@ -6,7 +6,7 @@
 #define TULLE_SRC_DEVICE_CAPS_H
 
 #include "common/error.h"
-#include "device/vulkan.h"
+#include "device/matrix.h"
 
 /// What the kernels and the planner need to know of a device, after clamping and workarounds.
 struct caps {
@@ -19,12 +19,16 @@ struct caps {
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t uuid[VK_UUID_SIZE];
     uint32_t subgroup_size;
+    uint32_t subgroup_size_least, subgroup_size_most;  ///< that a pipeline may ask for
     bool subgroup_shuffle;  ///< in compute shaders
-    bool subgroup_vote;
+    bool subgroup_vote, subgroup_ballot;
     bool buffer_device_address;  ///< enabled, not only offered
     bool subgroup_size_control;  ///< enabled
     bool executable_properties;  ///< VK_KHR_pipeline_executable_properties is enabled
     bool unified_memory;         ///< device-local memory is host-visible and coherent, all of it
+    /// matrices of fp16 and of bf16 that its subgroups multiply, with all that matrix kernels need
+    /// enabled; m is 0: none
+    struct matrix_shape matrix_f16, matrix_bf16;
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_size_x;
     uint32_t max_shared_memory;  ///< bytes
@@ -58,6 +62,10 @@ struct device_features {
     bool buffer_device_address;
     bool subgroup_size_control;
     bool executable_properties;
+    /// cooperative matrices and what else their kernels need: Vulkan's memory model, fp16
+    /// arithmetic, full subgroups of a size that is asked for
+    bool matrix;
+    bool matrix_bf16;  ///< of bf16 elements besides
 };
 
 /// What a physical device offers.

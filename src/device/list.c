@@ -57,6 +57,32 @@ tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_er
     return result;
 }
 
+/// Chains what matrix kernels need.
+static void recommend_matrix(const struct device_features *offer, tulle_features *features) {
+    features->memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
+    features->float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES;
+    features->cooperative_matrix.sType = (VkStructureType)MATRIX_FEATURES_TYPE;
+    features->bfloat16.sType = (VkStructureType)BFLOAT16_FEATURES_TYPE;
+    if (offer->matrix) {
+        features->subgroup_size_control.computeFullSubgroups = VK_TRUE;
+        features->memory_model.vulkanMemoryModel = VK_TRUE;
+        features->float16.shaderFloat16 = VK_TRUE;
+        features->cooperative_matrix.cooperativeMatrix = VK_TRUE;
+        features->memory_model.pNext = features->recommended.pNext;
+        features->float16.pNext = &features->memory_model;
+        features->cooperative_matrix.pNext = &features->float16;
+        features->recommended.pNext = &features->cooperative_matrix;
+        features->extensions[features->extension_count++] = MATRIX_EXTENSION;
+    }
+    if (offer->matrix_bf16) {
+        features->bfloat16.shaderBFloat16Type = VK_TRUE;
+        features->bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
+        features->bfloat16.pNext = features->recommended.pNext;
+        features->recommended.pNext = &features->bfloat16;
+        features->extensions[features->extension_count++] = BFLOAT16_EXTENSION;
+    }
+}
+
 tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc_addr,
                                      VkInstance instance, VkPhysicalDevice physical_device,
                                      tulle_features *features, tulle_error *error) {
@@ -109,6 +135,7 @@ tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc
             features->extensions[features->extension_count++] =
                 VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     }
+    recommend_matrix(&offer.features, features);
     if (offer.portability_subset)  // Vulkan demands that it is enabled wherever it is listed
         features->extensions[features->extension_count++] = "VK_KHR_portability_subset";
     return TULLE_OK;

@@ -114,11 +114,26 @@ static tulle_result create_device(tulle_context *context, const struct device_of
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pipelineExecutableInfo = VK_TRUE
     };
+    struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE,
+                                      .matrix = VK_TRUE };
+    struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE,
+                                          .type_ = VK_TRUE,
+                                          .matrix = VK_TRUE };
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+        .pNext = &matrix,
+        .vulkanMemoryModel = VK_TRUE
+    };
+    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+        .pNext = &memory_model,
+        .shaderFloat16 = VK_TRUE
+    };
     VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                       .queueFamilyIndex = context->queue_family,
                                       .queueCount = 1,
                                       .pQueuePriorities = &priority };
-    const char *extensions[4];
+    const char *extensions[8];
     VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                 .queueCreateInfoCount = 1,
                                 .pQueueCreateInfos = &queue,
@@ -145,6 +160,17 @@ static tulle_result create_device(tulle_context *context, const struct device_of
             if (enabled->api_version < VK_API_VERSION_1_3)
                 extensions[info.enabledExtensionCount++] =
                     VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+        }
+        if (enabled->matrix) {
+            size.computeFullSubgroups = VK_TRUE;
+            matrix.next = (void *)info.pNext;
+            info.pNext = &float16;
+            extensions[info.enabledExtensionCount++] = MATRIX_EXTENSION;
+        }
+        if (enabled->matrix_bf16) {
+            bfloat16.next = (void *)info.pNext;
+            info.pNext = &bfloat16;
+            extensions[info.enabledExtensionCount++] = BFLOAT16_EXTENSION;
         }
         if (enabled->executable_properties) {
             executable.pNext = (void *)info.pNext;

@@ -33,6 +33,7 @@ tulle_result vulkan_load_instance(struct vulkan *vk, PFN_vkGetInstanceProcAddr g
         (PFN_vkCreateDebugUtilsMessengerEXT)get(instance, "vkCreateDebugUtilsMessengerEXT");
     vk->vkDestroyDebugUtilsMessengerEXT =
         (PFN_vkDestroyDebugUtilsMessengerEXT)get(instance, "vkDestroyDebugUtilsMessengerEXT");
+    vk->matrix_properties = get(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     return TULLE_OK;
 }
 

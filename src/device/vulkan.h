@@ -35,6 +35,9 @@ struct vulkan {
     /// NULL without the extension
     PFN_vkCreateDebugUtilsMessengerEXT vkCreateDebugUtilsMessengerEXT;
     PFN_vkDestroyDebugUtilsMessengerEXT vkDestroyDebugUtilsMessengerEXT;
+    /// vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR (matrix.h has its type); NULL where no
+    /// driver knows it
+    PFN_vkVoidFunction matrix_properties;
     struct VolkDeviceTable device;  ///< vk->device.vkCmdDispatch and so on
 };
 

@@ -22,11 +22,12 @@ struct combine {
 
 struct family {
     /// Invocations of a workgroup.
-    uint32_t (*workgroup)(const struct caps *caps);
+    uint32_t (*workgroup)(const struct variant *v, const struct caps *caps);
     /// Rows of a full item.
     uint32_t (*tile_rows)(const struct variant *v, const struct caps *caps);
     /// Bytes of shared memory of a pipeline at these classes (pieces).
-    uint32_t (*shared_memory)(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces);
+    uint32_t (*shared_memory)(const struct variant *v, const struct caps *caps,
+                              uint32_t head_pieces, uint32_t v_pieces);
     /// What its kernels reach on this device. Where that is O, items write O and LSE themselves
     /// and may resume partial results.
     const struct layout *(*layout)(const struct caps *caps);
@@ -43,10 +44,13 @@ struct family {
     bool resume_modules;        ///< items that resume have modules of their own, _resume
     /// pipelines leave out what none of their items does (PM_FLAG_DIRECT, _PARTIAL, _RESUME)
     bool does_constant;
+    /// The specialization constants that are its own; NULL: it has none.
+    void (*constants)(const struct variant *v, const struct caps *caps, uint32_t *constants);
     struct combine combine;
 };
 
 extern const struct family family_base;
+extern const struct family family_matrix;
 extern const struct family family_rows_address;
 extern const struct family family_rows_texel;
 

@@ -4,7 +4,7 @@
 // through shared memory.
 #include <stdio.h>
 
-#include "kernel/family.h"
+#include "kernel/family_base.h"
 #include "kernel/variant.h"
 
 #define LANES 128u
@@ -34,7 +34,7 @@ static const struct layout base_six_buffers = {
     .push_bytes = sizeof(struct pm_attention_push),
 };
 
-static const struct layout base_combine_layout = {
+const struct layout base_combine_layout = {
     .descriptors = { { 0, REACH_STORAGE, BOUND_WORKSPACE },
                      { 1, REACH_STORAGE, TENSOR_O },
                      { 2, REACH_STORAGE, TENSOR_LSE },
@@ -48,8 +48,8 @@ static const struct layout *base_layout(const struct caps *caps) {
     return caps->max_storage_buffers >= 6 ? &base_six_buffers : &base_four_buffers;
 }
 
-static uint32_t base_workgroup(const struct caps *caps) {
-    (void)caps;
+static uint32_t base_workgroup(const struct variant *v, const struct caps *caps) {
+    (void)v, (void)caps;
     return LANES;
 }
 
@@ -65,8 +65,9 @@ static uint32_t base_tile_rows(const struct variant *v, const struct caps *caps)
 }
 
 /// base_lanes.glsl: stage, exchange, row_max, keep
-static uint32_t base_shared_memory(const struct variant *v, uint32_t head_pieces,
-                                   uint32_t v_pieces) {
+static uint32_t base_shared_memory(const struct variant *v, const struct caps *caps,
+                                   uint32_t head_pieces, uint32_t v_pieces) {
+    (void)caps;
     uint32_t rows = base_rows(v), keys = v->keys, most = keys > 32 ? 4 : 8,
              dim = head_pieces < most ? head_pieces : most;
     uint32_t fit = (v_pieces > 32   ? 8
@@ -127,7 +128,7 @@ static uint32_t base_rank(const struct variant *v, const struct attention *a,
 }
 
 /// combine.comp: twice for the row's sum, then once for each piece that falls to the lane.
-static uint32_t base_combine_rounds(uint32_t v_pieces, uint32_t lanes) {
+uint32_t base_combine_rounds(uint32_t v_pieces, uint32_t lanes) {
     return 2 + (PM_COMBINE_ROWS * v_pieces + lanes - 1) / lanes;
 }
 

@@ -3,14 +3,18 @@
 
 #include <stdio.h>
 
-uint32_t rows_workgroup(const struct caps *caps) { return caps->subgroup_size; }
+uint32_t rows_workgroup(const struct variant *v, const struct caps *caps) {
+    (void)v;
+    return caps->subgroup_size;
+}
 
 uint32_t rows_tile_rows(const struct variant *v, const struct caps *caps) {
     return caps->subgroup_size * v->rows_per_lane;
 }
 
-uint32_t rows_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces) {
-    (void)v, (void)head_pieces, (void)v_pieces;
+uint32_t rows_shared_memory(const struct variant *v, const struct caps *caps, uint32_t head_pieces,
+                            uint32_t v_pieces) {
+    (void)v, (void)caps, (void)head_pieces, (void)v_pieces;
     return 0;
 }
 

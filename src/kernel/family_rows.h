@@ -11,9 +11,10 @@
 /// lane's rows of Q, O and the workspace.
 #define ROWS_CHUNK_LOOPS 4
 
-uint32_t rows_workgroup(const struct caps *caps);
+uint32_t rows_workgroup(const struct variant *v, const struct caps *caps);
 uint32_t rows_tile_rows(const struct variant *v, const struct caps *caps);
-uint32_t rows_shared_memory(const struct variant *v, uint32_t head_pieces, uint32_t v_pieces);
+uint32_t rows_shared_memory(const struct variant *v, const struct caps *caps, uint32_t head_pieces,
+                            uint32_t v_pieces);
 uint32_t rows_combine_rounds(uint32_t v_pieces, uint32_t lanes);
 
 /// Is it for this device, and not too long to compile? body_most: of rows a lane · keys · pieces,

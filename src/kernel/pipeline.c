@@ -158,11 +158,18 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
     VkResult result = context->vk.device.vkCreateShaderModule(context->device, &shader,
                                                               context->allocator, &handle);
     if (result) return context_fail_vk(context, error, result, "vkCreateShaderModule");
+    // A kernel that names its subgroups' size has full ones, of that size.
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO, NULL,
+        key->constants[PM_CONSTANT_SUBGROUP]
+    };
+    const bool full = size.requiredSubgroupSize != 0;
     VkComputePipelineCreateInfo info = { VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                          NULL,
                                          flags,
                                          { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                           NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, handle, "main",
+                                           full ? &size : NULL,
+                                           full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0, VK_SHADER_STAGE_COMPUTE_BIT, handle, "main",
                                            &constants },
                                          layout->handle,
                                          VK_NULL_HANDLE,

@@ -29,7 +29,7 @@ uint32_t larger_class(const struct attention *a) {
 }
 
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps) {
-    return v->family->workgroup(caps);
+    return v->family->workgroup(v, caps);
 }
 
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
@@ -71,7 +71,7 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
                     bool named, char *reason, size_t size) {
     uint32_t workgroup = variant_workgroup(v, caps),
              shared =
-                 v->family->shared_memory(v, head_class(a->head_dim), head_class(a->v_head_dim));
+                 v->family->shared_memory(v, caps, head_class(a->head_dim), head_class(a->v_head_dim));
     reason[0] = '\0';
     if (v->dtype != a->dtype) REFUSE("for another dtype");
     if (workgroup > caps->max_workgroup_invocations)
@@ -165,6 +165,7 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
     key->constants[PM_CONSTANT_ROWS_PER_LANE] = v->rows_per_lane;
     key->constants[PM_CONSTANT_KEYS_PER_LANE] = v->keys_per_lane;
     key->constants[PM_CONSTANT_COLUMN_GROUPS] = v->column_groups;
+    if (family->constants) family->constants(v, caps, key->constants);
 }
 
 void combine_pipeline_key(const struct variant *v, const struct attention *a,

@@ -268,9 +268,9 @@ static void test_tolerance_is_sharp(void **state) {
         const double weights = tolerance_weights(&row);
         assert_true(weights > dims[n] * 0x1p-24 && weights < 1.0 / 257.0);
         assert_true(tolerance_lse(&row, 6.0) < 1.0 / 257.0);
-        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_F32) < 0.8 / 257.0);
-        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_F16) < 0.8 / 257.0);
-        assert_true(tolerance_o(weights, 0.8, 0.05, TULLE_BF16) < 0.8 / 257.0);
+        assert_true(tolerance_o(&row, weights, 0.8, 0.05, TULLE_F32) < 0.8 / 257.0);
+        assert_true(tolerance_o(&row, weights, 0.8, 0.05, TULLE_F16) < 0.8 / 257.0);
+        assert_true(tolerance_o(&row, weights, 0.8, 0.05, TULLE_BF16) < 0.8 / 257.0);
     }
 }
 

@@ -120,7 +120,7 @@ static void check_row(struct problem *problem, int64_t b, int64_t head, int64_t 
     const double weights = tolerance_weights(&bounds);
     for (int64_t d = 0; d < problem->v_head_dim; d++) {
         const double got = problem_o(problem, b, head, row, d),
-                     tolerance = tolerance_o(weights, absolute[d], o[d], problem->o.dtype);
+                     tolerance = tolerance_o(&bounds, weights, absolute[d], o[d], problem->o.dtype);
         if (!(fabs(got - o[d]) <= tolerance)) {
             harness_fail("O[%d, %d, %d, %d] is %.9g, should be %.9g within %.3g", (int)b, (int)head,
                          (int)row, (int)d, got, o[d], tolerance);

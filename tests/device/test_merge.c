@@ -154,7 +154,7 @@ static struct verdict compare_halves(const struct problem *whole, const uint8_t 
         for (size_t d = 0; d < dim; d++) {
             const double want = whole->want_o[row * dim + d];
             const double tolerance =
-                tolerance_o(relative, whole->absolute[row * dim + d], want, dtype) +
+                tolerance_o(&bounds, relative, whole->absolute[row * dim + d], want, dtype) +
                 2.0 * flush_of(dtype);
             compare(&verdict, dtype_decode(dtype, o + (row * dim + d) * element), want, tolerance,
                     "O of two halves", row * dim + d);

@@ -223,7 +223,8 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
                     fail_msg("%s is the module of items that resume %s", key.module,
                              resume ? "something" : "nothing");
                 struct use use = check_use(&key, buffers);
-                uint32_t said = v->family->shared_memory(v, key.constants[1], key.constants[2]);
+                uint32_t said = v->family->shared_memory(v, &caps, key.constants[1],
+                                                         key.constants[2]);
                 if (use.shared != said)
                     fail_msg("%s takes %u bytes of shared memory and its family says %u",
                              key.module, use.shared, said);

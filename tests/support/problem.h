@@ -81,6 +81,7 @@ struct problem {
     int spoiled_keys;
 
     // the most that reading subnormal fp16 as 0 changes a logit, a value (problem_fill makes none)
+    double value_most;  // the largest finite |V|
     double logit_flush, value_flush;
 
     // Made by problem_fill.

@@ -21,12 +21,18 @@ double problem_lse(const struct problem *problem, int64_t b, int64_t head, int64
 }
 
 static struct tolerance_row row_of(const struct problem *problem, int64_t n, int64_t head) {
+    const bool units = strncmp(problem->info.kernel, "matrix_", 7) == 0,
+               half = problem->dtype == TULLE_F16;
     return (struct tolerance_row){
         .head_dim = problem->head_dim,
         .keys = problem->keys[n],
         .score_bound = problem->score_bound[n],
         .softcap = problem->softcap,
         .sink_logit = problem->sinks == NULL ? 0.0 : fabs(problem->sinks[head]),
+        .unit_roundings = units ? 1.0 : 0.0,
+        .weight_rounding = !units ? 0.0 : half ? 0x1p-10 : 0x1p-8,
+        .weight_lost = units && half ? 0x1p-25 : 0.0,
+        .value_most = problem->value_most,
         .flush = problem->logit_flush,
     };
 }
@@ -71,7 +77,8 @@ void problem_check(const struct problem *problem, const char *what) {
                     const double tolerance =
                         problem->keys[n] == 0
                             ? 0.0
-                            : tolerance_o(weights, problem->absolute[at], want, problem->o.dtype) +
+                            : tolerance_o(&bounds, weights, problem->absolute[at], want,
+                                          problem->o.dtype) +
                                   problem->value_flush;
                     if (!within(got, want, tolerance, problem->o.dtype)) {
                         harness_fail(
@@ -107,7 +114,7 @@ void problem_check_same(const struct problem *a, const struct problem *b, const 
                     const int64_t element = n * a->v_head_dim + d;
                     const double tolerance =
                         a->keys[n] == 0 ? 0.0
-                                        : 2.0 * tolerance_o(weights, a->absolute[element],
+                                        : 2.0 * tolerance_o(&bounds, weights, a->absolute[element],
                                                             a->want_o[element], a->o.dtype);
                     if (!within(problem_o(a, at, head, row, d), problem_o(b, at, head, row, d),
                                 tolerance, a->o.dtype)) {

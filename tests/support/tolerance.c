@@ -43,7 +43,13 @@
 // nearest: 2^-8 relative. fp16
 //    through packHalf2x16, whose direction of rounding the specification leaves open: one ulp,
 //    2^-10 relative; below 2^-14 it may give 0.
-// 9. Weights that underflow: below 2^-126 relative to the largest; 1e-36 absolute covers keys <
+// 9. Matrix units (the kernels matrix_*). Vulkan leaves the precision inside a product of matrices
+//    open; units align the terms of a step to the largest and cut what falls off, which is an ulp
+//    instead of half of one: unit_roundings is 1. The weights that multiply V are rounded to 16
+//    bits: fp16 by packHalf2x16, one ulp, 2^-10; bf16 to nearest, 2^-8; the sum in the denominator
+//    has them in fp32. fp16 weights stand between 2^11 and 2^15 times their share of the largest,
+//    so what is below 2^-14 there, and may be read as 0, is below 2^-25 of the sum of weights.
+// 10. Weights that underflow: below 2^-126 relative to the largest; 1e-36 absolute covers keys <
 // 10^6 of them.
 
 #include "tolerance.h"
@@ -64,7 +70,8 @@ static double exponent_range(const struct tolerance_row *row) {
 
 // 1 and 2.
 static double logit_error(const struct tolerance_row *row) {
-    double error = gamma_of((double)row->head_dim + 8.0) * row->score_bound + row->flush;
+    const double roundings = (1.0 + row->unit_roundings) * (double)row->head_dim + 8.0;
+    double error = gamma_of(roundings) * row->score_bound + row->flush;
     if (row->softcap != 0.0) {
         error += (21.0 * row->softcap + 8.0 * row->score_bound) * U;
     }
@@ -82,11 +89,14 @@ static double weight_error(const struct tolerance_row *row) {
 
 double tolerance_weights(const struct tolerance_row *row) {
     const double eta = weight_error(row), keys = (double)row->keys;
-    return 2.0 * eta / (1.0 - eta) + gamma_of(keys + 1.0) + gamma_of(keys) + 5.0 * U;
+    return 2.0 * eta / (1.0 - eta) + gamma_of((1.0 + row->unit_roundings) * keys + 1.0) +
+           gamma_of(keys) + 5.0 * U + row->weight_rounding;
 }
 
-double tolerance_o(double weights, double absolute, double o, tulle_dtype o_dtype) {
-    const double computed = weights * absolute + 1e-36;
+double tolerance_o(const struct tolerance_row *row, double weights, double absolute, double o,
+                   tulle_dtype o_dtype) {
+    const double lost = row->weight_lost * (double)row->keys * row->value_most;
+    const double computed = weights * absolute + lost + 1e-36;
     const double largest = fabs(o) + computed;
     switch (o_dtype) {
     case TULLE_F32: return computed + largest * U;

@@ -16,6 +16,11 @@ struct tolerance_row {
     double score_bound;  // the reference's: the largest |scale| * sum of |q_d * k_d|, plus |bias|
     double softcap;      // 0: none
     double sink_logit;   // its magnitude; 0: none
+    // Kernels that multiply by matrix units (9.): O's weights in 16 bits. 0 in the others.
+    double unit_roundings;    // of one product or sum in the unit, in half ulps of fp32 beyond one
+    double weight_rounding;   // relative, of a weight before it multiplies V
+    double weight_lost;       // the most that is lost of a weight, relative to the sum of them
+    double value_most;        // the largest |V| of the keys
     double flush;  // the most that reading subnormal inputs as 0 changes a logit; 0: there are none
 };
 
@@ -24,7 +29,8 @@ struct tolerance_row {
 double tolerance_weights(const struct tolerance_row *row);
 
 // The largest |O - exact| where the exact element is o.
-double tolerance_o(double weights, double absolute, double o, tulle_dtype o_dtype);
+double tolerance_o(const struct tolerance_row *row, double weights, double absolute, double o,
+                   tulle_dtype o_dtype);
 
 // The largest |LSE - exact| where the exact LSE is lse.
 double tolerance_lse(const struct tolerance_row *row, double lse);

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//
+// matrix: for fp16 and bf16 on devices with matrix units that VK_KHR_cooperative_matrix reaches
+// (matrix.comp). A subgroup owns rows; Q, K, V, scores and P pass through shared memory.
+#include <stdio.h>
+
+#include "kernel/family_base.h"
+#include "kernel/variant.h"
+
+static const struct layout attention_layout = {
+    .descriptors = { { 0, REACH_STORAGE, TENSOR_Q },
+                     { 1, REACH_STORAGE, TENSOR_K },
+                     { 2, REACH_STORAGE, TENSOR_V },
+                     { 3, REACH_STORAGE, BOUND_WORKSPACE },
+                     { 4, REACH_TEXELS, BOUND_PLAN },
+                     { 5, REACH_STORAGE, TENSOR_O },
+                     { 6, REACH_STORAGE, TENSOR_LSE } },
+    .count = 7,
+    .dynamic = true,
+    .push_bytes = sizeof(struct pm_attention_push),
+};
+
+static const struct layout *matrix_layout(const struct caps *caps) {
+    (void)caps;
+    return &attention_layout;
+}
+
+static struct matrix_shape shape_of(const struct variant *v, const struct caps *caps) {
+    return v->dtype == TULLE_BF16 ? caps->matrix_bf16 : caps->matrix_f16;
+}
+
+/// A variant's fields in its own words (shaders/variants.def).
+static uint32_t subgroups(const struct variant *v) { return v->column_groups; }
+static uint32_t row_matrices(const struct variant *v) { return v->rows_per_lane; }
+
+static uint32_t matrix_workgroup(const struct variant *v, const struct caps *caps) {
+    return subgroups(v) * caps->subgroup_size;
+}
+
+static uint32_t own_rows(const struct variant *v, const struct caps *caps) {
+    return row_matrices(v) * shape_of(v, caps).m;
+}
+
+static uint32_t matrix_tile_rows(const struct variant *v, const struct caps *caps) {
+    return subgroups(v) * own_rows(v, caps);
+}
+
+/// matrix_tiles.glsl: q_stage, kv_stage, slab, factor
+static uint32_t matrix_shared_memory(const struct variant *v, const struct caps *caps,
+                                     uint32_t head_pieces, uint32_t v_pieces) {
+    uint32_t rows = matrix_tile_rows(v, caps),
+             most = head_pieces > v_pieces ? head_pieces : v_pieces;
+    return rows * (head_pieces + 2) * 8 + v->keys * (most + 2) * 8 + rows * (v->keys + 4) * 4 +
+           rows * 4;
+}
+
+static bool matrix_serves(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, bool named, char *reason, size_t size) {
+    (void)a;
+    const struct matrix_shape shape = shape_of(v, caps);
+    const uint32_t lanes = caps->subgroup_size;
+    if (!shape.m)
+        REFUSE("needs matrices of %s by VK_KHR_cooperative_matrix, and full subgroups",
+               v->dtype == TULLE_BF16 ? "bf16" : "fp16");
+    if (!caps->subgroup_shuffle || !caps->subgroup_vote || !caps->subgroup_ballot)
+        REFUSE("needs subgroup shuffle, vote and ballot in compute shaders");
+    if (lanes < caps->subgroup_size_least || lanes > caps->subgroup_size_most)
+        REFUSE("no pipeline may ask for subgroups of %u lanes", lanes);
+    if (caps->max_storage_buffers < 6)
+        REFUSE("needs 6 storage buffers; the device has %u", caps->max_storage_buffers);
+    // whole uvec4 of P to a lane
+    if (lanes > own_rows(v, caps) && v->keys / (lanes / own_rows(v, caps)) < 8)
+        REFUSE("%u lanes have too few of %u keys each", lanes, v->keys);
+    if (!named) REFUSE("not yet measured on a GPU (ask for it by name to run it)");
+    return true;
+}
+
+/// Before base; the wider of those that fit first.
+static uint32_t matrix_rank(const struct variant *v, const struct attention *a,
+                            const struct caps *caps) {
+    (void)a, (void)caps;
+    return 60 - subgroups(v) * row_matrices(v);
+}
+
+static void matrix_constants(const struct variant *v, const struct caps *caps,
+                             uint32_t *constants) {
+    const struct matrix_shape shape = shape_of(v, caps);
+    constants[PM_CONSTANT_SUBGROUP] = caps->subgroup_size;
+    constants[PM_CONSTANT_MATRIX_M] = shape.m;
+    constants[PM_CONSTANT_MATRIX_N] = shape.n;
+    constants[PM_CONSTANT_MATRIX_K] = shape.k;
+}
+
+const struct family family_matrix = {
+    .workgroup = matrix_workgroup,
+    .tile_rows = matrix_tile_rows,
+    .shared_memory = matrix_shared_memory,
+    .layout = matrix_layout,
+    .serves = matrix_serves,
+    .rank = matrix_rank,
+    .chunk_loops = 64,  // up to 32 steps along head_dim and 8 along the keys, beside chunks
+    .direct_suffix = "",
+    .does_constant = true,
+    .constants = matrix_constants,
+    .combine = { "combine", &base_combine_layout, base_combine_rounds },
+};
