@@ -57,6 +57,20 @@ static void uuid_text(const uint8_t *uuid, char text[2 * VK_UUID_SIZE + 1]) {
 // -------------------------------------------------------------------------------------------------
 // What a device is, and its kernels
 
+static void print_matrices(const char *of, const tulle_matrix_shape *shape) {
+    if (shape->m)
+        printf("   matrices      of %s, %" PRIu32 " x %" PRIu32 " by %" PRIu32 " x %" PRIu32 "\n", of,
+               shape->m, shape->k, shape->k, shape->n);
+}
+
+/// [M, N, K]; [0, 0, 0]: none.
+static void add_matrices(cJSON *object, const char *name, const tulle_matrix_shape *shape) {
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    cJSON_AddItemToArray(array, cJSON_CreateNumber(shape->m));
+    cJSON_AddItemToArray(array, cJSON_CreateNumber(shape->n));
+    cJSON_AddItemToArray(array, cJSON_CreateNumber(shape->k));
+}
+
 static void print_device(const tulle_device_info *d) {
     printf("%" PRIu32 ": %s (%s)\n", d->index, d->name, type_name(d->type));
     printf("   driver        %s %s, Vulkan %u.%u.%u\n", d->driver[0] ? d->driver : "unknown",
@@ -66,6 +80,8 @@ static void print_device(const tulle_device_info *d) {
            " bytes shared\n",
            d->max_workgroup_invocations, d->subgroup_size,
            d->subgroup_size_control ? " (can be chosen)" : "", d->max_shared_memory);
+    print_matrices("fp16", &d->matrix_f16);
+    print_matrices("bf16", &d->matrix_bf16);
     printf("   buffers       %" PRIu32 " a stage, of at most %" PRIu64 " bytes; %" PRIu32
            " texels\n",
            d->max_storage_buffers, d->max_storage_range, d->max_texel_elements);
@@ -102,6 +118,8 @@ static cJSON *device_json(const tulle_device_info *d) {
     cJSON_AddBoolToObject(object, "subgroup_size_control", d->subgroup_size_control);
     cJSON_AddBoolToObject(object, "timestamps", d->timestamps);
     cJSON_AddBoolToObject(object, "executable_properties", d->executable_properties);
+    add_matrices(object, "matrix_f16", &d->matrix_f16);
+    add_matrices(object, "matrix_bf16", &d->matrix_bf16);
     return object;
 }
 

@@ -338,14 +338,16 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
     out->subgroup_size_control = enabled->subgroup_size_control &&
                                  (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
     out->subgroup_size_least = out->subgroup_size_most = out->subgroup_size;
-    if (out->subgroup_size_control) {
+    if (enabled->subgroup_size_control) {
         out->subgroup_size_least = size.minSubgroupSize;
         out->subgroup_size_most = size.maxSubgroupSize;
     }
+    // Where there is one size only, a driver need not let a pipeline ask for it (NVK).
+    const bool one_size = out->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
     matrix_properties_function matrices = (matrix_properties_function)vk->matrix_properties;
-    if (enabled->matrix && out->subgroup_size_control)
+    if (enabled->matrix && one_size)
         out->matrix_f16 = matrix_shape_of(matrices, physical_device, MATRIX_FLOAT16);
-    if (enabled->matrix_bf16 && out->subgroup_size_control)
+    if (enabled->matrix_bf16 && one_size)
         out->matrix_bf16 = matrix_shape_of(matrices, physical_device, MATRIX_BFLOAT16);
     out->executable_properties = enabled->executable_properties;
     out->unified_memory = unified_memory(&memory, out->type);

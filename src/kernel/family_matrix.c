@@ -64,8 +64,6 @@ static bool matrix_serves(const struct variant *v, const struct attention *a,
                v->dtype == TULLE_BF16 ? "bf16" : "fp16");
     if (!caps->subgroup_shuffle || !caps->subgroup_vote || !caps->subgroup_ballot)
         REFUSE("needs subgroup shuffle, vote and ballot in compute shaders");
-    if (lanes < caps->subgroup_size_least || lanes > caps->subgroup_size_most)
-        REFUSE("no pipeline may ask for subgroups of %u lanes", lanes);
     if (caps->max_storage_buffers < 6)
         REFUSE("needs 6 storage buffers; the device has %u", caps->max_storage_buffers);
     // whole uvec4 of P to a lane

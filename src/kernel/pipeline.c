@@ -158,7 +158,8 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
     VkResult result = context->vk.device.vkCreateShaderModule(context->device, &shader,
                                                               context->allocator, &handle);
     if (result) return context_fail_vk(context, error, result, "vkCreateShaderModule");
-    // A kernel that names its subgroups' size has full ones, of that size.
+    // A kernel that names its subgroups' size has full ones, of that size (which a driver of
+    // one size need not be asked for).
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
         VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO, NULL,
         key->constants[PM_CONSTANT_SUBGROUP]
@@ -168,7 +169,7 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
                                          NULL,
                                          flags,
                                          { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                           full ? &size : NULL,
+                                           full && context->caps.subgroup_size_control ? &size : NULL,
                                            full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0, VK_SHADER_STAGE_COMPUTE_BIT, handle, "main",
                                            &constants },
                                          layout->handle,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The portability floor, read off what is built: the base kernel's SPIR-V asks for nothing that
-// Vulkan 1.1 does not promise, and its pipelines stay within the limits that every device has.
+// What kernels take, read off what is built. The portability floor: the base kernel's SPIR-V asks
+// for nothing that Vulkan 1.1 does not promise, and its pipelines stay within the limits that every
+// device has. And shared memory: it is what the family says.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -285,7 +286,55 @@ static void test_floor(void **state) {
     }
 }
 
+/// What a matrix kernel takes of shared memory on devices of every kind of matrix that was seen, and
+/// that its lanes are as many as its family says.
+static void test_matrix(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t lanes;
+        struct matrix_shape shape;
+    } devices[] = { { 8, { 8, 8, 8 } },      { 8, { 8, 8, 16 } },
+                    { 16, { 8, 16, 16 } },  { 32, { 8, 16, 16 } },   { 32, { 16, 16, 16 } },
+                    { 32, { 16, 8, 16 } },  { 32, { 16, 8, 8 } },    { 64, { 16, 16, 16 } } };
+    static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
+    enum { DIMS = sizeof dims / sizeof *dims, DEVICES = sizeof devices / sizeof *devices };
+    size_t seen = 0;
+    for (uint32_t n = 0; n < variant_count * DEVICES * DIMS * DIMS; n++) {
+        const struct variant *v = &variants[n % variant_count];
+        const size_t at = n / variant_count;
+        const struct caps caps = { .subgroup_size = devices[at % DEVICES].lanes,
+                                   .subgroup_shuffle = true,
+                                   .subgroup_vote = true,
+                                   .subgroup_ballot = true,
+                                   .matrix_f16 = devices[at % DEVICES].shape,
+                                   .matrix_bf16 = devices[at % DEVICES].shape,
+                                   .max_workgroup_invocations = 1024,
+                                   .max_shared_memory = 65536,
+                                   .max_storage_buffers = 6 };
+        const struct attention a = { .head_dim = dims[at / DEVICES % DIMS],
+                                     .v_head_dim = dims[at / DEVICES / DIMS],
+                                     .dtype = v->dtype,
+                                     .o_dtype = v->dtype };
+        struct pipeline_key key;
+        char reason[200];
+        if (v->family != &family_matrix ||
+            !variant_serves(v, &a, &caps, true, reason, sizeof reason))
+            continue;
+        variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT, &key);
+        const struct use use = use_of(&key);
+        const uint32_t said =
+            v->family->shared_memory(v, &caps, key.constants[1], key.constants[2]);
+        assert_true(variant_tile_rows(v, &caps) <= TILE_ROWS_MOST);
+        assert_int_equal(use.invocations, variant_workgroup(v, &caps));
+        if (use.shared != said)
+            fail_msg("%s takes %u bytes of shared memory on subgroups of %u and its family says %u",
+                     v->name, use.shared, caps.subgroup_size, said);
+        seen++;
+    }
+    assert_true(seen > DEVICES * DIMS);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floor) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floor), cmocka_unit_test(test_matrix) };
     return cmocka_run_group_tests_name("floor", tests, NULL, NULL);
 }

@@ -197,6 +197,35 @@ static void test_limits(void **state) {
     assert_false(serves(&a, &caps, "base_f32_q32k32", "shared memory"));
 }
 
+/// Matrix kernels serve where the device has matrices and when they are asked for by name.
+static void test_matrix(void **state) {
+    (void)state;
+    struct caps caps = gpu(VK_DRIVER_ID_MESA_RADV, 0x1002, 16);
+    const struct attention a = attention(TULLE_F16, 128), b = attention(TULLE_BF16, 128);
+    assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "needs matrices of fp16"));
+    caps.subgroup_size = 64;
+    caps.subgroup_vote = caps.subgroup_ballot = true;
+    caps.max_workgroup_invocations = 1024;
+    caps.max_shared_memory = 65536;
+    caps.matrix_f16 = (struct matrix_shape){ 16, 16, 16 };
+    assert_true(serves(&a, &caps, "matrix_f16_s4m1k32", ""));
+    assert_true(serves(&a, &caps, "matrix_f16_s4m2k32", ""));
+    assert_false(serves(&b, &caps, "matrix_bf16_s4m1k32", "needs matrices of bf16"));
+    caps.matrix_bf16 = caps.matrix_f16;
+    assert_true(serves(&b, &caps, "matrix_bf16_s4m1k32", ""));
+    check_taken("a GPU with matrices, none of which was measured", &caps, "base", TULLE_F16, wide);
+    caps.max_shared_memory = 49152;
+    assert_false(serves(&a, &caps, "matrix_f16_s4m2k32", "shared memory"));
+    caps.max_storage_buffers = 4;
+    assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "6 storage buffers"));
+    caps.max_storage_buffers = 16;
+    caps.subgroup_ballot = false;
+    assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "ballot"));
+    caps.subgroup_ballot = true;
+    caps.subgroup_size = 128;  // 8 lanes to a row: 4 keys each
+    assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "too few of 32 keys"));
+}
+
 static void check_absent(const struct variant *v, const char *module) {
     const struct attention a = attention(v->dtype, 64);
     const struct caps caps = cpu(false, 8);
@@ -252,7 +281,7 @@ static void test_modules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus),
-                                        cmocka_unit_test(test_limits),
+                                        cmocka_unit_test(test_limits), cmocka_unit_test(test_matrix),
                                         cmocka_unit_test(test_modules),
                                         cmocka_unit_test(test_absent_modules) };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
