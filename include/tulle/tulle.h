@@ -237,6 +237,15 @@ typedef struct tulle_features {
         void *pNext;
         VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
     } cooperative_matrix;
+    VkPhysicalDeviceMaintenance4Features maintenance4;  ///< or VkPhysicalDeviceVulkan13Features
+    struct {  ///< VkPhysicalDeviceCooperativeMatrix2FeaturesNV, the same
+        VkStructureType sType;
+        void *pNext;
+        VkBool32 cooperativeMatrixWorkgroupScope, cooperativeMatrixFlexibleDimensions,
+            cooperativeMatrixReductions, cooperativeMatrixConversions,
+            cooperativeMatrixPerElementOperations, cooperativeMatrixTensorAddressing,
+            cooperativeMatrixBlockLoads;
+    } matrix2;
     struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR, the same
         VkStructureType sType;
         void *pNext;

@@ -8,9 +8,8 @@
 //     Q → q_stage                                 stage_q
 //     for each chunk of keys of each run          next_chunk
 //         K → kv_stage; V under way               stage_k, load_v
-//         s = Q·Kᵀ → slab                         multiply_q_k
-//         scores, maxima; P → slab                find_scores, weigh
-//         o shrinks, where a maximum grew         shrink
+//         s = Q·Kᵀ                                multiply_q_k
+//         scores, maxima, P; o shrinks            weigh_chunk (matrix_slab, matrix_reduce)
 //         V → kv_stage; the next K under way      stage_v, load_k
 //         o += P·V                                multiply_p_v
 //     O, LSE or the workspace, by way of slab     write_rows
@@ -20,13 +19,16 @@
 // as 0 in chunks that have such pairs. Rows from `rows` on repeat the last row and are not written;
 // keys from `count` on repeat the last key and are masked.
 //
-// -DDTYPE_F16 / _BF16: of Q, K, V; -DOUT_F32: O is fp32. Dispatch: (items, entries).
+// -DDTYPE_F16 / _BF16: of Q, K, V; -DOUT_F32: O is fp32; -DREDUCE: the softmax in registers. Dispatch: (items, entries).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
+#ifdef REDUCE
+#extension GL_NV_cooperative_matrix2 : require
+#endif
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -42,6 +44,11 @@
 
 layout(local_size_x_id = 0) in;
 #include "matrix_tiles.glsl"
+#ifdef REDUCE
+#include "matrix_reduce.glsl"
+#else
+#include "matrix_slab.glsl"
+#endif
 
 // -------------------------------------------------------------------------------------------------
 // Staging. A lane moves pieces thread, thread + WORKGROUP, … of what lies in rows of pieces.
@@ -105,7 +112,6 @@ void stage_v(bool partial) {
 // Products
 
 void multiply_q_k() {
-    ACCUMULATOR s[ROW_MATRICES * KEY_TILES];
     [[unroll]] for (uint i = 0u; i < ROW_MATRICES * KEY_TILES; ++i) s[i] = ACCUMULATOR(0.0);
     [[dont_unroll]] for (uint step = 0u; step < HEAD_STEPS; ++step) {
         const uint piece = step * (K / 4u);
@@ -121,22 +127,15 @@ void multiply_q_k() {
                 s[i * KEY_TILES + j] = coopMatMulAdd(q[i], k, s[i * KEY_TILES + j]);
         }
     }
-    [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i) [[unroll]]
-        for (uint j = 0u; j < KEY_TILES; ++j)
-            coopMatStore(s[i * KEY_TILES + j], slab,
-                         (own_row() + i * M) * SLAB_STRIDE + j * (N / 4u), SLAB_STRIDE,
-                         gl_CooperativeMatrixLayoutRowMajor);
 }
 
 void multiply_p_v() {
-    [[dont_unroll]] for (uint k = 0u; k < KEYS; k += K) {
+    KEY_STEPS for (uint step = 0u; step < KEYS / K; ++step) {
         MATRIX_A p[ROW_MATRICES];
-        [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i)
-            coopMatLoad(p[i], slab, (own_row() + i * M) * SLAB_STRIDE + k / 8u, SLAB_STRIDE,
-                        gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i) p[i] = weights(i, step);
         [[unroll]] for (uint j = 0u; j < V_TILES; ++j) {
             MATRIX_B v;
-            coopMatLoad(v, kv_stage, k * V_STRIDE + j * (N / 4u), V_STRIDE,
+            coopMatLoad(v, kv_stage, step * K * V_STRIDE + j * (N / 4u), V_STRIDE,
                         gl_CooperativeMatrixLayoutRowMajor);
             [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i)
                 o[i * V_TILES + j] = coopMatMulAdd(p[i], v, o[i * V_TILES + j]);
@@ -145,103 +144,8 @@ void multiply_p_v() {
 }
 
 // -------------------------------------------------------------------------------------------------
-// Softmax
-
-struct Scoring {  // what scores of the item take
-    vec3 scale;
-    float slope;
-    int q_offset;
-    uint first_row;
-};
-
-// The scores of lane row i's four keys from chunk key c on; those that are not selected are EMPTY.
-vec4 score_quad(vec4 dots, Scoring with, Run run, RowKeys keys, uint bits, uint row, uint c,
-                out uint taken) {
-    vec4 z;
-    taken = 0u;
-    [[unroll]] for (uint e = 0u; e < 4u; ++e) {
-        int distance = 0;
-        if (HAS_ALIBI)
-            distance = row_position(item_row(with.first_row, row), with.q_offset) -
-                       int(key_position(run, min(c + e, run.count - 1u)));
-        const bool take =
-            run.kind == PM_RUN_FULL || row_takes(run, keys, bits >> ((c + e) & 31u), c + e);
-        taken |= take ? 1u << e : 0u;
-        const float score = softmax_score(softmax_factor(with.scale, HAS_SOFTCAP) * dots[e],
-                                          with.scale, HAS_SOFTCAP, HAS_ALIBI, with.slope, distance);
-        z[e] = take ? score : SOFTMAX_EMPTY;
-    }
-    return z;
-}
-
-// Of the lane's keys, in quads: their scores, and which of them are selected (4 bits).
-vec4 z[LANE_ROWS * LANE_QUADS];
-uint taken[LANE_ROWS * LANE_QUADS];
-
-// z: of the slab's dot products; m, l and factor with it. Returns whether some row of the lane has
-// another m, and so a factor that is not 1.
-bool find_scores(Scoring with, Run run, uint chunk_key) {
-    bool grew = false;
-    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
-        const uint row = lane_row(i), at = row * SLAB_STRIDE + lane_key() / 4u;
-        RowKeys keys = RowKeys(0, 0u);
-        if (run.kind == PM_RUN_BAND) keys = row_keys(run, row);
-        float most = SOFTMAX_EMPTY;
-        [[unroll]] for (uint n = 0u; n < LANE_QUADS; ++n) {
-            const uint c = chunk_key + lane_key() + 4u * n;
-            uint bits = 0u;
-            if (run.kind == PM_RUN_BITS) bits = plan_word(bits_at(run, c) + row);
-            const vec4 quad = score_quad(uintBitsToFloat(slab[at + n]), with, run, keys, bits, row,
-                                         c, taken[i * LANE_QUADS + n]);
-            z[i * LANE_QUADS + n] = quad;
-            most = max(most, max(max(quad.x, quad.y), max(quad.z, quad.w)));
-        }
-        most = row_most(most);
-        float shrink = 1.0;
-        if (most > m[i] + (P_ABOVE + P_GROWTH)) {
-            shrink = softmax_exp2(m[i] - (most - P_ABOVE));
-            m[i] = most - P_ABOVE;
-            l[i] *= shrink;
-            grew = true;
-        }
-        if (lane_first()) factor[row] = shrink;
-    }
-    return grew;
-}
-
-// slab: P.
-void weigh(bool partial) {
-    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
-        const uint at = lane_row(i) * SLAB_STRIDE + lane_key() / 8u;
-        [[unroll]] for (uint n = 0u; n < LANE_QUADS; n += 2u) {
-            vec4 p[2];
-            [[unroll]] for (uint half_ = 0u; half_ < 2u; ++half_) {
-                const vec4 quad = z[i * LANE_QUADS + n + half_];
-                [[unroll]] for (uint e = 0u; e < 4u; ++e) {
-                    p[half_][e] = softmax_weight(
-                        quad[e], m[i], partial,
-                        (taken[i * LANE_QUADS + n + half_] & (1u << e)) != 0u);
-                    l[i] += p[half_][e];
-                }
-            }
-            slab[at + n / 2u] = uvec4(piece_from_weight(p[0]), piece_from_weight(p[1]));
-        }
-    }
-}
-
-// o: times its rows' factors. A matrix loaded with stride 0 has the same column everywhere.
-void shrink() {
-    [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i) {
-        ACCUMULATOR by;
-        coopMatLoad(by, factor, own_row() + i * M, 0u, gl_CooperativeMatrixLayoutColumnMajor);
-        [[unroll]] for (uint j = 0u; j < V_TILES; ++j) o[i * V_TILES + j] *= by;
-    }
-}
-
-// -------------------------------------------------------------------------------------------------
 // The ends: O and the workspace by way of slab, in blocks of columns
 
-const uint BLOCK_PIECES = 8u;  // columns / 4; divides V_PIECES
 const uint BLOCK_TILES = BLOCK_PIECES * 4u / N;
 const uint BLOCK_MOVES = OWN_ROWS * BLOCK_PIECES / SUBGROUP;
 
@@ -278,7 +182,7 @@ void write_rows(Place place, bool finished) {
 void write_finished(Place place, Entry entry, Item item, uint sink_at) {
     const float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
-        float most = m[i], sum = row_sum(l[i]), by = 1.0;
+        float most = m[i], sum = l[i], by = 1.0;
         if (HAS_SINK && !item.dead) by = softmax_sink(most, sum, sink);
         by *= softmax_inverse(sum);
         const uint row = lane_row(i);
@@ -295,10 +199,9 @@ void write_finished(Place place, Entry entry, Item item, uint sink_at) {
 void write_partial(Place place) {
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         const uint row = lane_row(i);
-        const float sum = row_sum(l[i]);
         if (lane_first() && row <= place.last)
             workspace[(place.workspace_row + row) * (v_pieces + 1u) + v_pieces] =
-                vec4(m[i], sum, 0.0, 0.0);
+                vec4(m[i], l[i], 0.0, 0.0);
     }
     write_rows(place, false);
 }
@@ -385,7 +288,11 @@ void main() {
         m[i] = SOFTMAX_EMPTY;
         l[i] = 0.0;
     }
-    if (DOES_RESUME && item.resumes) resume(item, workspace_row);
+    begin_rows();
+    if (DOES_RESUME && item.resumes) {
+        resume(item, workspace_row);
+        resume_rows();
+    }
 
     // Subgroups past the last row only stage. They meet all barriers: lavapipe counts those of a
     // subgroup as the workgroup's.
@@ -395,20 +302,15 @@ void main() {
         const uint chunk_key = at.key;
         stage_k();
         load_v(run, chunk_key, v_at, v.row);
-        bool grew = false;
         if (working) multiply_q_k();
-        subgroupBarrier();  // the slab is written
-        if (working) grew = find_scores(with, run, chunk_key);
-        if (ROW_LANES > 1u) subgroupBarrier();  // the scores are read: P takes their place
-        if (working) weigh(run.kind != PM_RUN_FULL);
-        subgroupBarrier();  // P and factor are written
-        if (subgroupAny(grew)) shrink();
+        weigh_chunk(with, run, chunk_key, working);
         stage_v(run.kind != PM_RUN_FULL);
         more = next_chunk(at);
         if (more) load_k(at.run, at.key, k_at, k.row);
         if (working) multiply_p_v();
     }
 
+    end_rows();
     Place place = Place(item.rows - 1u, push.o_base + item_offset(out_, entry, item.first_row),
                         row_step(out_), workspace_row + item.slot);
     if (DOES_DIRECT && (item.direct || !DOES_PARTIAL))

@@ -31,18 +31,24 @@ layout(constant_id = PM_CONSTANT_MATRIX_K) const uint K = 16u;  // 8, 16 or 32
 #define MATRIX_B coopmat<ELEMENT, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
 #define ACCUMULATOR coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
 
+// A loop over the steps of a chunk whose P is an array in registers is unrolled (compilers.glsl).
+#ifdef REDUCE
+#define KEY_STEPS [[unroll]]
+#else
+#define KEY_STEPS [[dont_unroll]]
+#endif
+
 const uint KEYS = CHUNK_KEYS;                   // 32 or 64: a multiple of N and of K
 const uint OWN_ROWS = ROW_MATRICES * M;         // of a subgroup
 const uint ROWS = TILE_ROWS;                    // of all subgroups
 const uint HEAD_STEPS = HEAD_PIECES * 4u / K;   // products along head_dim
 const uint KEY_TILES = KEYS / N;                // of scores
 const uint V_TILES = V_PIECES * 4u / N;         // of O
+const uint BLOCK_PIECES = 8u;  // of O's columns / 4 that pass through the slab; divides V_PIECES
 
 // Lanes to a row, or rows to a lane.
 const uint ROW_LANES = SUBGROUP > OWN_ROWS ? SUBGROUP / OWN_ROWS : 1u;
 const uint LANE_ROWS = OWN_ROWS > SUBGROUP ? OWN_ROWS / SUBGROUP : 1u;
-const uint LANE_KEYS = KEYS / ROW_LANES;  // at least 8: whole uvec4 of P
-const uint LANE_QUADS = LANE_KEYS / 4u;
 
 // P is exp2(z − m) with m at least P_ABOVE below the row's largest score at the time it was set,
 // and set anew only when a score passes it by more than P_ABOVE + P_GROWTH. fp16 has 5 bits of
@@ -57,7 +63,11 @@ const float P_GROWTH = 4.0;
 // Bytes of shared memory, as family_matrix.c reckons them.
 const uint Q_STRIDE = HEAD_PIECES + 2u;  // uvec2: pieces
 const uint V_STRIDE = V_PIECES + 2u;
+#ifdef REDUCE
+const uint SLAB_STRIDE = BLOCK_PIECES + 1u;  // uvec4: O alone passes through it
+#else
 const uint SLAB_STRIDE = KEYS / 4u + 1u;  // uvec4
+#endif
 const uint KV_STRIDE = Q_STRIDE > V_STRIDE ? Q_STRIDE : V_STRIDE;
 
 shared uvec2 q_stage[ROWS * Q_STRIDE];
@@ -75,29 +85,23 @@ layout(std430, set = 0, binding = 6) writeonly restrict buffer Lse { uint output
 // -------------------------------------------------------------------------------------------------
 // What a subgroup and its lanes hold
 
-ACCUMULATOR o[ROW_MATRICES * V_TILES];
-float m[LANE_ROWS], l[LANE_ROWS];
+ACCUMULATOR s[ROW_MATRICES * KEY_TILES], o[ROW_MATRICES * V_TILES];
+float m[LANE_ROWS], l[LANE_ROWS];  // of the lane's rows, where they pass from lanes to matrices or back
 
 // The subgroup's row 0 in the tile.
 uint own_row() { return gl_SubgroupID * OWN_ROWS; }
-// The lane's row i in the tile, and its first key in a chunk.
+// The lane's row i in the tile.
 uint lane_row(uint i) {
     return own_row() + (ROW_LANES > 1u ? gl_SubgroupInvocationID / ROW_LANES
                                        : gl_SubgroupInvocationID + i * SUBGROUP);
 }
-uint lane_key() {
-    return ROW_LANES > 1u ? gl_SubgroupInvocationID % ROW_LANES * LANE_KEYS : 0u;
-}
 bool lane_first() { return ROW_LANES == 1u || gl_SubgroupInvocationID % ROW_LANES == 0u; }
 
-// Over the lanes of a row, in one order for all of them.
-float row_most(float x) {
-    for (uint apart = 1u; apart < ROW_LANES; apart *= 2u) x = max(x, subgroupShuffleXor(x, apart));
-    return x;
-}
-float row_sum(float x) {
-    for (uint apart = 1u; apart < ROW_LANES; apart *= 2u) x += subgroupShuffleXor(x, apart);
-    return x;
-}
+struct Scoring {  // what scores of the item take
+    vec3 scale;
+    float slope;
+    int q_offset;
+    uint first_row;
+};
 
 #endif

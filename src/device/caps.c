@@ -55,6 +55,10 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
     };
     struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE };
+    struct matrix2_features matrix2 = { .type = (VkStructureType)MATRIX2_FEATURES_TYPE };
+    VkPhysicalDeviceMaintenance4Features maintenance4 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES
+    };
     struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE };
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES
@@ -106,6 +110,11 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
             bfloat16.next = features.pNext;
             features.pNext = &bfloat16;
         }
+        if (extension_listed(extensions, count, MATRIX2_EXTENSION)) {
+            matrix2.next = features.pNext;
+            maintenance4.pNext = &matrix2;
+            features.pNext = &maintenance4;
+        }
     }
     free(extensions);
     vk->vkGetPhysicalDeviceFeatures2(physical_device, &features);
@@ -116,6 +125,8 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
                            float16.shaderFloat16 && size.subgroupSizeControl &&
                            size.computeFullSubgroups;
     out->features.matrix_bf16 = out->features.matrix && bfloat16.type_ && bfloat16.matrix;
+    out->features.matrix_reduce = out->features.matrix && maintenance4.maintenance4 &&
+                                  matrix2.reductions && matrix2.conversions && matrix2.per_element;
     return TULLE_OK;
 }
 
@@ -130,7 +141,7 @@ static bool import_has(const tulle_vulkan_import *import, const char *extension)
 
 /// The features of an imported device that count only together.
 struct imported {
-    bool matrix, memory_model, float16, full_subgroups, bfloat16;
+    bool matrix, memory_model, float16, full_subgroups, bfloat16, matrix2, maintenance4;
 };
 
 static void imported_matrix(const VkBaseInStructure *next, struct imported *out) {
@@ -138,6 +149,15 @@ static void imported_matrix(const VkBaseInStructure *next, struct imported *out)
     switch ((int)next->sType) {
     case MATRIX_FEATURES_TYPE:
         out->matrix |= ((const struct matrix_features *)next)->matrix != VK_FALSE;
+        break;
+    case MATRIX2_FEATURES_TYPE:
+        out->matrix2 |= ((const struct matrix2_features *)next)->reductions &&
+                        ((const struct matrix2_features *)next)->conversions &&
+                        ((const struct matrix2_features *)next)->per_element;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
+        out->maintenance4 |=
+            ((const VkPhysicalDeviceMaintenance4Features *)next)->maintenance4 != VK_FALSE;
         break;
     case BFLOAT16_FEATURES_TYPE:
         out->bfloat16 |= ((const struct bfloat16_features *)next)->type_ &&
@@ -166,6 +186,8 @@ static void imported_matrix(const VkBaseInStructure *next, struct imported *out)
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
         out->full_subgroups |=
             ((const VkPhysicalDeviceVulkan13Features *)next)->computeFullSubgroups != VK_FALSE;
+        out->maintenance4 |=
+            ((const VkPhysicalDeviceVulkan13Features *)next)->maintenance4 != VK_FALSE;
         break;
     default: break;
     }
@@ -223,6 +245,8 @@ void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_vers
                   with.matrix && with.memory_model && with.float16 && with.full_subgroups &&
                   out->subgroup_size_control;
     out->matrix_bf16 = out->matrix && with.bfloat16 && import_has(import, BFLOAT16_EXTENSION);
+    out->matrix_reduce = out->matrix && with.matrix2 && with.maintenance4 &&
+                         import_has(import, MATRIX2_EXTENSION);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -349,6 +373,7 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
         out->matrix_f16 = matrix_shape_of(matrices, physical_device, MATRIX_FLOAT16);
     if (enabled->matrix_bf16 && one_size)
         out->matrix_bf16 = matrix_shape_of(matrices, physical_device, MATRIX_BFLOAT16);
+    out->matrix_reduce = enabled->matrix_reduce && one_size;
     out->executable_properties = enabled->executable_properties;
     out->unified_memory = unified_memory(&memory, out->type);
     out->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
@@ -380,6 +405,7 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     caps->subgroup_ballot = false;
     caps->subgroup_size_least = caps->subgroup_size_most = 1;
     caps->matrix_f16 = caps->matrix_bf16 = (struct matrix_shape){ 0, 0, 0 };
+    caps->matrix_reduce = false;
     caps->buffer_device_address = false;
     caps->subgroup_size_control = false;
     caps->executable_properties = false;

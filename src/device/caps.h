@@ -29,6 +29,7 @@ struct caps {
     /// matrices of fp16 and of bf16 that its subgroups multiply, with all that matrix kernels need
     /// enabled; m is 0: none
     struct matrix_shape matrix_f16, matrix_bf16;
+    bool matrix_reduce;  ///< they can be reduced, converted, and functions applied to elements
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_size_x;
     uint32_t max_shared_memory;  ///< bytes
@@ -65,7 +66,8 @@ struct device_features {
     /// cooperative matrices and what else their kernels need: Vulkan's memory model, fp16
     /// arithmetic, full subgroups of a size that is asked for
     bool matrix;
-    bool matrix_bf16;  ///< of bf16 elements besides
+    bool matrix_bf16;    ///< of bf16 elements besides
+    bool matrix_reduce;  ///< reductions, conversions, per-element functions besides
 };
 
 /// What a physical device offers.

@@ -74,6 +74,18 @@ static void recommend_matrix(const struct device_features *offer, tulle_features
         features->recommended.pNext = &features->cooperative_matrix;
         features->extensions[features->extension_count++] = MATRIX_EXTENSION;
     }
+    features->matrix2.sType = (VkStructureType)MATRIX2_FEATURES_TYPE;
+    features->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
+    if (offer->matrix_reduce) {
+        features->maintenance4.maintenance4 = VK_TRUE;
+        features->matrix2.cooperativeMatrixReductions = VK_TRUE;
+        features->matrix2.cooperativeMatrixConversions = VK_TRUE;
+        features->matrix2.cooperativeMatrixPerElementOperations = VK_TRUE;
+        features->matrix2.pNext = features->recommended.pNext;
+        features->maintenance4.pNext = &features->matrix2;
+        features->recommended.pNext = &features->maintenance4;
+        features->extensions[features->extension_count++] = MATRIX2_EXTENSION;
+    }
     if (offer->matrix_bf16) {
         features->bfloat16.shaderBFloat16Type = VK_TRUE;
         features->bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Cooperative matrices: what of VK_KHR_cooperative_matrix and VK_KHR_shader_bfloat16 the library
-// uses. Debian 12's Vulkan headers (1.3.239) are older than both, so their few words are declared
+// Cooperative matrices: what of VK_KHR_cooperative_matrix, VK_NV_cooperative_matrix2 and
+// VK_KHR_shader_bfloat16 the library uses. Debian 12's Vulkan headers (1.3.239) are older than they are, so their few words are declared
 // here under names of our own; the values and layouts are the registry's.
 #ifndef TULLE_SRC_DEVICE_MATRIX_H
 #define TULLE_SRC_DEVICE_MATRIX_H
@@ -9,12 +9,14 @@
 #include "device/vulkan.h"
 
 #define MATRIX_EXTENSION "VK_KHR_cooperative_matrix"
+#define MATRIX2_EXTENSION "VK_NV_cooperative_matrix2"
 #define BFLOAT16_EXTENSION "VK_KHR_shader_bfloat16"
 
 // Values of VkStructureType, VkComponentTypeKHR and VkScopeKHR.
 enum {
     MATRIX_FEATURES_TYPE = 1000506000,    ///< ..._COOPERATIVE_MATRIX_FEATURES_KHR
     MATRIX_PROPERTIES_TYPE = 1000506001,  ///< ..._COOPERATIVE_MATRIX_PROPERTIES_KHR
+    MATRIX2_FEATURES_TYPE = 1000593000,   ///< ..._COOPERATIVE_MATRIX_2_FEATURES_NV
     BFLOAT16_FEATURES_TYPE = 1000141000,  ///< ..._SHADER_BFLOAT16_FEATURES_KHR
     MATRIX_FLOAT16 = 0,
     MATRIX_FLOAT32 = 1,
@@ -27,6 +29,14 @@ struct matrix_features {
     VkStructureType type;
     void *next;
     VkBool32 matrix, robust_access;
+};
+
+/// VkPhysicalDeviceCooperativeMatrix2FeaturesNV
+struct matrix2_features {
+    VkStructureType type;
+    void *next;
+    VkBool32 workgroup_scope, flexible_dimensions, reductions, conversions, per_element,
+        tensor_addressing, block_loads;
 };
 
 /// VkPhysicalDeviceShaderBfloat16FeaturesKHR

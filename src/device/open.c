@@ -116,6 +116,15 @@ static tulle_result create_device(tulle_context *context, const struct device_of
     };
     struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE,
                                       .matrix = VK_TRUE };
+    struct matrix2_features matrix2 = { .type = (VkStructureType)MATRIX2_FEATURES_TYPE,
+                                        .reductions = VK_TRUE,
+                                        .conversions = VK_TRUE,
+                                        .per_element = VK_TRUE };
+    VkPhysicalDeviceMaintenance4Features maintenance4 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+        .pNext = &matrix2,
+        .maintenance4 = VK_TRUE
+    };
     struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE,
                                           .type_ = VK_TRUE,
                                           .matrix = VK_TRUE };
@@ -171,6 +180,11 @@ static tulle_result create_device(tulle_context *context, const struct device_of
             bfloat16.next = (void *)info.pNext;
             info.pNext = &bfloat16;
             extensions[info.enabledExtensionCount++] = BFLOAT16_EXTENSION;
+        }
+        if (enabled->matrix_reduce) {
+            matrix2.next = (void *)info.pNext;
+            info.pNext = &maintenance4;
+            extensions[info.enabledExtensionCount++] = MATRIX2_EXTENSION;
         }
         if (enabled->executable_properties) {
             executable.pNext = (void *)info.pNext;

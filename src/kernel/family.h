@@ -51,6 +51,7 @@ struct family {
 
 extern const struct family family_base;
 extern const struct family family_matrix;
+extern const struct family family_matrix_reduce;
 extern const struct family family_rows_address;
 extern const struct family family_rows_texel;
 

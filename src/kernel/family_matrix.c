@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // matrix: for fp16 and bf16 on devices with matrix units that VK_KHR_cooperative_matrix reaches
-// (matrix.comp). A subgroup owns rows; Q, K, V, scores and P pass through shared memory.
+// (matrix.comp). A subgroup owns rows; Q, K and V pass through shared memory, and in `matrix` scores
+// and P too. In `matrix_reduce` these stay in registers.
 #include <stdio.h>
 
 #include "kernel/family_base.h"
@@ -45,32 +46,68 @@ static uint32_t matrix_tile_rows(const struct variant *v, const struct caps *cap
     return subgroups(v) * own_rows(v, caps);
 }
 
-/// matrix_tiles.glsl: q_stage, kv_stage, slab, factor
-static uint32_t matrix_shared_memory(const struct variant *v, const struct caps *caps,
-                                     uint32_t head_pieces, uint32_t v_pieces) {
+/// matrix_tiles.glsl: q_stage, kv_stage, slab, factor. slab_floats: of a row, without padding.
+static uint32_t shared_memory(const struct variant *v, const struct caps *caps,
+                              uint32_t head_pieces, uint32_t v_pieces, uint32_t slab_floats) {
     uint32_t rows = matrix_tile_rows(v, caps),
              most = head_pieces > v_pieces ? head_pieces : v_pieces;
-    return rows * (head_pieces + 2) * 8 + v->keys * (most + 2) * 8 + rows * (v->keys + 4) * 4 +
+    return rows * (head_pieces + 2) * 8 + v->keys * (most + 2) * 8 + rows * (slab_floats + 4) * 4 +
            rows * 4;
 }
 
-static bool matrix_serves(const struct variant *v, const struct attention *a,
-                          const struct caps *caps, bool named, char *reason, size_t size) {
-    (void)a;
-    const struct matrix_shape shape = shape_of(v, caps);
-    const uint32_t lanes = caps->subgroup_size;
-    if (!shape.m)
+static uint32_t matrix_shared_memory(const struct variant *v, const struct caps *caps,
+                                     uint32_t head_pieces, uint32_t v_pieces) {
+    return shared_memory(v, caps, head_pieces, v_pieces, v->keys);
+}
+
+static uint32_t reduce_shared_memory(const struct variant *v, const struct caps *caps,
+                                     uint32_t head_pieces, uint32_t v_pieces) {
+    return shared_memory(v, caps, head_pieces, v_pieces, 32);
+}
+
+/// What both forms need, but for being asked for by name.
+static bool device_serves(const struct variant *v, const struct caps *caps, char *reason,
+                          size_t size) {
+    if (!shape_of(v, caps).m)
         REFUSE("needs matrices of %s by VK_KHR_cooperative_matrix, and full subgroups",
                v->dtype == TULLE_BF16 ? "bf16" : "fp16");
     if (!caps->subgroup_shuffle || !caps->subgroup_vote || !caps->subgroup_ballot)
         REFUSE("needs subgroup shuffle, vote and ballot in compute shaders");
     if (caps->max_storage_buffers < 6)
         REFUSE("needs 6 storage buffers; the device has %u", caps->max_storage_buffers);
-    // whole uvec4 of P to a lane
-    if (lanes > own_rows(v, caps) && v->keys / (lanes / own_rows(v, caps)) < 8)
-        REFUSE("%u lanes have too few of %u keys each", lanes, v->keys);
+    return true;
+}
+
+/// No GPU has run these kernels yet: docs/drivers.md.
+static bool only_by_name(bool named, char *reason, size_t size) {
     if (!named) REFUSE("not yet measured on a GPU (ask for it by name to run it)");
     return true;
+}
+
+static bool matrix_serves(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, bool named, char *reason, size_t size) {
+    (void)a;
+    if (!device_serves(v, caps, reason, size)) return false;
+    // whole uvec4 of P to a lane
+    const uint32_t lanes = caps->subgroup_size;
+    if (lanes > own_rows(v, caps) && v->keys / (lanes / own_rows(v, caps)) < 8)
+        REFUSE("%u lanes have too few of %u keys each", lanes, v->keys);
+    return only_by_name(named, reason, size);
+}
+
+static bool reduce_serves(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, bool named, char *reason, size_t size) {
+    (void)a;
+    if (!device_serves(v, caps, reason, size)) return false;
+    if (!caps->matrix_reduce)
+        REFUSE(
+            "needs reductions, conversions and per-element functions of VK_NV_cooperative_matrix2");
+    // a tile of scores becomes one of P as it is
+    const struct matrix_shape shape = shape_of(v, caps);
+    if (shape.n != shape.k)
+        REFUSE("needs matrices of as many columns as rows; the device's are of %u and %u", shape.k,
+               shape.n);
+    return only_by_name(named, reason, size);
 }
 
 /// Before base; the wider of those that fit first.
@@ -78,6 +115,12 @@ static uint32_t matrix_rank(const struct variant *v, const struct attention *a,
                             const struct caps *caps) {
     (void)a, (void)caps;
     return 60 - subgroups(v) * row_matrices(v);
+}
+
+/// Before those whose scores pass through shared memory.
+static uint32_t reduce_rank(const struct variant *v, const struct attention *a,
+                            const struct caps *caps) {
+    return matrix_rank(v, a, caps) - 20;
 }
 
 static void matrix_constants(const struct variant *v, const struct caps *caps,
@@ -97,6 +140,20 @@ const struct family family_matrix = {
     .serves = matrix_serves,
     .rank = matrix_rank,
     .chunk_loops = 64,  // up to 32 steps along head_dim and 8 along the keys, beside chunks
+    .direct_suffix = "",
+    .does_constant = true,
+    .constants = matrix_constants,
+    .combine = { "combine", &base_combine_layout, base_combine_rounds },
+};
+
+const struct family family_matrix_reduce = {
+    .workgroup = matrix_workgroup,
+    .tile_rows = matrix_tile_rows,
+    .shared_memory = reduce_shared_memory,
+    .layout = matrix_layout,
+    .serves = reduce_serves,
+    .rank = reduce_rank,
+    .chunk_loops = 64,
     .direct_suffix = "",
     .does_constant = true,
     .constants = matrix_constants,

@@ -68,6 +68,9 @@ static uint32_t fold(const char *name, uint32_t op, uint32_t a, uint32_t b, uint
     case 132: return a * b;
     case 134: return a / b;  // of unsigned ints, and so are those below
     case 137: return a % b;
+    case 166: return a || b;
+    case 167: return a && b;
+    case 168: return !a;
     case 169: return a ? b : c;
     case 170: return a == b;
     case 171: return a != b;

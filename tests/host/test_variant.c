@@ -209,13 +209,13 @@ static void test_matrix(void **state) {
     caps.max_shared_memory = 65536;
     caps.matrix_f16 = (struct matrix_shape){ 16, 16, 16 };
     assert_true(serves(&a, &caps, "matrix_f16_s4m1k32", ""));
-    assert_true(serves(&a, &caps, "matrix_f16_s4m2k32", ""));
+    assert_true(serves(&a, &caps, "matrix_f16_s2m2k32", ""));
     assert_false(serves(&b, &caps, "matrix_bf16_s4m1k32", "needs matrices of bf16"));
     caps.matrix_bf16 = caps.matrix_f16;
     assert_true(serves(&b, &caps, "matrix_bf16_s4m1k32", ""));
     check_taken("a GPU with matrices, none of which was measured", &caps, "base", TULLE_F16, wide);
     caps.max_shared_memory = 49152;
-    assert_false(serves(&a, &caps, "matrix_f16_s4m2k32", "shared memory"));
+    assert_false(serves(&a, &caps, "matrix_f16_s2m2k32", "shared memory"));
     caps.max_storage_buffers = 4;
     assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "6 storage buffers"));
     caps.max_storage_buffers = 16;
