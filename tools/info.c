@@ -59,8 +59,8 @@ static void uuid_text(const uint8_t *uuid, char text[2 * VK_UUID_SIZE + 1]) {
 
 static void print_matrices(const char *of, const tulle_matrix_shape *shape) {
     if (shape->m)
-        printf("   matrices      of %s, %" PRIu32 " x %" PRIu32 " by %" PRIu32 " x %" PRIu32 "\n", of,
-               shape->m, shape->k, shape->k, shape->n);
+        printf("   matrices      of %s, %" PRIu32 " x %" PRIu32 " by %" PRIu32 " x %" PRIu32 "\n",
+               of, shape->m, shape->k, shape->k, shape->n);
 }
 
 /// [M, N, K]; [0, 0, 0]: none.

@@ -112,7 +112,8 @@ void stage_v(bool partial) {
 // Products
 
 void multiply_q_k() {
-    [[unroll]] for (uint i = 0u; i < ROW_MATRICES * KEY_TILES; ++i) s[i] = ACCUMULATOR(0.0);
+    [[unroll]] for (uint i = 0u; i < ROW_MATRICES * KEY_TILES; ++i)
+        s[i] = ACCUMULATOR(0.0);
     [[dont_unroll]] for (uint step = 0u; step < HEAD_STEPS; ++step) {
         const uint piece = step * (K / 4u);
         MATRIX_A q[ROW_MATRICES];
@@ -132,7 +133,8 @@ void multiply_q_k() {
 void multiply_p_v() {
     KEY_STEPS for (uint step = 0u; step < KEYS / K; ++step) {
         MATRIX_A p[ROW_MATRICES];
-        [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i) p[i] = weights(i, step);
+        [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i)
+            p[i] = weights(i, step);
         [[unroll]] for (uint j = 0u; j < V_TILES; ++j) {
             MATRIX_B v;
             coopMatLoad(v, kv_stage, step * K * V_STRIDE + j * (N / 4u), V_STRIDE,
@@ -149,7 +151,7 @@ void multiply_p_v() {
 const uint BLOCK_TILES = BLOCK_PIECES * 4u / N;
 const uint BLOCK_MOVES = OWN_ROWS * BLOCK_PIECES / SUBGROUP;
 
-struct Place {  // of the item's results
+struct Place {          // of the item's results
     uint last;          // its rows − 1
     uint at, row_step;  // O of its row 0, and from row to row
     uint workspace_row;
@@ -211,8 +213,7 @@ void resume(Item item, uint first_workspace_row) {
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         const uint slot = plan_word(item.slot + min(lane_row(i), item.rows - 1u));
         if (slot != PM_SLOT_NONE) {
-            const vec4 state =
-                workspace[(first_workspace_row + slot) * (v_pieces + 1u) + v_pieces];
+            const vec4 state = workspace[(first_workspace_row + slot) * (v_pieces + 1u) + v_pieces];
             m[i] = state.x;
             l[i] = lane_first() ? state.y : 0.0;
         }
@@ -283,7 +284,8 @@ void main() {
         load_k(at.run, at.key, k_at, k.row);
         stage_q(push.q_base + item_offset(q, entry, item.first_row), row_step(q), item.rows - 1u);
     }
-    [[unroll]] for (uint i = 0u; i < ROW_MATRICES * V_TILES; ++i) o[i] = ACCUMULATOR(0.0);
+    [[unroll]] for (uint i = 0u; i < ROW_MATRICES * V_TILES; ++i)
+        o[i] = ACCUMULATOR(0.0);
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         m[i] = SOFTMAX_EMPTY;
         l[i] = 0.0;

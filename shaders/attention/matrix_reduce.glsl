@@ -42,17 +42,16 @@ float score(const in uint row, const in uint column, const in float dot_product,
     if (element_run.kind == PM_RUN_BAND) take = band_takes(element_run, r, c);
     else if (element_run.kind == PM_RUN_BITS)
         take = ((plan_word(bits_at(element_run, c) + r) >> (c & 31u)) & 1u) != 0u;
-    const float z = softmax_score(softmax_factor(element_with.scale, HAS_SOFTCAP) * dot_product,
-                                  element_with.scale, HAS_SOFTCAP, HAS_ALIBI, element_with.slope,
-                                  distance);
+    const float z =
+        softmax_score(softmax_factor(element_with.scale, HAS_SOFTCAP) * dot_product,
+                      element_with.scale, HAS_SOFTCAP, HAS_ALIBI, element_with.slope, distance);
     return take && c < element_run.count ? z : NOT_SELECTED;
 }
 
 float raised(const in uint row, const in uint column, const in float most, const in float before) {
     return most > before + (P_ABOVE + P_GROWTH) ? most - P_ABOVE : before;
 }
-float shrunk(const in uint row, const in uint column, const in float before,
-             const in float after) {
+float shrunk(const in uint row, const in uint column, const in float before, const in float after) {
     return softmax_exp2(before - after);
 }
 float weight(const in uint row, const in uint column, const in float z, const in float top) {
@@ -94,8 +93,7 @@ void resume_rows() {
 void find_scores(uint i, bool partial) {
     [[unroll]] for (uint j = 0u; j < KEY_TILES; ++j) {
         const uint n = i * KEY_TILES + j;
-        if (HAS_ALIBI || partial)
-            coopMatPerElementNV(s[n], s[n], score, own_row() + i * M, j * N);
+        if (HAS_ALIBI || partial) coopMatPerElementNV(s[n], s[n], score, own_row() + i * M, j * N);
         else coopMatPerElementNV(s[n], s[n], full_score);
     }
 }
@@ -114,7 +112,8 @@ void raise_rows(uint i) {
         ACCUMULATOR by;
         coopMatPerElementNV(by, row_m[i], shrunk, after);
         sums[i] *= by;
-        [[unroll]] for (uint j = 0u; j < V_TILES; ++j) o[i * V_TILES + j] *= by;
+        [[unroll]] for (uint j = 0u; j < V_TILES; ++j)
+            o[i * V_TILES + j] *= by;
         row_m[i] = after;
     }
 }

@@ -101,9 +101,9 @@ void weigh(bool partial) {
             [[unroll]] for (uint half_ = 0u; half_ < 2u; ++half_) {
                 const vec4 quad = z[i * LANE_QUADS + n + half_];
                 [[unroll]] for (uint e = 0u; e < 4u; ++e) {
-                    p[half_][e] = softmax_weight(
-                        quad[e], m[i], partial,
-                        (taken[i * LANE_QUADS + n + half_] & (1u << e)) != 0u);
+                    p[half_][e] =
+                        softmax_weight(quad[e], m[i], partial,
+                                       (taken[i * LANE_QUADS + n + half_] & (1u << e)) != 0u);
                     l[i] += p[half_][e];
                 }
             }
@@ -117,7 +117,8 @@ void shrink() {
     [[unroll]] for (uint i = 0u; i < ROW_MATRICES; ++i) {
         ACCUMULATOR by;
         coopMatLoad(by, factor, own_row() + i * M, 0u, gl_CooperativeMatrixLayoutColumnMajor);
-        [[unroll]] for (uint j = 0u; j < V_TILES; ++j) o[i * V_TILES + j] *= by;
+        [[unroll]] for (uint j = 0u; j < V_TILES; ++j)
+            o[i * V_TILES + j] *= by;
     }
 }
 
@@ -141,7 +142,8 @@ MATRIX_A weights(uint i, uint step) {
 }
 
 void end_rows() {
-    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) l[i] = row_sum(l[i]);
+    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i)
+        l[i] = row_sum(l[i]);
 }
 
 #endif

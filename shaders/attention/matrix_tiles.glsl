@@ -38,12 +38,12 @@ layout(constant_id = PM_CONSTANT_MATRIX_K) const uint K = 16u;  // 8, 16 or 32
 #define KEY_STEPS [[dont_unroll]]
 #endif
 
-const uint KEYS = CHUNK_KEYS;                   // 32 or 64: a multiple of N and of K
-const uint OWN_ROWS = ROW_MATRICES * M;         // of a subgroup
-const uint ROWS = TILE_ROWS;                    // of all subgroups
-const uint HEAD_STEPS = HEAD_PIECES * 4u / K;   // products along head_dim
-const uint KEY_TILES = KEYS / N;                // of scores
-const uint V_TILES = V_PIECES * 4u / N;         // of O
+const uint KEYS = CHUNK_KEYS;                  // 32 or 64: a multiple of N and of K
+const uint OWN_ROWS = ROW_MATRICES * M;        // of a subgroup
+const uint ROWS = TILE_ROWS;                   // of all subgroups
+const uint HEAD_STEPS = HEAD_PIECES * 4u / K;  // products along head_dim
+const uint KEY_TILES = KEYS / N;               // of scores
+const uint V_TILES = V_PIECES * 4u / N;        // of O
 const uint BLOCK_PIECES = 8u;  // of O's columns / 4 that pass through the slab; divides V_PIECES
 
 // Lanes to a row, or rows to a lane.
@@ -86,7 +86,8 @@ layout(std430, set = 0, binding = 6) writeonly restrict buffer Lse { uint output
 // What a subgroup and its lanes hold
 
 ACCUMULATOR s[ROW_MATRICES * KEY_TILES], o[ROW_MATRICES * V_TILES];
-float m[LANE_ROWS], l[LANE_ROWS];  // of the lane's rows, where they pass from lanes to matrices or back
+float m[LANE_ROWS],
+    l[LANE_ROWS];  // of the lane's rows, where they pass from lanes to matrices or back
 
 // The subgroup's row 0 in the tile.
 uint own_row() { return gl_SubgroupID * OWN_ROWS; }

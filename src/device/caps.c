@@ -175,8 +175,7 @@ static void imported_matrix(const VkBaseInStructure *next, struct imported *out)
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
         out->memory_model |=
             ((const VkPhysicalDeviceVulkan12Features *)next)->vulkanMemoryModel != VK_FALSE;
-        out->float16 |=
-            ((const VkPhysicalDeviceVulkan12Features *)next)->shaderFloat16 != VK_FALSE;
+        out->float16 |= ((const VkPhysicalDeviceVulkan12Features *)next)->shaderFloat16 != VK_FALSE;
         break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
         out->full_subgroups |=
@@ -245,8 +244,8 @@ void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_vers
                   with.matrix && with.memory_model && with.float16 && with.full_subgroups &&
                   out->subgroup_size_control;
     out->matrix_bf16 = out->matrix && with.bfloat16 && import_has(import, BFLOAT16_EXTENSION);
-    out->matrix_reduce = out->matrix && with.matrix2 && with.maintenance4 &&
-                         import_has(import, MATRIX2_EXTENSION);
+    out->matrix_reduce =
+        out->matrix && with.matrix2 && with.maintenance4 && import_has(import, MATRIX2_EXTENSION);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -367,7 +366,8 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
         out->subgroup_size_most = size.maxSubgroupSize;
     }
     // Where there is one size only, a driver need not let a pipeline ask for it (NVK).
-    const bool one_size = out->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
+    const bool one_size =
+        out->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
     matrix_properties_function matrices = (matrix_properties_function)vk->matrix_properties;
     if (enabled->matrix && one_size)
         out->matrix_f16 = matrix_shape_of(matrices, physical_device, MATRIX_FLOAT16);
@@ -447,8 +447,8 @@ void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out) 
     out->subgroup_size_control = caps->subgroup_size_control;
     out->timestamps = caps->timestamp_bits > 0;
     out->executable_properties = caps->executable_properties;
-    out->matrix_f16 = (tulle_matrix_shape){ caps->matrix_f16.m, caps->matrix_f16.n,
-                                            caps->matrix_f16.k };
-    out->matrix_bf16 = (tulle_matrix_shape){ caps->matrix_bf16.m, caps->matrix_bf16.n,
-                                             caps->matrix_bf16.k };
+    out->matrix_f16 =
+        (tulle_matrix_shape){ caps->matrix_f16.m, caps->matrix_f16.n, caps->matrix_f16.k };
+    out->matrix_bf16 =
+        (tulle_matrix_shape){ caps->matrix_bf16.m, caps->matrix_bf16.n, caps->matrix_bf16.k };
 }

@@ -20,7 +20,7 @@ struct caps {
     uint8_t uuid[VK_UUID_SIZE];
     uint32_t subgroup_size;
     uint32_t subgroup_size_least, subgroup_size_most;  ///< that a pipeline may ask for
-    bool subgroup_shuffle;  ///< in compute shaders
+    bool subgroup_shuffle;                             ///< in compute shaders
     bool subgroup_vote, subgroup_ballot;
     bool buffer_device_address;  ///< enabled, not only offered
     bool subgroup_size_control;  ///< enabled

@@ -165,16 +165,18 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
         key->constants[PM_CONSTANT_SUBGROUP]
     };
     const bool full = size.requiredSubgroupSize != 0;
-    VkComputePipelineCreateInfo info = { VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-                                         NULL,
-                                         flags,
-                                         { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                           full && context->caps.subgroup_size_control ? &size : NULL,
-                                           full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0, VK_SHADER_STAGE_COMPUTE_BIT, handle, "main",
-                                           &constants },
-                                         layout->handle,
-                                         VK_NULL_HANDLE,
-                                         -1 };
+    VkComputePipelineCreateInfo info = {
+        VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        NULL,
+        flags,
+        { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+          full && context->caps.subgroup_size_control ? &size : NULL,
+          full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
+          VK_SHADER_STAGE_COMPUTE_BIT, handle, "main", &constants },
+        layout->handle,
+        VK_NULL_HANDLE,
+        -1
+    };
     result = context->vk.device.vkCreateComputePipelines(context->device, cache->handle, 1, &info,
                                                          context->allocator, out);
     context->vk.device.vkDestroyShaderModule(context->device, handle, context->allocator);

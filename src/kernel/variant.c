@@ -70,8 +70,8 @@ static bool modules_built(const struct variant *v, const struct attention *a,
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                     bool named, char *reason, size_t size) {
     uint32_t workgroup = variant_workgroup(v, caps),
-             shared =
-                 v->family->shared_memory(v, caps, head_class(a->head_dim), head_class(a->v_head_dim));
+             shared = v->family->shared_memory(v, caps, head_class(a->head_dim),
+                                               head_class(a->v_head_dim));
     reason[0] = '\0';
     if (v->dtype != a->dtype) REFUSE("for another dtype");
     if (workgroup > caps->max_workgroup_invocations)

@@ -103,10 +103,12 @@ static struct use use_of(const struct pipeline_key *key) {
         SPEC_OP = 52,
         FUNCTION = 54,
         VARIABLE = 59,
-        DECORATE = 71
+        DECORATE = 71,
+        MODE_ID = 331
     };
     enum {
         MODE_LOCAL_SIZE = 17,
+        MODE_LOCAL_SIZE_ID = 38,
         DECORATION_SPEC_ID = 1,
         DECORATION_BUILT_IN = 11,
         BUILT_IN_WORKGROUP_SIZE = 25,
@@ -116,7 +118,8 @@ static struct use use_of(const struct pipeline_key *key) {
     const struct module *module = module_find(key->module);
     if (!module) fail_msg("%s is not built in", key->module);
     const uint32_t *w = module->words + 5, *end = module->words + module->size / 4;
-    uint32_t workgroup = 0;  // the id of the built-in, which counts before LocalSize
+    uint32_t workgroup = 0;     // the id of the built-in, which counts before LocalSize
+    uint32_t sizes[3] = { 0 };  // ids of LocalSizeId, which come before what they are
     struct use use = { 0 };
     struct id *ids = calloc(module->words[3], sizeof *ids);
     assert_non_null(ids);
@@ -130,6 +133,9 @@ static struct use use_of(const struct pipeline_key *key) {
         switch (op) {
         case MODE:
             if (w[2] == MODE_LOCAL_SIZE) use.invocations = w[3] * w[4] * w[5];
+            break;
+        case MODE_ID:
+            if (w[2] == MODE_LOCAL_SIZE_ID) memcpy(sizes, w + 3, sizeof sizes);
             break;
         case DECORATE:
             if (w[2] == DECORATION_SPEC_ID) type->spec = w[3] + 1;
@@ -181,6 +187,7 @@ static struct use use_of(const struct pipeline_key *key) {
     if (workgroup)
         use.invocations = ids[ids[workgroup].parts[0]].value * ids[ids[workgroup].parts[1]].value *
                           ids[ids[workgroup].parts[2]].value;
+    if (sizes[0]) use.invocations = ids[sizes[0]].value * ids[sizes[1]].value * ids[sizes[2]].value;
     free(ids);
     return use;
 }
@@ -227,8 +234,8 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
                     fail_msg("%s is the module of items that resume %s", key.module,
                              resume ? "something" : "nothing");
                 struct use use = check_use(&key, buffers);
-                uint32_t said = v->family->shared_memory(v, &caps, key.constants[1],
-                                                         key.constants[2]);
+                uint32_t said =
+                    v->family->shared_memory(v, &caps, key.constants[1], key.constants[2]);
                 if (use.shared != said)
                     fail_msg("%s takes %u bytes of shared memory and its family says %u",
                              key.module, use.shared, said);
@@ -296,9 +303,9 @@ static void test_matrix(void **state) {
     static const struct {
         uint32_t lanes;
         struct matrix_shape shape;
-    } devices[] = { { 8, { 8, 8, 8 } },      { 8, { 8, 8, 16 } },
-                    { 16, { 8, 16, 16 } },  { 32, { 8, 16, 16 } },   { 32, { 16, 16, 16 } },
-                    { 32, { 16, 8, 16 } },  { 32, { 16, 8, 8 } },    { 64, { 16, 16, 16 } } };
+    } devices[] = { { 8, { 8, 8, 8 } },    { 8, { 8, 8, 16 } },    { 16, { 8, 16, 16 } },
+                    { 32, { 8, 16, 16 } }, { 32, { 16, 16, 16 } }, { 32, { 16, 8, 16 } },
+                    { 32, { 16, 8, 8 } },  { 64, { 16, 16, 16 } } };
     static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
     enum { DIMS = sizeof dims / sizeof *dims, DEVICES = sizeof devices / sizeof *devices };
     size_t seen = 0;
@@ -311,6 +318,7 @@ static void test_matrix(void **state) {
                                    .subgroup_ballot = true,
                                    .matrix_f16 = devices[at % DEVICES].shape,
                                    .matrix_bf16 = devices[at % DEVICES].shape,
+                                   .matrix_reduce = true,
                                    .max_workgroup_invocations = 1024,
                                    .max_shared_memory = 65536,
                                    .max_storage_buffers = 6 };
@@ -320,7 +328,7 @@ static void test_matrix(void **state) {
                                      .o_dtype = v->dtype };
         struct pipeline_key key;
         char reason[200];
-        if (v->family != &family_matrix ||
+        if ((v->family != &family_matrix && v->family != &family_matrix_reduce) ||
             !variant_serves(v, &a, &caps, true, reason, sizeof reason))
             continue;
         variant_pipeline_key(v, &a, &caps, PM_FLAG_DIRECT, &key);
@@ -338,6 +346,7 @@ static void test_matrix(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floor), cmocka_unit_test(test_matrix) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floor),
+                                        cmocka_unit_test(test_matrix) };
     return cmocka_run_group_tests_name("floor", tests, NULL, NULL);
 }

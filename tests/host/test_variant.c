@@ -214,8 +214,17 @@ static void test_matrix(void **state) {
     caps.matrix_bf16 = caps.matrix_f16;
     assert_true(serves(&b, &caps, "matrix_bf16_s4m1k32", ""));
     check_taken("a GPU with matrices, none of which was measured", &caps, "base", TULLE_F16, wide);
-    caps.max_shared_memory = 49152;
+    assert_false(serves(&a, &caps, "matrix_reduce_f16_s4m2k32", "VK_NV_cooperative_matrix2"));
+    caps.matrix_reduce = true;
+    assert_true(serves(&a, &caps, "matrix_reduce_f16_s4m2k32", ""));
+    assert_true(serves(&b, &caps, "matrix_reduce_bf16_s4m2k32", ""));
+    check_taken("a GPU with matrices, none of which was measured", &caps, "base", TULLE_F16, wide);
+    caps.matrix_f16.n = 8;
+    assert_false(serves(&a, &caps, "matrix_reduce_f16_s4m2k32", "as many columns as rows"));
+    caps.matrix_f16.n = 16;
+    caps.max_shared_memory = 32768;
     assert_false(serves(&a, &caps, "matrix_f16_s2m2k32", "shared memory"));
+    caps.max_shared_memory = 65536;
     caps.max_storage_buffers = 4;
     assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "6 storage buffers"));
     caps.max_storage_buffers = 16;
@@ -280,9 +289,10 @@ static void test_modules(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_gpus), cmocka_unit_test(test_cpus),
-                                        cmocka_unit_test(test_limits), cmocka_unit_test(test_matrix),
-                                        cmocka_unit_test(test_modules),
-                                        cmocka_unit_test(test_absent_modules) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gpus),    cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_matrix),
+        cmocka_unit_test(test_modules), cmocka_unit_test(test_absent_modules)
+    };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

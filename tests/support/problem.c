@@ -273,8 +273,8 @@ void problem_reference(struct problem *problem) {
         problem->want_lse = problem_own(problem, rows, sizeof(double));
         problem->score_bound = problem_own(problem, rows, sizeof(double));
     }
-    const int64_t zero = 0,
-                  values = problem->batch * problem->kv_heads * problem->kv_len * problem->v_head_dim;
+    const int64_t zero = 0, values = problem->batch * problem->kv_heads * problem->kv_len *
+                                     problem->v_head_dim;
     problem->value_most = 0.0;
     for (int64_t n = 0; n < values; n++) {
         if (isfinite(problem->v64[n])) {

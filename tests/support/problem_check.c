@@ -30,7 +30,9 @@ static struct tolerance_row row_of(const struct problem *problem, int64_t n, int
         .softcap = problem->softcap,
         .sink_logit = problem->sinks == NULL ? 0.0 : fabs(problem->sinks[head]),
         .unit_roundings = units ? 1.0 : 0.0,
-        .weight_rounding = !units ? 0.0 : half ? 0x1p-10 : 0x1p-8,
+        .weight_rounding = !units ? 0.0
+                           : half ? 0x1p-10
+                                  : 0x1p-8,
         .weight_lost = units && half ? 0x1p-25 : 0.0,
         .value_most = problem->value_most,
         .flush = problem->logit_flush,
@@ -75,11 +77,10 @@ void problem_check(const struct problem *problem, const char *what) {
                     const double want = problem->want_o[at],
                                  got = problem_o(problem, b, head, row, d);
                     const double tolerance =
-                        problem->keys[n] == 0
-                            ? 0.0
-                            : tolerance_o(&bounds, weights, problem->absolute[at], want,
-                                          problem->o.dtype) +
-                                  problem->value_flush;
+                        problem->keys[n] == 0 ? 0.0
+                                              : tolerance_o(&bounds, weights, problem->absolute[at],
+                                                            want, problem->o.dtype) +
+                                                    problem->value_flush;
                     if (!within(got, want, tolerance, problem->o.dtype)) {
                         harness_fail(
                             "%s (kernel %s): O[%d, %d, %d, %d] is %.9g, should be %.9g within %.3g; the row selects %d keys",

@@ -17,10 +17,10 @@ struct tolerance_row {
     double softcap;      // 0: none
     double sink_logit;   // its magnitude; 0: none
     // Kernels that multiply by matrix units (9.): O's weights in 16 bits. 0 in the others.
-    double unit_roundings;    // of one product or sum in the unit, in half ulps of fp32 beyond one
-    double weight_rounding;   // relative, of a weight before it multiplies V
-    double weight_lost;       // the most that is lost of a weight, relative to the sum of them
-    double value_most;        // the largest |V| of the keys
+    double unit_roundings;   // of one product or sum in the unit, in half ulps of fp32 beyond one
+    double weight_rounding;  // relative, of a weight before it multiplies V
+    double weight_lost;      // the most that is lost of a weight, relative to the sum of them
+    double value_most;       // the largest |V| of the keys
     double flush;  // the most that reading subnormal inputs as 0 changes a logit; 0: there are none
 };
 
