@@ -40,6 +40,16 @@ static tulle_result device_extensions(const struct vulkan *vk, VkPhysicalDevice 
     return TULLE_OK;
 }
 
+/// What a device with full subgroups answered.
+static void offer_matrix(const struct matrix_chain *chain, struct device_features *out) {
+    out->matrix = chain->matrix.matrix && chain->memory_model.vulkanMemoryModel &&
+                  chain->float16.shaderFloat16;
+    out->matrix_bf16 = out->matrix && chain->bfloat16.type_ && chain->bfloat16.matrix;
+    out->matrix_reduce = out->matrix && chain->maintenance4.maintenance4 &&
+                         chain->matrix2.reductions && chain->matrix2.conversions &&
+                         chain->matrix2.per_element;
+}
+
 tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device,
                         uint32_t api_version, struct device_offer *out, tulle_error *error) {
     VkPhysicalDeviceProperties2 properties = { .sType =
@@ -54,18 +64,7 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
     };
-    struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE };
-    struct matrix2_features matrix2 = { .type = (VkStructureType)MATRIX2_FEATURES_TYPE };
-    VkPhysicalDeviceMaintenance4Features maintenance4 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES
-    };
-    struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE };
-    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES
-    };
-    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES
-    };
+    struct matrix_chain matrix = { 0 };
     VkExtensionProperties *extensions;
     uint32_t count;
     tulle_result result;
@@ -101,32 +100,17 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     }
     // Every driver that has matrices is one of Vulkan 1.3, whose core has what they need besides.
     if (out->features.api_version >= VK_API_VERSION_1_3 &&
-        extension_listed(extensions, count, MATRIX_EXTENSION)) {
-        matrix.next = features.pNext;
-        memory_model.pNext = &matrix;
-        float16.pNext = &memory_model;
-        features.pNext = &float16;
-        if (extension_listed(extensions, count, BFLOAT16_EXTENSION)) {
-            bfloat16.next = features.pNext;
-            features.pNext = &bfloat16;
-        }
-        if (extension_listed(extensions, count, MATRIX2_EXTENSION)) {
-            matrix2.next = features.pNext;
-            maintenance4.pNext = &matrix2;
-            features.pNext = &maintenance4;
-        }
-    }
+        extension_listed(extensions, count, MATRIX_EXTENSION))
+        features.pNext =
+            matrix_chain(&matrix, extension_listed(extensions, count, BFLOAT16_EXTENSION),
+                         extension_listed(extensions, count, MATRIX2_EXTENSION), features.pNext);
     free(extensions);
     vk->vkGetPhysicalDeviceFeatures2(physical_device, &features);
     out->features.buffer_device_address = address.bufferDeviceAddress;
     out->features.subgroup_size_control = size.subgroupSizeControl;
     out->features.executable_properties = executable.pipelineExecutableInfo;
-    out->features.matrix = matrix.matrix && memory_model.vulkanMemoryModel &&
-                           float16.shaderFloat16 && size.subgroupSizeControl &&
-                           size.computeFullSubgroups;
-    out->features.matrix_bf16 = out->features.matrix && bfloat16.type_ && bfloat16.matrix;
-    out->features.matrix_reduce = out->features.matrix && maintenance4.maintenance4 &&
-                                  matrix2.reductions && matrix2.conversions && matrix2.per_element;
+    if (size.subgroupSizeControl && size.computeFullSubgroups)
+        offer_matrix(&matrix, &out->features);
     return TULLE_OK;
 }
 
@@ -306,6 +290,39 @@ static bool unified_memory(const VkPhysicalDeviceMemoryProperties *memory,
            type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
+static void fill_subgroups(const VkPhysicalDeviceSubgroupProperties *subgroup,
+                           const VkPhysicalDeviceSubgroupSizeControlProperties *size,
+                           const struct device_features *enabled, struct caps *out) {
+    const bool in_compute = (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    const VkSubgroupFeatureFlags can = in_compute ? subgroup->supportedOperations : 0;
+    out->subgroup_size = subgroup->subgroupSize;
+    out->subgroup_shuffle = (can & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
+    out->subgroup_vote = (can & VK_SUBGROUP_FEATURE_VOTE_BIT) != 0;
+    out->subgroup_ballot = (can & VK_SUBGROUP_FEATURE_BALLOT_BIT) != 0;
+    // Of use to us only where a compute pipeline may ask for its size.
+    out->subgroup_size_control = enabled->subgroup_size_control &&
+                                 (size->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+}
+
+/// Where there is one size of subgroups only, a driver need not let a pipeline ask for it (NVK).
+/// Intel's registers are a thread's, whatever its lanes are: with the fewest of them most is left for
+/// matrices, and with 32 a kernel compiles for minutes (docs/measurements/2026-11-28-matrix.md).
+static void fill_matrices(const struct vulkan *vk, VkPhysicalDevice physical_device,
+                          const VkPhysicalDeviceSubgroupSizeControlProperties *size,
+                          const struct device_features *enabled, struct caps *out) {
+    matrix_properties_function get = (matrix_properties_function)vk->matrix_properties;
+    if (!out->subgroup_size_control &&
+        (!enabled->subgroup_size_control || size->minSubgroupSize != size->maxSubgroupSize))
+        return;
+    out->matrix_lanes = out->subgroup_size;
+    if (out->vendor_id == 0x8086 && out->subgroup_size_control)
+        out->matrix_lanes = higher(size->minSubgroupSize, 8);
+    if (enabled->matrix) out->matrix_f16 = matrix_shape_of(get, physical_device, MATRIX_FLOAT16);
+    if (enabled->matrix_bf16)
+        out->matrix_bf16 = matrix_shape_of(get, physical_device, MATRIX_BFLOAT16);
+    out->matrix_reduce = enabled->matrix_reduce;
+}
+
 void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
                const struct device_offer *offer, const struct device_features *enabled,
                const VkQueueFamilyProperties *family, struct caps *out) {
@@ -325,7 +342,6 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
                                                .pNext = &id };
     const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
     VkPhysicalDeviceMemoryProperties memory;
-    bool in_compute;
 
     if (offer->driver_properties) {
         driver.pNext = properties.pNext;
@@ -348,32 +364,9 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
     memcpy(out->driver, driver.driverName, sizeof out->driver);
     memcpy(out->driver_info, driver.driverInfo, sizeof out->driver_info);
     memcpy(out->uuid, id.deviceUUID, sizeof out->uuid);
-    in_compute = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
-    out->subgroup_size = subgroup.subgroupSize;
-    out->subgroup_shuffle =
-        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
-    out->subgroup_vote =
-        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_VOTE_BIT);
-    out->subgroup_ballot =
-        in_compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
+    fill_subgroups(&subgroup, &size, enabled, out);
+    fill_matrices(vk, physical_device, &size, enabled, out);
     out->buffer_device_address = enabled->buffer_device_address;
-    // Of use to us only where a compute pipeline may ask for its size.
-    out->subgroup_size_control = enabled->subgroup_size_control &&
-                                 (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
-    out->subgroup_size_least = out->subgroup_size_most = out->subgroup_size;
-    if (enabled->subgroup_size_control) {
-        out->subgroup_size_least = size.minSubgroupSize;
-        out->subgroup_size_most = size.maxSubgroupSize;
-    }
-    // Where there is one size only, a driver need not let a pipeline ask for it (NVK).
-    const bool one_size =
-        out->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
-    matrix_properties_function matrices = (matrix_properties_function)vk->matrix_properties;
-    if (enabled->matrix && one_size)
-        out->matrix_f16 = matrix_shape_of(matrices, physical_device, MATRIX_FLOAT16);
-    if (enabled->matrix_bf16 && one_size)
-        out->matrix_bf16 = matrix_shape_of(matrices, physical_device, MATRIX_BFLOAT16);
-    out->matrix_reduce = enabled->matrix_reduce && one_size;
     out->executable_properties = enabled->executable_properties;
     out->unified_memory = unified_memory(&memory, out->type);
     out->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
@@ -403,7 +396,6 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     caps->subgroup_shuffle = false;
     caps->subgroup_vote = false;
     caps->subgroup_ballot = false;
-    caps->subgroup_size_least = caps->subgroup_size_most = 1;
     caps->matrix_f16 = caps->matrix_bf16 = (struct matrix_shape){ 0, 0, 0 };
     caps->matrix_reduce = false;
     caps->buffer_device_address = false;

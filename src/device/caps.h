@@ -19,8 +19,7 @@ struct caps {
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t uuid[VK_UUID_SIZE];
     uint32_t subgroup_size;
-    uint32_t subgroup_size_least, subgroup_size_most;  ///< that a pipeline may ask for
-    bool subgroup_shuffle;                             ///< in compute shaders
+    bool subgroup_shuffle;  ///< in compute shaders
     bool subgroup_vote, subgroup_ballot;
     bool buffer_device_address;  ///< enabled, not only offered
     bool subgroup_size_control;  ///< enabled
@@ -29,7 +28,8 @@ struct caps {
     /// matrices of fp16 and of bf16 that its subgroups multiply, with all that matrix kernels need
     /// enabled; m is 0: none
     struct matrix_shape matrix_f16, matrix_bf16;
-    bool matrix_reduce;  ///< they can be reduced, converted, and functions applied to elements
+    uint32_t matrix_lanes;  ///< of subgroups that multiply them
+    bool matrix_reduce;     ///< they can be reduced, converted, and functions applied to elements
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_size_x;
     uint32_t max_shared_memory;  ///< bytes

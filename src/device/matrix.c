@@ -1,6 +1,41 @@
 // SPDX-License-Identifier: MIT
 #include "device/matrix.h"
 
+#include <string.h>
+
+void *matrix_chain(struct matrix_chain *chain, bool bf16, bool reduce, void *next) {
+    memset(chain, 0, sizeof *chain);
+    chain->matrix.type = (VkStructureType)MATRIX_FEATURES_TYPE;
+    chain->matrix.next = next;
+    chain->memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
+    chain->memory_model.pNext = &chain->matrix;
+    chain->float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES;
+    chain->float16.pNext = &chain->memory_model;
+    void *first = &chain->float16;
+    if (bf16) {
+        chain->bfloat16.type = (VkStructureType)BFLOAT16_FEATURES_TYPE;
+        chain->bfloat16.next = first;
+        first = &chain->bfloat16;
+    }
+    if (reduce) {
+        chain->matrix2.type = (VkStructureType)MATRIX2_FEATURES_TYPE;
+        chain->matrix2.next = first;
+        chain->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
+        chain->maintenance4.pNext = &chain->matrix2;
+        first = &chain->maintenance4;
+    }
+    return first;
+}
+
+void matrix_chain_enable(struct matrix_chain *chain) {
+    chain->matrix.matrix = VK_TRUE;
+    chain->memory_model.vulkanMemoryModel = VK_TRUE;
+    chain->float16.shaderFloat16 = VK_TRUE;
+    chain->bfloat16.type_ = chain->bfloat16.matrix = VK_TRUE;
+    chain->matrix2.reductions = chain->matrix2.conversions = chain->matrix2.per_element = VK_TRUE;
+    chain->maintenance4.maintenance4 = VK_TRUE;
+}
+
 #define PROPERTIES_MOST 128  // devices list some 10 to 40
 
 /// matrix.comp takes keys in chunks of 32 or 64 and head sizes in steps of 32.

@@ -56,6 +56,23 @@ struct matrix_properties {
     int scope;
 };
 
+/// The structs of what matrix kernels need, to ask a device for or to enable on one.
+struct matrix_chain {
+    struct matrix_features matrix;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    struct bfloat16_features bfloat16;
+    struct matrix2_features matrix2;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+};
+
+/// Chains them, all features off, before `next`, and returns the first: those of bf16 matrices and
+/// of reductions only where these are wanted.
+void *matrix_chain(struct matrix_chain *chain, bool bf16, bool reduce, void *next);
+
+/// Turns on what matrix kernels use.
+void matrix_chain_enable(struct matrix_chain *chain);
+
 typedef VkResult(VKAPI_PTR *matrix_properties_function)(VkPhysicalDevice, uint32_t *count,
                                                         struct matrix_properties *properties);
 

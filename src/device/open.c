@@ -114,30 +114,7 @@ static tulle_result create_device(tulle_context *context, const struct device_of
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pipelineExecutableInfo = VK_TRUE
     };
-    struct matrix_features matrix = { .type = (VkStructureType)MATRIX_FEATURES_TYPE,
-                                      .matrix = VK_TRUE };
-    struct matrix2_features matrix2 = { .type = (VkStructureType)MATRIX2_FEATURES_TYPE,
-                                        .reductions = VK_TRUE,
-                                        .conversions = VK_TRUE,
-                                        .per_element = VK_TRUE };
-    VkPhysicalDeviceMaintenance4Features maintenance4 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
-        .pNext = &matrix2,
-        .maintenance4 = VK_TRUE
-    };
-    struct bfloat16_features bfloat16 = { .type = (VkStructureType)BFLOAT16_FEATURES_TYPE,
-                                          .type_ = VK_TRUE,
-                                          .matrix = VK_TRUE };
-    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
-        .pNext = &matrix,
-        .vulkanMemoryModel = VK_TRUE
-    };
-    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-        .pNext = &memory_model,
-        .shaderFloat16 = VK_TRUE
-    };
+    struct matrix_chain matrix;
     VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                       .queueFamilyIndex = context->queue_family,
                                       .queueCount = 1,
@@ -172,19 +149,13 @@ static tulle_result create_device(tulle_context *context, const struct device_of
         }
         if (enabled->matrix) {
             size.computeFullSubgroups = VK_TRUE;
-            matrix.next = (void *)info.pNext;
-            info.pNext = &float16;
+            info.pNext = matrix_chain(&matrix, enabled->matrix_bf16, enabled->matrix_reduce,
+                                      (void *)info.pNext);
+            matrix_chain_enable(&matrix);
             extensions[info.enabledExtensionCount++] = MATRIX_EXTENSION;
-        }
-        if (enabled->matrix_bf16) {
-            bfloat16.next = (void *)info.pNext;
-            info.pNext = &bfloat16;
-            extensions[info.enabledExtensionCount++] = BFLOAT16_EXTENSION;
-        }
-        if (enabled->matrix_reduce) {
-            matrix2.next = (void *)info.pNext;
-            info.pNext = &maintenance4;
-            extensions[info.enabledExtensionCount++] = MATRIX2_EXTENSION;
+            if (enabled->matrix_bf16) extensions[info.enabledExtensionCount++] = BFLOAT16_EXTENSION;
+            if (enabled->matrix_reduce)
+                extensions[info.enabledExtensionCount++] = MATRIX2_EXTENSION;
         }
         if (enabled->executable_properties) {
             executable.pNext = (void *)info.pNext;

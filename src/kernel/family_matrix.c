@@ -35,7 +35,7 @@ static uint32_t subgroups(const struct variant *v) { return v->column_groups; }
 static uint32_t row_matrices(const struct variant *v) { return v->rows_per_lane; }
 
 static uint32_t matrix_workgroup(const struct variant *v, const struct caps *caps) {
-    return subgroups(v) * caps->subgroup_size;
+    return subgroups(v) * caps->matrix_lanes;
 }
 
 static uint32_t own_rows(const struct variant *v, const struct caps *caps) {
@@ -89,7 +89,7 @@ static bool matrix_serves(const struct variant *v, const struct attention *a,
     (void)a;
     if (!device_serves(v, caps, reason, size)) return false;
     // whole uvec4 of P to a lane
-    const uint32_t lanes = caps->subgroup_size;
+    const uint32_t lanes = caps->matrix_lanes;
     if (lanes > own_rows(v, caps) && v->keys / (lanes / own_rows(v, caps)) < 8)
         REFUSE("%u lanes have too few of %u keys each", lanes, v->keys);
     return only_by_name(named, reason, size);
@@ -126,7 +126,7 @@ static uint32_t reduce_rank(const struct variant *v, const struct attention *a,
 static void matrix_constants(const struct variant *v, const struct caps *caps,
                              uint32_t *constants) {
     const struct matrix_shape shape = shape_of(v, caps);
-    constants[PM_CONSTANT_SUBGROUP] = caps->subgroup_size;
+    constants[PM_CONSTANT_SUBGROUP] = caps->matrix_lanes;
     constants[PM_CONSTANT_MATRIX_M] = shape.m;
     constants[PM_CONSTANT_MATRIX_N] = shape.n;
     constants[PM_CONSTANT_MATRIX_K] = shape.k;

@@ -312,7 +312,7 @@ static void test_matrix(void **state) {
     for (uint32_t n = 0; n < variant_count * DEVICES * DIMS * DIMS; n++) {
         const struct variant *v = &variants[n % variant_count];
         const size_t at = n / variant_count;
-        const struct caps caps = { .subgroup_size = devices[at % DEVICES].lanes,
+        const struct caps caps = { .matrix_lanes = devices[at % DEVICES].lanes,
                                    .subgroup_shuffle = true,
                                    .subgroup_vote = true,
                                    .subgroup_ballot = true,
@@ -339,7 +339,7 @@ static void test_matrix(void **state) {
         assert_int_equal(use.invocations, variant_workgroup(v, &caps));
         if (use.shared != said)
             fail_msg("%s takes %u bytes of shared memory on subgroups of %u and its family says %u",
-                     v->name, use.shared, caps.subgroup_size, said);
+                     v->name, use.shared, caps.matrix_lanes, said);
         seen++;
     }
     assert_true(seen > DEVICES * DIMS);

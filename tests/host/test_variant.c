@@ -203,7 +203,7 @@ static void test_matrix(void **state) {
     struct caps caps = gpu(VK_DRIVER_ID_MESA_RADV, 0x1002, 16);
     const struct attention a = attention(TULLE_F16, 128), b = attention(TULLE_BF16, 128);
     assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "needs matrices of fp16"));
-    caps.subgroup_size = 64;
+    caps.matrix_lanes = 64;
     caps.subgroup_vote = caps.subgroup_ballot = true;
     caps.max_workgroup_invocations = 1024;
     caps.max_shared_memory = 65536;
@@ -231,7 +231,7 @@ static void test_matrix(void **state) {
     caps.subgroup_ballot = false;
     assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "ballot"));
     caps.subgroup_ballot = true;
-    caps.subgroup_size = 128;  // 8 lanes to a row: 4 keys each
+    caps.matrix_lanes = 128;  // 8 lanes to a row: 4 keys each
     assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "too few of 32 keys"));
 }
 
