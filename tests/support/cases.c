@@ -130,6 +130,7 @@ static void open_dtype(const char *name, char family[64]) {
 }
 
 void cases_find_kernels(void) {
+    const char *only = getenv("TULLE_TEST_KERNELS");
     kernel_count = 0;
     snprintf(kernels[kernel_count++], sizeof kernels[0], "best");
     // of every dtype: each has shapes of its own
@@ -148,7 +149,7 @@ void cases_find_kernels(void) {
             for (size_t k = 0; k < kernel_count; k++) {
                 known = known || strcmp(kernels[k], family) == 0;
             }
-            if (known) {
+            if (known || (only != NULL && strstr(family, only) == NULL)) {
                 continue;
             }
             if (kernel_count == COUNT(kernels)) {
@@ -157,6 +158,9 @@ void cases_find_kernels(void) {
             }
             memcpy(kernels[kernel_count++], family, sizeof family);
         }
+    }
+    if (kernel_count == 1) {
+        harness_fail("TULLE_TEST_KERNELS=%s: no kernel's name holds that", only);
     }
 }
 

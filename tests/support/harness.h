@@ -9,6 +9,7 @@
 //     TULLE_TEST_CASE        one case alone, as a failure prints it (test_attention)
 //     TULLE_TEST_SHARE       i/n: every n-th case from the i-th on, for n processes beside each
 //                            other with one TULLE_TEST_SEED (test_attention)
+//     TULLE_TEST_KERNELS     only kernels whose names hold this, as test_attention prints them
 //     TULLE_TEST_FILTER      only tests whose name matches (* and ?)
 //     TULLE_TEST_VALIDATION  0: without the validation layer
 //     TULLE_TEST_DIGEST      a file: hashes of O and LSE are appended, a line each run of a problem
