@@ -130,7 +130,8 @@ typedef enum tulle_log_level {
 } tulle_log_level;
 
 /// Called with what an error would say, and with what the library decided (at INFO and DEBUG). May
-/// be called from any thread that calls into the library, and must not call back into it.
+/// be called from any thread that calls into the library (and others: tulle_context_params,
+/// compile_threads), and must not call back into it.
 typedef void (*tulle_log_callback)(void *user, tulle_log_level level, const char *message);
 
 // -------------------------------------------------------------------------------------------------
@@ -160,7 +161,8 @@ typedef struct tulle_vulkan_import {
     const VkPhysicalDeviceFeatures2 *features;
     const char *const *extensions;  ///< enabled device extensions
     uint32_t extension_count;
-    VkPipelineCache pipeline_cache;  ///< optional; used under no lock but Vulkan's own
+    /// optional; used by several threads at once, so not EXTERNALLY_SYNCHRONIZED
+    VkPipelineCache pipeline_cache;
     /// Called around each vkQueueSubmit on `queue` (tulle_attention only). NULL: the queue is
     /// Tulle's alone.
     void (*lock_queue)(void *user);
@@ -208,6 +210,11 @@ typedef struct tulle_context_params {
     /// own device: enable VK_LAYER_KHRONOS_validation, core and synchronization, its messages to
     /// `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
     bool validation;
+    /// how many threads tulle_plan_create may compile a plan's kernels on (3 at most), the caller's
+    /// included; 0: the caller's alone. Plans made by several threads compile at once anyway. With
+    /// more than 1, `log` and `allocator` are also called from threads of the library's own, which
+    /// end before the call returns
+    uint32_t compile_threads;
 } tulle_context_params;
 
 /// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT,
@@ -515,7 +522,7 @@ typedef struct tulle_plan_info {
     uint64_t device_bytes;       ///< plan memory on the device, as long as the plan lives
     bool prepare;                ///< tulle_cmd_prepare has something to record
     bool prepared;               ///< planning has already run it (own device)
-    double plan_ms, compile_ms;  ///< planning alone; creating the pipelines that were missing
+    double plan_ms, compile_ms;  ///< planning alone; until pipelines that were missing were there
 } tulle_plan_info;
 
 /// Any thread.

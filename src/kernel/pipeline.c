@@ -8,7 +8,8 @@ struct pipeline_cache {
     tulle_context *context;
     VkPipelineCache handle;  ///< ours, or the host's
     bool own;
-    struct mutex mutex;  ///< of both lists, held while something is made
+    struct mutex mutex;      ///< of both lists; not held while a pipeline is made
+    struct condition ended;  ///< a pipeline is made, or could not be
     struct pipeline *first;
     struct pipeline_layout *layouts;
 };
@@ -33,6 +34,7 @@ tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given
         }
     }
     mutex_init(&cache->mutex);
+    condition_init(&cache->ended);
     *out = cache;
     return TULLE_OK;
 }
@@ -59,6 +61,7 @@ void pipeline_cache_destroy(struct pipeline_cache *cache) {
     if (cache->own)
         context->vk.device.vkDestroyPipelineCache(context->device, cache->handle,
                                                   context->allocator);
+    condition_destroy(&cache->ended);
     mutex_destroy(&cache->mutex);
     free(cache);
 }
@@ -187,18 +190,45 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
     return TULLE_OK;
 }
 
-/// A new one, not yet in the list. Under the cache's mutex.
+/// By key, also one that is still being made: it has no handle. Under the cache's mutex.
+static struct pipeline *find_pipeline(const struct pipeline_cache *cache,
+                                      const struct pipeline_key *key) {
+    struct pipeline *p = cache->first;
+    while (p && memcmp(&p->key, key, sizeof *key)) p = p->next;
+    return p;
+}
+
+static void unlist(struct pipeline_cache *cache, const struct pipeline *p) {
+    struct pipeline **at = &cache->first;
+    while (*at != p) at = &(*at)->next;
+    *at = p->next;
+}
+
+/// A new one. It stands in the list while it is made, so that nobody makes it twice. Under the
+/// cache's mutex, but for the time that the driver takes.
 static tulle_result create_pipeline(struct pipeline_cache *cache, const struct pipeline_key *key,
                                     struct pipeline **out, tulle_error *error) {
     struct pipeline *p = calloc(1, sizeof *p);
+    VkPipeline handle = VK_NULL_HANDLE;
     *out = NULL;
     if (!p)
         return context_fail(cache->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for a pipeline");
     p->key = *key;
     tulle_result result = layout_get(cache, key, &p->layout, error);
-    if (!result) result = make_pipeline(cache, key, p->layout, 0, &p->handle, error);
     if (result) {
+        free(p);
+        return result;
+    }
+    p->next = cache->first;
+    cache->first = p;
+    mutex_unlock(&cache->mutex);
+    result = make_pipeline(cache, key, p->layout, 0, &handle, error);
+    mutex_lock(&cache->mutex);
+    p->handle = handle;
+    condition_wake(&cache->ended);
+    if (result) {
+        unlist(cache, p);
         free(p);
         return result;
     }
@@ -206,21 +236,25 @@ static tulle_result create_pipeline(struct pipeline_cache *cache, const struct p
     return TULLE_OK;
 }
 
+bool pipeline_ready(struct pipeline_cache *cache, const struct pipeline_key *key,
+                    const struct pipeline **out) {
+    mutex_lock(&cache->mutex);
+    const struct pipeline *p = find_pipeline(cache, key);
+    *out = p && p->handle ? p : NULL;
+    mutex_unlock(&cache->mutex);
+    return *out != NULL;
+}
+
 tulle_result pipeline_get(struct pipeline_cache *cache, const struct pipeline_key *key,
-                          const struct pipeline **out, double *compile_ms, tulle_error *error) {
+                          const struct pipeline **out, tulle_error *error) {
     tulle_result result = TULLE_OK;
     mutex_lock(&cache->mutex);
-    struct pipeline *p = cache->first;
-    while (p && memcmp(&p->key, key, sizeof *key)) p = p->next;
-    if (!p) {
-        double start = clock_ms();
-        result = create_pipeline(cache, key, &p, error);
-        if (!result) {
-            p->next = cache->first;
-            cache->first = p;
-        }
-        *compile_ms += clock_ms() - start;
+    struct pipeline *p = find_pipeline(cache, key);
+    while (p && !p->handle) {
+        condition_wait(&cache->ended, &cache->mutex);
+        p = find_pipeline(cache, key);  // where making it failed it is gone: this thread tries
     }
+    if (!p) result = create_pipeline(cache, key, &p, error);
     *out = p;
     mutex_unlock(&cache->mutex);
     return result;

@@ -74,6 +74,7 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
     mutex_init(&context->submitter_mutex);
     context->log = params->log;
     context->log_user = params->log_user;
+    context->compile_threads = params->compile_threads;
     if (params->allocator) {
         context->allocator_copy = *params->allocator;
         context->allocator = &context->allocator_copy;
