@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/cache_file.h"
 #include "common/cli.h"
 #include "common/progress.h"
 #include "common/json.h"
@@ -15,7 +16,7 @@
 #include "tulle/inspect.h"
 
 static const char help[] =
-    "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"
+    "Usage: tulle info [--json] [--kernels [--all]] [--device N] [--cache FILE | --no-cache]\n"
     "\n"
     "Lists every Vulkan device: what it offers, and for fp32, fp16 and bf16 which kernels it runs, best first, and\n"
     "why not the others.\n"
@@ -25,19 +26,25 @@ static const char help[] =
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
     "  --device N   only this one: its index, or a part of its name\n"
+    "  --cache FILE, --no-cache   as for 'tulle run': where what was tuned is kept\n"
     "\n" HELP_STATUS;
 
-enum { JSON = 256, KERNELS, ALL, DEVICE };
+enum { JSON = 256, KERNELS, ALL, DEVICE, CACHE, NO_CACHE };
 
 static const struct option options[] = {
-    { "json", no_argument, NULL, JSON }, { "kernels", no_argument, NULL, KERNELS },
-    { "all", no_argument, NULL, ALL },   { "device", required_argument, NULL, DEVICE },
-    { "help", no_argument, NULL, 'h' },  { 0 },
+    { "json", no_argument, NULL, JSON },
+    { "kernels", no_argument, NULL, KERNELS },
+    { "all", no_argument, NULL, ALL },
+    { "device", required_argument, NULL, DEVICE },
+    CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
 };
 
 struct request {
     const char *device;
     bool json, kernels, all;
+    struct cache_file cache;
 };
 
 static const char *type_name(VkPhysicalDeviceType type) {
@@ -214,6 +221,7 @@ static int report_kernels(tulle_context *context, const struct request *r, cJSON
 }
 
 static int report_device(const tulle_device_info *info, const struct request *r, cJSON *list) {
+    struct cache_file cache = r->cache;
     tulle_context *context = NULL;
     tulle_error error;
     char index[16];
@@ -222,7 +230,7 @@ static int report_device(const tulle_device_info *info, const struct request *r,
     cJSON_AddItemToArray(list, device);
     if (!r->json) print_device(info);
     snprintf(index, sizeof index, "%" PRIu32, info->index);
-    if (open_device(index, &context, &error)) {
+    if (open_device(index, cache_file_use(&cache), &context, &error)) {
         // One device that does not start does not hide the others.
         cJSON_AddStringToObject(device, "error", error.message);
         if (!r->json) printf("   cannot be used: %s\n", error.message);
@@ -232,6 +240,7 @@ static int report_device(const tulle_device_info *info, const struct request *r,
     if (!status && r->kernels) status = report_kernels(context, r, device);
     if (!r->json) putchar('\n');
     tulle_context_destroy(context);
+    cache_file_free(&cache);
     return status;
 }
 
@@ -249,7 +258,7 @@ static int info_of_all(const struct request *r) {
                       "there is no Vulkan device; a CPU driver is in Debian's mesa-vulkan-drivers");
     if (!status && r->device) {
         tulle_context *context;
-        if (open_device(r->device, &context, &error)) {
+        if (open_device(r->device, NULL, &context, &error)) {
             status = fail_tulle("info", &error);
         } else {
             tulle_context_info(context, &chosen);
@@ -276,6 +285,8 @@ int info_main(int argc, char **argv) {
         case KERNELS: r.kernels = true; break;
         case ALL: r.all = true; break;
         case DEVICE: r.device = optarg; break;
+        case CACHE: r.cache.given = optarg; break;
+        case NO_CACHE: r.cache.none = true; break;
         case 'h': return print_out("info", help);
         default: fputs("Try 'tulle info --help'.\n", stderr); return STATUS_BAD_INPUT;
         }

@@ -187,6 +187,49 @@ typedef struct tulle_memory_callbacks {
     void *user;
 } tulle_memory_callbacks;
 
+/// Matrices that a subgroup multiplies: M × K by K × N. All 0: none.
+typedef struct tulle_matrix_shape {
+    uint32_t m, n, k;
+} tulle_matrix_shape;
+
+typedef struct tulle_device_info {
+    uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+    char driver[VK_MAX_DRIVER_NAME_SIZE];  ///< "" where the driver does not tell
+    char driver_info[VK_MAX_DRIVER_INFO_SIZE];
+    uint8_t uuid[VK_UUID_SIZE];
+    VkPhysicalDeviceType type;
+    uint32_t api_version;
+    uint32_t vendor_id, device_id;
+    uint32_t subgroup_size;
+    uint32_t max_workgroup_invocations, max_shared_memory;  ///< bytes of shared memory
+    uint32_t max_storage_buffers;                           ///< per stage
+    uint64_t max_storage_range;                             ///< bytes
+    uint32_t max_texel_elements;
+    bool unified_memory;  ///< device memory is the host's
+    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
+        executable_properties;
+    /// VK_KHR_cooperative_matrix: of fp16 and of bf16, accumulated in fp32, as kernels use them
+    tulle_matrix_shape matrix_f16, matrix_bf16;
+} tulle_device_info;
+
+/// Where what contexts learn is kept between processes: compiled kernels (the driver's pipeline
+/// cache; not that of an import's pipeline_cache, which is its owner's to keep). The library opens
+/// no file: these are the host's functions, and what they hand on is one run of bytes for a
+/// device, of some KB to a few MB.
+typedef struct tulle_cache {
+    /// Called once by tulle_context_create, on its thread: gives what `write` last got for this
+    /// device (info.uuid names it). The bytes stay the host's, and as they are until
+    /// tulle_context_create returns. Nothing in them is believed before a checksum fits: what is
+    /// damaged (a warning in the log), or was written by another version of Tulle or under another
+    /// driver (a line at INFO), is ignored. Returns false where there is nothing. May be NULL
+    bool (*read)(void *user, const tulle_device_info *info, const void **data, size_t *size);
+    /// Called once by tulle_cache_save, on its thread: takes all the bytes, in place of what was
+    /// there. Returns false where it could not. May be NULL, where nothing is saved
+    bool (*write)(void *user, const tulle_device_info *info, const void *data, size_t size);
+    void *user;
+} tulle_cache;
+
 /// Least values that stand in for what the device reports: for testing the portability floor on any
 /// device.
 typedef enum tulle_clamp {
@@ -204,6 +247,7 @@ typedef struct tulle_context_params {
     /// copied; NULL: the driver's
     const VkAllocationCallbacks *allocator;
     const tulle_memory_callbacks *memory;  ///< copied; NULL: a pool in the context
+    const tulle_cache *cache;              ///< copied; NULL: nothing is kept
     tulle_log_callback log;
     void *log_user;
     tulle_clamp clamp;
@@ -223,6 +267,11 @@ typedef struct tulle_context_params {
 /// driver cannot be loaded any number of times.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
                                             tulle_error *error);
+
+/// Hands params.cache->write what this context has learned so far, all that it read included; call
+/// it when the plans are made and have run (some drivers compile at the first dispatch). Any
+/// thread. Errors: INVALID_ARGUMENT (there is no `write`), CALLBACK, memory, VULKAN.
+TULLE_API tulle_result tulle_cache_save(tulle_context *context, tulle_error *error);
 
 /// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
@@ -268,32 +317,6 @@ TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_ins
                                                VkInstance instance,
                                                VkPhysicalDevice physical_device,
                                                tulle_features *features, tulle_error *error);
-
-/// Matrices that a subgroup multiplies: M × K by K × N. All 0: none.
-typedef struct tulle_matrix_shape {
-    uint32_t m, n, k;
-} tulle_matrix_shape;
-
-typedef struct tulle_device_info {
-    uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
-    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
-    char driver[VK_MAX_DRIVER_NAME_SIZE];  ///< "" where the driver does not tell
-    char driver_info[VK_MAX_DRIVER_INFO_SIZE];
-    uint8_t uuid[VK_UUID_SIZE];
-    VkPhysicalDeviceType type;
-    uint32_t api_version;
-    uint32_t vendor_id, device_id;
-    uint32_t subgroup_size;
-    uint32_t max_workgroup_invocations, max_shared_memory;  ///< bytes of shared memory
-    uint32_t max_storage_buffers;                           ///< per stage
-    uint64_t max_storage_range;                             ///< bytes
-    uint32_t max_texel_elements;
-    bool unified_memory;  ///< device memory is the host's
-    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
-        executable_properties;
-    /// VK_KHR_cooperative_matrix: of fp16 and of bf16, accumulated in fp32, as kernels use them
-    tulle_matrix_shape matrix_f16, matrix_bf16;
-} tulle_device_info;
 
 /// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an
 /// instance: tulle_context_create.

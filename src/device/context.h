@@ -32,6 +32,7 @@ struct tulle_context {
     tulle_memory_callbacks memory_callbacks;
     tulle_log_callback log;
     void *log_user;
+    tulle_cache cache;               ///< all NULL: none. run/cache.h
     void (*lock_queue)(void *user);  ///< may be NULL
     void (*unlock_queue)(void *user);
     void *queue_user;

@@ -14,8 +14,47 @@ struct pipeline_cache {
     struct pipeline_layout *layouts;
 };
 
-tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given,
-                                   struct pipeline_cache **out, tulle_error *error) {
+/// Did this driver write it for this device? It would say so itself; but drivers crashed on data of
+/// others.
+static bool code_fits(const struct caps *caps, const void *code, size_t size) {
+    VkPipelineCacheHeaderVersionOne head;
+    if (size < sizeof head) return false;
+    memcpy(&head, code, sizeof head);  // wherever it lies
+    return head.headerSize >= sizeof head && head.headerSize <= size &&
+           head.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+           head.vendorID == caps->vendor_id && head.deviceID == caps->device_id &&
+           !memcmp(head.pipelineCacheUUID, caps->pipeline_cache_uuid, VK_UUID_SIZE);
+}
+
+static VkResult make_cache(const tulle_context *context, const void *code, size_t size,
+                           VkPipelineCache *out) {
+    const VkPipelineCacheCreateInfo info = { VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, NULL, 0,
+                                             size, code };
+    return context->vk.device.vkCreatePipelineCache(context->device, &info, context->allocator,
+                                                    out);
+}
+
+/// The driver's cache, with what it wrote once where that is of use.
+static VkResult make_own(const tulle_context *context, const void *code, size_t size,
+                         VkPipelineCache *out) {
+    const char *why = "its code is not of this driver's, or not for this device";
+    if (size && code_fits(&context->caps, code, size)) {
+        void *aligned = malloc(size);  // as malloc aligns: no driver is asked to read less
+        VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+        if (aligned) {
+            memcpy(aligned, code, size);
+            result = make_cache(context, aligned, size, out);
+            free(aligned);
+        }
+        if (!result) return result;
+        why = tulle_vk_result_name(result);  // which is no reason to have no context
+    }
+    if (size) context_log(context, TULLE_LOG_WARNING, "the cache's kernels are ignored: %s", why);
+    return make_cache(context, NULL, 0, out);
+}
+
+tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given, const void *code,
+                                   size_t size, struct pipeline_cache **out, tulle_error *error) {
     struct pipeline_cache *cache = calloc(1, sizeof *cache);
     *out = NULL;
     if (!cache)
@@ -25,9 +64,7 @@ tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given
     cache->handle = given;
     cache->own = !given;
     if (cache->own) {
-        VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
-        VkResult result = context->vk.device.vkCreatePipelineCache(
-            context->device, &info, context->allocator, &cache->handle);
+        VkResult result = make_own(context, code, size, &cache->handle);
         if (result) {
             free(cache);
             return context_fail_vk(context, error, result, "vkCreatePipelineCache");
@@ -67,6 +104,32 @@ void pipeline_cache_destroy(struct pipeline_cache *cache) {
 }
 
 VkPipelineCache pipeline_cache_handle(const struct pipeline_cache *cache) { return cache->handle; }
+
+tulle_result pipeline_cache_code(const struct pipeline_cache *cache, void **out, size_t *size,
+                                 tulle_error *error) {
+    const tulle_context *context = cache->context;
+    VkResult result;
+    *out = NULL;
+    *size = 0;
+    if (!cache->own) return TULLE_OK;
+    do {  // it may grow between the two calls
+        free(*out);
+        *out = NULL;
+        result =
+            context->vk.device.vkGetPipelineCacheData(context->device, cache->handle, size, NULL);
+        if (result) break;
+        *out = malloc(*size + 1);
+        if (!*out)
+            return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory for %zu bytes of compiled kernels", *size);
+        result =
+            context->vk.device.vkGetPipelineCacheData(context->device, cache->handle, size, *out);
+    } while (result == VK_INCOMPLETE);
+    if (!result) return TULLE_OK;
+    free(*out);
+    *out = NULL;
+    return context_fail_vk(context, error, result, "vkGetPipelineCacheData");
+}
 
 // -------------------------------------------------------------------------------------------------
 // Layouts
@@ -139,11 +202,11 @@ static tulle_result layout_get(struct pipeline_cache *cache, const struct pipeli
 // -------------------------------------------------------------------------------------------------
 // Pipelines
 
-static tulle_result make_pipeline(const struct pipeline_cache *cache,
+/// known: what the driver may take code from; VK_NULL_HANDLE: it compiles.
+static tulle_result make_pipeline(const tulle_context *context, VkPipelineCache known,
                                   const struct pipeline_key *key,
                                   const struct pipeline_layout *layout, VkPipelineCreateFlags flags,
                                   VkPipeline *out, tulle_error *error) {
-    const tulle_context *context = cache->context;
     const char *absent = module_absent(key->module);
     VkSpecializationMapEntry entries[PM_CONSTANTS];
     *out = VK_NULL_HANDLE;
@@ -180,7 +243,7 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
         VK_NULL_HANDLE,
         -1
     };
-    result = context->vk.device.vkCreateComputePipelines(context->device, cache->handle, 1, &info,
+    result = context->vk.device.vkCreateComputePipelines(context->device, known, 1, &info,
                                                          context->allocator, out);
     context->vk.device.vkDestroyShaderModule(context->device, handle, context->allocator);
     if (result) {
@@ -223,7 +286,7 @@ static tulle_result create_pipeline(struct pipeline_cache *cache, const struct p
     p->next = cache->first;
     cache->first = p;
     mutex_unlock(&cache->mutex);
-    result = make_pipeline(cache, key, p->layout, 0, &handle, error);
+    result = make_pipeline(cache->context, cache->handle, key, p->layout, 0, &handle, error);
     mutex_lock(&cache->mutex);
     p->handle = handle;
     condition_wake(&cache->ended);
@@ -314,7 +377,7 @@ tulle_result pipeline_report(struct pipeline_cache *cache, const struct pipeline
     mutex_unlock(&cache->mutex);
     if (result) return result;
     double start = clock_ms();
-    result = make_pipeline(cache, key, layout,
+    result = make_pipeline(context, VK_NULL_HANDLE, key, layout,
                            reports ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline,
                            error);
     if (result) return result;

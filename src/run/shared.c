@@ -9,12 +9,14 @@
 // a window over a million tokens takes 12 MiB in tiles of 8 rows
 #define ROOM_BYTES_MOST ((size_t)32 << 20)
 
-tulle_result shared_create(tulle_context *context, VkPipelineCache given, tulle_error *error) {
+tulle_result shared_create(tulle_context *context, VkPipelineCache given,
+                           const struct cache_sections *cached, tulle_error *error) {
     struct shared *shared = calloc(1, sizeof *shared);
     if (!shared)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the context");
-    tulle_result result = pipeline_cache_create(context, given, &shared->pipelines, error);
+    tulle_result result = pipeline_cache_create(context, given, cached->pipelines.data,
+                                                cached->pipelines.size, &shared->pipelines, error);
     if (result) {
         free(shared);
         return result;

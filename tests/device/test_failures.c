@@ -161,11 +161,33 @@ static tulle_result attend_recorded(struct run *run) {
     return result;
 }
 
+// The host's cache: what the last run saved, which the next one reads.
+static struct {
+    uint8_t data[1 << 20];
+    size_t size;
+} cached;
+
+static bool read_cache(void *user, const tulle_device_info *info, const void **data, size_t *size) {
+    (void)user, (void)info;
+    *data = cached.data;
+    *size = cached.size;
+    return cached.size > 0;
+}
+
+static bool write_cache(void *user, const tulle_device_info *info, const void *data, size_t size) {
+    (void)user, (void)info;
+    cached.size = size <= sizeof cached.data ? size : 0;
+    memcpy(cached.data, data, cached.size);
+    return true;
+}
+
 static tulle_result run_steps(struct run *run) {
+    const tulle_cache cache = { .read = read_cache, .write = write_cache };
     tulle_vulkan_import import = gpu_import(run->gpu);
     import.get_instance_proc_addr = failing_get;
     const tulle_context_params params = { .import = &import,
                                           .allocator = &failing_callbacks,
+                                          .cache = &cache,
                                           .clamp = run->setting->bare ? TULLE_CLAMP_VULKAN_1_1
                                                                       : TULLE_CLAMP_NONE };
     STEP(tulle_context_create(&params, &run->context, &run->error), run->context);
@@ -193,7 +215,11 @@ static tulle_result run_steps(struct run *run) {
     STEP(tulle_plan_create(run->context, &desc, &run->plan, &run->error), run->plan);
     uint64_t pairs = 0;
     STEP_PLAIN(tulle_plan_count_pairs(run->plan, &pairs, &run->error));
-    return run->setting->record ? attend_recorded(run) : attend_on_host(run);
+    result = run->setting->record ? attend_recorded(run) : attend_on_host(run);
+    if (result == TULLE_OK) {
+        STEP_PLAIN(tulle_cache_save(run->context, &run->error));
+    }
+    return result;
 }
 
 static void end_run(struct run *run) {
@@ -294,6 +320,7 @@ static void sweep(const struct setting *setting) {
     struct gpu gpu;
     char why[400] = "";
     failing_reset();
+    cached.size = 0;
     if (!gpu_open(&gpu, harness_device()->uuid, setting->bare, NULL, why, sizeof why)) {
         harness_fail("no device: %s", why);
     }

@@ -13,6 +13,8 @@ compare=$PWD/tools/compare_npy.py
 reference=$PWD/tests/program/cli_reference.py
 variants=$PWD/shaders/variants.def
 work=$(mktemp -d)
+# the program's cache here, and not in the user's folder; Mesa's stays where it is
+export MESA_SHADER_CACHE_DIR="${MESA_SHADER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}}" XDG_CACHE_HOME="$work/kept"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
 cd "$work" || exit 1
@@ -175,6 +177,47 @@ wants "info --all alone" 2 "--all goes with --kernels" info --all
   name=$(sed -n 's/^device *//p' err | cut -c1-6)
   wants "--device by a part of its name" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device "$name"
   wants "--device by index" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device 0
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: what is kept between runs
+
+one_kept() { [ "$(find kept/tulle -type f -name '*.cache' | wc -l)" = 1 ]; }
+mode_of() { stat -c %a "$1"; }
+# shellcheck disable=SC2086
+{
+  check "a run keeps one file for the device" one_kept
+  file=$(find kept/tulle -type f)
+  check "its folder is the user's alone" test "$(mode_of kept/tulle)" = 700
+  cp "$file" kept.cache
+  stamp=$(stat -c '%i' "$file")
+  tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "nothing new is not written again" test "$stamp" = "$(stat -c '%i' "$file")"
+  rm -r kept
+  wants "--no-cache" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --no-cache
+  check "it keeps nothing" test ! -e kept/tulle
+  wants "--cache FILE" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "it is kept there" test -s own.cache
+  check "and nowhere else" test ! -e kept/tulle
+  head -c 70 kept.cache >own.cache
+  wants "a cache that was cut off" 0 "^tulle: the cache is ignored: its " run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "the same O" cmp o.npy o2.npy
+  wants "it is mended" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "without a word" test "$(grep -c ignored err)" = 0
+  wants "an empty cache" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache /dev/null
+  for cache in . /nonexistent/folder/file ''; do
+    wants "--cache '$cache' cannot be written, which fails nothing" 0 "^tulle run: the cache is not kept: " run $qkv -o o2.npy --pattern "$pattern" --cache "$cache"
+    check "it is said once" test "$(grep -c cache err)" = 1
+  done
+  HOME='' XDG_CACHE_HOME='' tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "no folder for a cache fails nothing" test "$status" = 0
+  HOME=$work/home XDG_CACHE_HOME=relative tulle run $qkv -o o2.npy --pattern "$pattern"
+  mkdir home
+  HOME=$work/home XDG_CACHE_HOME='' tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "without XDG_CACHE_HOME it is in ~/.cache" test "$(find home/.cache/tulle -name '*.cache' | wc -l)" = 1
+  check "and one that is relative names nothing" test ! -e relative
+  wants "show and info take a cache too" 0 "" show dense --q-len 8 --cache own.cache
+  wants "info --cache" 0 "" info --cache own.cache
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
