@@ -22,6 +22,7 @@ static const char help[] =
     "why not the others.\n"
     "\n"
     "  --json       as a JSON object on standard output: devices, each with its variants (name, dtype, serves, reason)\n"
+    "               and what was tuned (kernel, dtype, head_dim, phase, addresses)\n"
     "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
@@ -151,6 +152,27 @@ static void add_variant(void *user, const char *name, bool serves, const char *r
     cJSON_AddItemToArray(list->json, entry);
 }
 
+struct tuned_list {
+    cJSON *json;
+    bool print;
+};
+
+static void add_tuned(void *user, const tulle_tuned_class *of, const char *kernel) {
+    const struct tuned_list *list = user;
+    const char *phase = of->phase == TULLE_PHASE_FEW_ROWS ? "few-rows" : "prefill";
+    if (list->print)
+        printf("   %-40s tuned: taken for %s, head_dim up to %" PRIu32 ", %s%s\n", kernel,
+               dtype_name(of->dtype), of->head_dim, phase,
+               of->addresses ? "" : ", buffers without addresses");
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "kernel", kernel);
+    cJSON_AddStringToObject(entry, "dtype", dtype_name(of->dtype));
+    json_add_count(entry, "head_dim", of->head_dim);
+    cJSON_AddStringToObject(entry, "phase", phase);
+    cJSON_AddBoolToObject(entry, "addresses", of->addresses);
+    cJSON_AddItemToArray(list->json, entry);
+}
+
 static tulle_result report_variants(tulle_context *context, const struct request *r,
                                     cJSON *variants, tulle_error *error) {
     tulle_result result = TULLE_OK;
@@ -236,6 +258,8 @@ static int report_device(const tulle_device_info *info, const struct request *r,
         if (!r->json) printf("   cannot be used: %s\n", error.message);
         return r->device ? fail_tulle("info", &error) : STATUS_OK;
     }
+    struct tuned_list tuned = { cJSON_AddArrayToObject(device, "tuned"), !r->json };
+    tulle_tuned(context, add_tuned, &tuned);
     if (report_variants(context, r, variants, &error)) status = fail_tulle("info", &error);
     if (!status && r->kernels) status = report_kernels(context, r, device);
     if (!r->json) putchar('\n');

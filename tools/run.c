@@ -41,7 +41,7 @@ static const char help[] =
     "  --device N           index from 'tulle info', or part of a name; default: the best\n"
     "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n" HELP_CACHE_FILE
     "  --repeat N           time the median of N runs (after one untimed); default 1\n"
-    "  --json               report on standard output as a JSON object: device, driver, kernel, ms, plan_ms,\n"
+    "  --json               report on standard output as a JSON object: device, driver, kernel, tuned, ms, plan_ms,\n"
     "                       compile_ms, pairs, visited, share, gflops, workspace_bytes\n"
     "\n" HELP_SPEC "\n" HELP_STATUS;
 

@@ -16,6 +16,7 @@
 //     Binding and recording  tulle_binding: a plan's tensors, the caller's VkBuffers. tulle_cmd_*:
 //                            recording into the caller's command buffer
 //     Host arrays            tulle_attention: the whole way for arrays in host memory
+//     Tuning                 tulle_tune: which kernel is the fastest here, measured
 //     Merging                tulle_merge, tulle_merger: finished results over disjoint keys joined
 //
 // tulle/inspect.h, beside this header, says what a plan computes and why.
@@ -214,7 +215,8 @@ typedef struct tulle_device_info {
 } tulle_device_info;
 
 /// Where what contexts learn is kept between processes: compiled kernels (the driver's pipeline
-/// cache; not that of an import's pipeline_cache, which is its owner's to keep). The library opens
+/// cache; not that of an import's pipeline_cache, which is its owner's to keep), and what tulle_tune
+/// found. The library opens
 /// no file: these are the host's functions, and what they hand on is one run of bytes for a
 /// device, of some KB to a few MB.
 typedef struct tulle_cache {
@@ -532,6 +534,7 @@ TULLE_API void tulle_plan_destroy(tulle_plan *plan);
 
 typedef struct tulle_plan_info {
     char kernel[64];             ///< the variant's name
+    bool tuned;                  ///< it was chosen by what tulle_tune found
     uint32_t tile_rows;          ///< query rows of a work item, at most
     uint32_t chunk_keys;         ///< keys that its loop takes at a time
     uint64_t workspace_bytes;    ///< what a binding needs; 0: none
@@ -641,6 +644,31 @@ typedef struct tulle_timing {
 /// INVALID_ARGUMENT, UNSUPPORTED, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
                                        const tulle_timing *timing, tulle_error *error);
+
+// -------------------------------------------------------------------------------------------------
+// Tuning
+
+/// How many query rows: by q_len.
+typedef enum tulle_phase {
+    TULLE_PHASE_PREFILL = 0,  ///< 17 or more
+    TULLE_PHASE_FEW_ROWS,     ///< at most 16: a step of decoding
+} tulle_phase;
+
+/// A kernel that was timed: the median of its times; is it the one that is taken from now on?
+typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, bool chosen);
+
+/// Runs desc, a workload that is typical of its class, with every kernel that serves it, on made-up
+/// numbers and on an otherwise idle device, and remembers the fastest; the one that would be chosen
+/// anyway stays unless another takes 3 % less. From then on plans of this context prefer it where it
+/// serves and their descriptor names no kernel, for every workload of the class: desc's dtype, class
+/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192 or 256),
+/// phase, and whether buffers have addresses. tulle_cache_save keeps it. Nothing is ever tuned
+/// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
+/// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
+/// as tulle_attention. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, memory,
+/// DEVICE_LOST, VULKAN.
+TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_desc *desc,
+                                  tulle_tune_callback each, void *user, tulle_error *error);
 
 // -------------------------------------------------------------------------------------------------
 // Merging: two attentions of the same queries over disjoint keys become one

@@ -25,6 +25,7 @@ struct blob_key blob_key_of(const struct caps *caps);
 /// What a section holds, as its first four bytes.
 enum blob_tag {
     BLOB_PIPELINES = 0x45504950,  ///< "PIPE": of vkGetPipelineCacheData
+    BLOB_TUNING = 0x454e5554,     ///< "TUNE": of tuning_write
 };
 
 struct blob_section {

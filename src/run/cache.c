@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "kernel/pipeline.h"
+#include "kernel/tuning.h"
 #include "run/shared.h"
 
-#define PIPELINES_VERSION 1  // the bytes are the driver's, which has versions of its own
+// of what the sections hold
+#define PIPELINES_VERSION 1  // the driver's bytes, which have a version of their own
+#define TUNING_VERSION 1
 
 void cache_read(const tulle_context *context, struct cache_sections *out) {
     const tulle_cache *cache = &context->cache;
@@ -15,7 +18,8 @@ void cache_read(const tulle_context *context, struct cache_sections *out) {
     const void *blob = NULL;
     size_t size = 0;
     char reason[160];
-    *out = (struct cache_sections){ .pipelines = { BLOB_PIPELINES, PIPELINES_VERSION, NULL, 0 } };
+    *out = (struct cache_sections){ .pipelines = { BLOB_PIPELINES, PIPELINES_VERSION, NULL, 0 },
+                                    .tuning = { BLOB_TUNING, TUNING_VERSION, NULL, 0 } };
     if (!cache->read) return;
     caps_info(&context->caps, context->index, &info);
     if (!cache->read(cache->user, &info, &blob, &size) || !blob) return;
@@ -27,6 +31,7 @@ void cache_read(const tulle_context *context, struct cache_sections *out) {
         return;
     }
     blob_find(blob, &out->pipelines);
+    blob_find(blob, &out->tuning);
     context_log(context, TULLE_LOG_DEBUG, "cache: %zu bytes, %zu of them the driver's", size,
                 out->pipelines.size);
 }
@@ -40,13 +45,16 @@ tulle_result tulle_cache_save(tulle_context *context, tulle_error *error) {
     if (!cache->write)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "the context was made without params.cache->write");
-    struct blob_section pipelines = { BLOB_PIPELINES, PIPELINES_VERSION, NULL, 0 };
+    uint8_t tuning[TUNING_BYTES];
+    struct blob_section sections[] = { { BLOB_PIPELINES, PIPELINES_VERSION, NULL, 0 },
+                                       { BLOB_TUNING, TUNING_VERSION, tuning, 0 } };
     tulle_result result =
-        pipeline_cache_code(context->shared->pipelines, &code, &pipelines.size, error);
+        pipeline_cache_code(context->shared->pipelines, &code, &sections[0].size, error);
     if (result) return result;
-    pipelines.data = code;
+    sections[0].data = code;
+    sections[1].size = tuning_write(context->shared->tuning, tuning);
     const struct blob_key key = blob_key_of(&context->caps);
-    blob = blob_make(&key, &pipelines, 1, &size);
+    blob = blob_make(&key, sections, 2, &size);
     free(code);
     if (!blob)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,

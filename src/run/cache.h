@@ -10,7 +10,7 @@
 /// The sections of a cache that the host has; each of size 0 where it has none that holds here.
 /// They lie in the host's memory.
 struct cache_sections {
-    struct blob_section pipelines;
+    struct blob_section pipelines, tuning;
 };
 
 /// Asks the host, where it gave callbacks. Never fails: what is of no use is ignored, with a line

@@ -8,6 +8,7 @@
 #include "common/thread.h"
 #include "device/submit.h"
 #include "kernel/compile.h"
+#include "kernel/tuning.h"
 #include "run/limits.h"
 #include "run/shared.h"
 
@@ -187,6 +188,7 @@ static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *
     tulle_error local = { 0 };
     tulle_result result = attention_resolve(desc, &plan->attention, &local);
     if (!result) {
+        tuning_apply(plan->context->shared->tuning, caps, &plan->attention);
         plan->variant = variant_choose(&plan->attention, caps, &local);
         if (!plan->variant) result = local.result;
     }
@@ -209,6 +211,8 @@ static void keep_dispatches(tulle_plan *plan, struct schedule *schedule) {
 
 static void fill_info(tulle_plan *plan, const struct schedule *schedule) {
     strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tuned =
+        !plan->attention.kernel[0] && !strcmp(plan->variant->name, plan->attention.tuned);
     plan->info.tile_rows = plan->tile_rows;
     plan->info.chunk_keys = plan->variant->keys;
     plan->info.workspace_bytes = schedule->workspace_rows * plan->workspace_row_bytes;

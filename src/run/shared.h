@@ -8,6 +8,7 @@
 
 struct shared {
     struct pipeline_cache *pipelines;  ///< kernel/pipeline.h
+    struct tuning *tuning;             ///< kernel/tuning.h
     struct schedule_room *room;        ///< taken out while a plan is made. May be NULL
     struct mutex room_mutex;
     /// run/host.h; made at the first tulle_attention, destroyed by the context before the rest; the

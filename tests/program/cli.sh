@@ -99,13 +99,13 @@ pattern=window:256,256+global:1
 
 tulle --version
 check "--version" grep -qx 'tulle [0-9]*\.[0-9]*\.[0-9]*' out
-for command in '' run show info bench; do
+for command in '' run show info bench tune; do
   # shellcheck disable=SC2086  # no word where it is empty
   tulle $command --help
   check "tulle $command --help" test "$status" = 0
   check "tulle $command --help tells of exit statuses" grep -q '^Exit status: 0' out
 done
-for command in run show info bench; do
+for command in run show info bench tune; do
   tulle "$command" --help
   # every option of the help text is known to the parser, and says so by not being "unrecognized"
   missing=
@@ -152,6 +152,9 @@ done
 wants "bench with a shape but no pattern" 2 "no --pattern" bench --q-len 64
 wants "bench with more specs than heads" 2 "holds 3 specs .* there are 2 heads" bench --pattern 'dense;window:1,0;sink:2' --q-len 64 --heads 2
 wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
+wants "tune --dtype fp8" 2 "--dtype is 'fp8'" tune --dtype fp8
+wants "tune --phase all" 2 "--phase is 'all'; prefill or few-rows is wanted" tune --phase all
+wants "tune --head-dim 257" 2 "--head-dim is '257'" tune --head-dim 257
 wants "info --all alone" 2 "--all goes with --kernels" info --all
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -489,6 +492,23 @@ check "info without a device" test $? = 1
 check "it says so" grep -q 'no Vulkan device\|no Vulkan' err
 wants "info of a device without a name" 2 "device is ..: .* name" info --device ""
 wants "info of a device that is not there" 1 "device is .99.: .* index" info --device 99
+
+# ---------------------------------------------------------------------------------------------------------------------
+# tune
+
+tulle tune --dtype fp32 --head-dim 20 --phase few-rows --cache tuned.cache
+check "tune" test "$status" = 0
+check "one kernel is starred" test "$(grep -c ' \*$' out)" = 1
+kernel=$(sed -n 's/.* \([a-z0-9_]*\) \*$/\1/p' out)
+check "info says what was tuned" sh -c "'$program' info --cache tuned.cache | grep -q '^ *$kernel  *tuned: taken for fp32, head_dim up to 32, few-rows'"
+tulle info --cache tuned.cache --json
+check "info --json too" fields tuned addresses phase
+wants "a run takes it" 0 "^kernel *$kernel (tuned)$" run --q q2.npy --k q2.npy --v q2.npy -o o-q2.npy --pattern dense --cache tuned.cache
+wants "another class does not" 0 "^kernel *[a-z0-9_]*$" run --q q16.npy --k q16.npy --v q16.npy -o o-q16.npy --pattern dense --cache tuned.cache
+wants "nor does a kernel that is named" 0 "^kernel *base[a-z0-9_]*$" run --q q2.npy --k q2.npy --v q2.npy -o o-q2.npy --pattern dense --cache tuned.cache --kernel base
+tulle tune --dtype fp32 --head-dim 20 --phase few-rows --cache tuned.cache --json
+check "tune --json" fields device classes dtype head_dim phase kernels name ms chosen
+wants "tune that cannot keep what it found" 1 "the cache is not kept" tune --dtype fp32 --head-dim 20 --phase few-rows --cache /nonexistent/file
 
 tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --kv-heads 1 --head-dim 32 --dtype fp16 --json
 check "bench of one workload" test "$status" = 0

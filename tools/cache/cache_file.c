@@ -78,11 +78,12 @@ const tulle_cache *cache_file_use(struct cache_file *file) {
     return &file->callbacks;
 }
 
-void cache_file_save(struct cache_file *file, tulle_context *context, const char *command) {
+bool cache_file_save(struct cache_file *file, tulle_context *context, const char *command) {
     tulle_error error;
-    if (file->none || !tulle_cache_save(context, &error)) return;
+    if (file->none || !tulle_cache_save(context, &error)) return true;
     fail(command, STATUS_OK, "the cache is not kept: %s",
          error.result == TULLE_ERROR_CALLBACK ? file->failure.text : error.message);
+    return false;
 }
 
 void cache_file_free(struct cache_file *file) {

@@ -30,9 +30,9 @@ struct cache_file {
 /// made. file stays where it is while the context lives.
 const tulle_cache *cache_file_use(struct cache_file *file);
 
-/// Saves what the context has learned, if it differs from what was read: at once and whole, or not at
-/// all. Where it cannot be written a line on standard error says so, and that is all.
-void cache_file_save(struct cache_file *file, tulle_context *context, const char *command);
+/// Saves what the context has learned, if it differs from what was read: at once and whole, or not
+/// at all. Where it cannot be written a line on standard error says so; false.
+bool cache_file_save(struct cache_file *file, tulle_context *context, const char *command);
 
 void cache_file_free(struct cache_file *file);
 
