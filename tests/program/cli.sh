@@ -107,11 +107,12 @@ for command in '' run show info bench tune; do
 done
 for command in run show info bench tune; do
   tulle "$command" --help
-  # every option of the help text is known to the parser, and says so by not being "unrecognized"
+  # every option of the help text is known to the parser, and says so by not being "unrecognized"; the second
+  # --no-such-option is for those that take the first as their argument
   missing=
   grep -o -e '--[a-z][a-z-]*' out | sort -u >options
   while read -r option; do
-    "$program" "$command" "$option" --no-such-option >/dev/null 2>err </dev/null
+    "$program" "$command" "$option" --no-such-option --no-such-option >/dev/null 2>err </dev/null
     if grep -q "option '$option'$\|unrecognized option '$option'" err; then missing="$missing $option"; fi
   done <options
   check "each option in tulle $command --help exists" test -z "$missing"
