@@ -216,9 +216,8 @@ typedef struct tulle_device_info {
 
 /// Where what contexts learn is kept between processes: compiled kernels (the driver's pipeline
 /// cache; not that of an import's pipeline_cache, which is its owner's to keep), and what tulle_tune
-/// found. The library opens
-/// no file: these are the host's functions, and what they hand on is one run of bytes for a
-/// device, of some KB to a few MB.
+/// found. The library opens no file: these are the host's functions, and what they hand on is one
+/// run of bytes for a device, of some KB to a few MB.
 typedef struct tulle_cache {
     /// Called once by tulle_context_create, on its thread: gives what `write` last got for this
     /// device (info.uuid names it). The bytes stay the host's, and as they are until
