@@ -22,7 +22,7 @@ static const char help[] =
     "why not the others.\n"
     "\n"
     "  --json       as a JSON object on standard output: devices, each with its variants (name, dtype, serves, reason)\n"
-    "               and what was tuned (kernel, dtype, head_dim, phase, addresses)\n"
+    "               and what was tuned (kernel, dtype, head_dim, phase, addresses, matrices)\n"
     "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
@@ -170,6 +170,7 @@ static void add_tuned(void *user, const tulle_tuned_class *of, const char *kerne
     json_add_count(entry, "head_dim", of->head_dim);
     cJSON_AddStringToObject(entry, "phase", phase);
     cJSON_AddBoolToObject(entry, "addresses", of->addresses);
+    json_add_count(entry, "matrices", of->matrices);
     cJSON_AddItemToArray(list->json, entry);
 }
 

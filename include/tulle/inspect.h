@@ -91,7 +91,8 @@ typedef struct tulle_tuned_class {
     tulle_dtype dtype;
     uint32_t head_dim;  ///< the largest head size of its class
     tulle_phase phase;
-    bool addresses;  ///< buffers have addresses
+    bool addresses;     ///< buffers have addresses
+    uint32_t matrices;  ///< cooperative ones of dtype: 0 none, 1 some, 2 that can be reduced too
 } tulle_tuned_class;
 
 typedef void (*tulle_tuned_callback)(void *user, const tulle_tuned_class *of, const char *kernel);

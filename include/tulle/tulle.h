@@ -661,7 +661,7 @@ typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, b
 /// anyway stays unless another takes 3 % less. From then on plans of this context prefer it where it
 /// serves and their descriptor names no kernel, for every workload of the class: desc's dtype, class
 /// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192 or 256),
-/// phase, and whether buffers have addresses. tulle_cache_save keeps it. Nothing is ever tuned
+/// phase, and what of buffer addresses and matrix units is enabled. tulle_cache_save keeps it. Nothing is ever tuned
 /// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
 /// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
 /// as tulle_attention. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, memory,

@@ -14,6 +14,11 @@ struct tuning {
     struct tuned entries[TUNING_MOST];
 };
 
+static uint32_t matrices(tulle_dtype dtype, const struct caps *caps) {
+    const struct matrix_shape *shape = dtype == TULLE_BF16 ? &caps->matrix_bf16 : &caps->matrix_f16;
+    return dtype == TULLE_F32 || !shape->m ? 0 : caps->matrix_reduce ? 2 : 1;
+}
+
 struct tuning_class tuning_class_of(const struct attention *a, const struct caps *caps) {
     return (struct tuning_class){
         .dtype = a->dtype,
@@ -21,6 +26,7 @@ struct tuning_class tuning_class_of(const struct attention *a, const struct caps
         .phase = a->q_len <= FEW_ROWS ? TULLE_PHASE_FEW_ROWS : TULLE_PHASE_PREFILL,
         .addresses = caps->buffer_device_address &&
                      a->buffer_usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+        .matrices = matrices(a->dtype, caps),
     };
 }
 
@@ -42,7 +48,7 @@ static uint32_t find(const struct tuning *tuning, const struct tuning_class *of)
     for (; i < tuning->count; i++) {
         const struct tuning_class *at = &tuning->entries[i].of;
         if (at->dtype == of->dtype && at->pieces == of->pieces && at->phase == of->phase &&
-            at->addresses == of->addresses)
+            at->addresses == of->addresses && at->matrices == of->matrices)
             break;
     }
     return i;
@@ -75,7 +81,8 @@ bool tuning_get(struct tuning *tuning, uint32_t i, struct tuned *out) {
 }
 
 // -------------------------------------------------------------------------------------------------
-// Bytes: for each answer a record of four bytes (dtype, pieces, phase, addresses) and the name
+// Bytes: for each answer a record of four bytes (dtype, pieces, phase, addresses + 2 · matrices) and
+// the name
 
 enum { RECORD = 32, NAME_AT = 4, NAME_SIZE = RECORD - NAME_AT };
 
@@ -88,7 +95,7 @@ size_t tuning_write(struct tuning *tuning, uint8_t bytes[TUNING_BYTES]) {
         to[0] = (uint8_t)t.of.dtype;
         to[1] = (uint8_t)t.of.pieces;
         to[2] = (uint8_t)t.of.phase;
-        to[3] = t.of.addresses;
+        to[3] = (uint8_t)(t.of.addresses + 2 * t.of.matrices);
         memcpy(to + NAME_AT, t.variant->name, strlen(t.variant->name));
     }
     return (size_t)i * RECORD;
@@ -106,10 +113,10 @@ void tuning_read(struct tuning *tuning, const void *bytes, size_t size) {
     const uint8_t *from = bytes;
     for (; size >= RECORD; size -= RECORD, from += RECORD) {
         const struct tuning_class of = { (tulle_dtype)from[0], from[1], (tulle_phase)from[2],
-                                         from[3] != 0 };
+                                         from[3] % 2 != 0, from[3] / 2u };
         const struct variant *v = by_name(from + NAME_AT);
         if (v && v->dtype == of.dtype && of.pieces && of.pieces == head_class(of.pieces * 4) &&
-            from[2] <= TULLE_PHASE_FEW_ROWS && from[3] <= 1)
+            from[2] <= TULLE_PHASE_FEW_ROWS && of.matrices <= 2)
             tuning_set(tuning, &of, v);
     }
 }

@@ -12,12 +12,14 @@ struct tuning_class {
     tulle_dtype dtype;
     uint32_t pieces;  ///< larger_class
     tulle_phase phase;
-    bool addresses;  ///< the buffers have addresses: other variants serve
+    // Which variants serve: a tuning without one of these says nothing of a device with it.
+    bool addresses;     ///< the buffers have addresses
+    uint32_t matrices;  ///< of dtype: 0 none, 1 multiplied, 2 reduced and converted too
 };
 
 struct tuning_class tuning_class_of(const struct attention *a, const struct caps *caps);
 
-#define TUNING_MOST (3 * 6 * 2 * 2)  ///< classes that there are
+#define TUNING_MOST (3 * 6 * 2 * 2 * 3)  ///< classes that there are
 
 struct tuned {
     struct tuning_class of;

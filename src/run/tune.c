@@ -212,7 +212,8 @@ void tulle_tuned(const tulle_context *context, tulle_tuned_callback each, void *
     struct tuned t;
     if (!context || !each) return;
     for (uint32_t i = 0; tuning_get(context->shared->tuning, i, &t); i++) {
-        const tulle_tuned_class of = { t.of.dtype, t.of.pieces * 4, t.of.phase, t.of.addresses };
+        const tulle_tuned_class of = { t.of.dtype, t.of.pieces * 4, t.of.phase, t.of.addresses,
+                                       t.of.matrices };
         each(user, &of, t.variant->name);
     }
 }

@@ -105,6 +105,21 @@ static void test_classes(void **state) {
     a.buffer_usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     assert_string_equal(taken(tuning, a, &gpu), "base_f32_q32k32");
     assert_string_equal(taken(tuning, a, &bare), "base_f32_q8k32");  // there it says nothing
+    // a device whose matrices were not enabled when it was tuned; fp32 has none
+    struct caps matrices = gpu;
+    matrices.matrix_f16.m = 16;
+    tune(tuning, attention(TULLE_F16, 64, 17), "base_f16_q8k32");
+    struct attention half = attention(TULLE_F16, 64, 17), single = attention(TULLE_F32, 64, 17);
+    tuning_apply(tuning, &gpu, &half);
+    assert_string_equal(half.tuned, "base_f16_q8k32");
+    tuning_apply(tuning, &matrices, &half);
+    assert_string_equal(half.tuned, "");
+    tuning_apply(tuning, &matrices, &single);
+    assert_string_equal(single.tuned, "base_f32_q8k32");
+    const struct tuning_class one = tuning_class_of(&half, &matrices);
+    matrices.matrix_reduce = true;
+    assert_int_equal(one.matrices, 1);
+    assert_int_equal(tuning_class_of(&half, &matrices).matrices, 2);
     tuning_destroy(tuning);
 }
 
@@ -120,18 +135,22 @@ static void test_bytes(void **state) {
     for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++)
         for (int dim = 0; dim < 6; dim++)
             for (uint32_t q_len = 1; q_len <= 17; q_len += 16)
-                for (int addresses = 0; addresses < 2; addresses++) {
-                    struct attention a = attention((tulle_dtype)dtype, dims[dim], q_len);
-                    if (addresses) a.buffer_usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-                    tune(tuning, a, names[dtype]);
+                for (int features = 0; features < 6; features++) {
+                    const struct attention a = attention((tulle_dtype)dtype, dims[dim], q_len);
+                    struct tuning_class of = tuning_class_of(&a, &gpu);
+                    of.addresses = features % 2;
+                    of.matrices = (uint32_t)features / 2;
+                    tuning_set(tuning, &of, named(names[dtype]));
                 }
+    for (uint32_t i = 0; i < variant_count; i++) assert_true(strlen(variants[i].name) < 28);
     const size_t size = tuning_write(tuning, bytes);
     assert_int_equal(size, TUNING_BYTES);
     tuning_read(read, bytes, size);
     for (uint32_t i = 0; i < TUNING_MOST; i++) {
         assert_true(tuning_get(tuning, i, &t) && tuning_get(read, i, &back));
         assert_true(t.of.dtype == back.of.dtype && t.of.pieces == back.of.pieces &&
-                    t.of.phase == back.of.phase && t.of.addresses == back.of.addresses);
+                    t.of.phase == back.of.phase && t.of.addresses == back.of.addresses &&
+                    t.of.matrices == back.of.matrices);
         assert_ptr_equal(t.variant, back.variant);
     }
     assert_false(tuning_get(read, TUNING_MOST, &back));
@@ -141,7 +160,7 @@ static void test_bytes(void **state) {
         int at;
         uint8_t value;
     } wrong[] = { { 0, 3 }, { 0, 1 }, { 1, 0 },   { 1, 7 },    { 1, 65 }, { 1, 255 },
-                  { 2, 2 }, { 3, 2 }, { 4, 'x' }, { 18, 'x' }, { 31, 0 } };
+                  { 2, 2 }, { 3, 6 }, { 4, 'x' }, { 18, 'x' }, { 31, 0 } };
     for (size_t n = 0; n < sizeof wrong / sizeof *wrong; n++) {
         uint8_t changed[TUNING_BYTES];
         read = tuning_create();
