@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/outcome.h"
+#include "cache/cache_file.h"
 #include "common/cli.h"
 #include "bench/peak.h"
 #include "common/progress.h"
@@ -29,6 +30,7 @@ static const char help[] =
     "  --device N      index from 'tulle info', or part of a name; more than once for several; default: the best\n"
     "  --kernel NAME   a kernel's name or a prefix such as base; default: the best for each workload\n"
     "  --repeat N      the median of N runs; default: as many as a second holds, 25 at most\n"
+    "  --cache FILE, --no-cache   as for 'tulle run'\n"
     "  --command       print with each row the line that has it again\n"
     "  --json          a JSON object on standard output: devices, results (one object a workload, with the fields of\n"
     "                  'tulle run --json' and peak_share) and planning\n"
@@ -56,7 +58,9 @@ enum {
     KV_HEADS,
     HEAD_DIM,
     V_HEAD_DIM,
-    DTYPE
+    DTYPE,
+    CACHE,
+    NO_CACHE
 };
 
 static const struct option options[] = {
@@ -78,6 +82,7 @@ static const struct option options[] = {
     { "head-dim", required_argument, NULL, HEAD_DIM },
     { "v-head-dim", required_argument, NULL, V_HEAD_DIM },
     { "dtype", required_argument, NULL, DTYPE },
+    CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
     { "help", no_argument, NULL, 'h' },
     { 0 },
 };
@@ -92,6 +97,7 @@ struct request {
     bool quick, plan, command, json, verify, causal, shaped;
     int64_t repeat, q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;
     tulle_dtype dtype;
+    struct cache_file cache;
 };
 
 // Where the results go, whatever the device.
@@ -137,6 +143,8 @@ static int read_options(int argc, char **argv, struct request *r) {
             if (!dtype_named(optarg, &r->dtype))
                 good = refuse(&m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);
             break;
+        case CACHE: r->cache.given = optarg; break;
+        case NO_CACHE: r->cache.none = true; break;
         case 'h': return print_out("bench", help);
         default: fputs("Try 'tulle bench --help'.\n", stderr); return STATUS_BAD_INPUT;
         }
@@ -266,10 +274,12 @@ static int run_planning(const struct request *r, tulle_context *context, const c
 static int bench_device(const struct request *r, const char *device, struct results *results) {
     struct bench bench = { .repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1 };
     struct workload list[MOST_WORKLOADS];
+    struct cache_file cache = r->cache;
     tulle_device_info info;
     tulle_error error;
     size_t count = 0;
-    if (open_device(device, &bench.context, &error)) return fail_tulle("bench", &error);
+    if (open_device(device, cache_file_use(&cache), &bench.context, &error))
+        return fail_tulle("bench", &error);
     tulle_context_info(bench.context, &info);
     if (r->spec) list[count++] = own_workload(r);
     // One head keeps a CPU busy; a GPU wants more of them.
@@ -297,7 +307,9 @@ static int bench_device(const struct request *r, const char *device, struct resu
     }
     free(outcomes);
     bench_free(&bench);
+    if (!status) cache_file_save(&cache, bench.context, "bench");
     tulle_context_destroy(bench.context);
+    cache_file_free(&cache);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/cache_file.h"
 #include "common/cli.h"
 #include "common/progress.h"
 #include "common/json.h"
@@ -15,29 +16,36 @@
 #include "tulle/inspect.h"
 
 static const char help[] =
-    "Usage: tulle info [--json] [--kernels [--all]] [--device N]\n"
+    "Usage: tulle info [--json] [--kernels [--all]] [--device N] [--cache FILE | --no-cache]\n"
     "\n"
     "Lists every Vulkan device: what it offers, and for fp32, fp16 and bf16 which kernels it runs, best first, and\n"
     "why not the others.\n"
     "\n"
     "  --json       as a JSON object on standard output: devices, each with its variants (name, dtype, serves, reason)\n"
+    "               and what was tuned (kernel, dtype, head_dim, phase, addresses, matrices)\n"
     "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
     "  --device N   only this one: its index, or a part of its name\n"
+    "  --cache FILE, --no-cache   as for 'tulle run': where what was tuned is kept\n"
     "\n" HELP_STATUS;
 
-enum { JSON = 256, KERNELS, ALL, DEVICE };
+enum { JSON = 256, KERNELS, ALL, DEVICE, CACHE, NO_CACHE };
 
 static const struct option options[] = {
-    { "json", no_argument, NULL, JSON }, { "kernels", no_argument, NULL, KERNELS },
-    { "all", no_argument, NULL, ALL },   { "device", required_argument, NULL, DEVICE },
-    { "help", no_argument, NULL, 'h' },  { 0 },
+    { "json", no_argument, NULL, JSON },
+    { "kernels", no_argument, NULL, KERNELS },
+    { "all", no_argument, NULL, ALL },
+    { "device", required_argument, NULL, DEVICE },
+    CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
 };
 
 struct request {
     const char *device;
     bool json, kernels, all;
+    struct cache_file cache;
 };
 
 static const char *type_name(VkPhysicalDeviceType type) {
@@ -144,6 +152,28 @@ static void add_variant(void *user, const char *name, bool serves, const char *r
     cJSON_AddItemToArray(list->json, entry);
 }
 
+struct tuned_list {
+    cJSON *json;
+    bool print;
+};
+
+static void add_tuned(void *user, const tulle_tuned_class *of, const char *kernel) {
+    const struct tuned_list *list = user;
+    const char *phase = of->phase == TULLE_PHASE_FEW_ROWS ? "few-rows" : "prefill";
+    if (list->print)
+        printf("   %-40s tuned: taken for %s, head_dim up to %" PRIu32 ", %s%s\n", kernel,
+               dtype_name(of->dtype), of->head_dim, phase,
+               of->addresses ? "" : ", buffers without addresses");
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "kernel", kernel);
+    cJSON_AddStringToObject(entry, "dtype", dtype_name(of->dtype));
+    json_add_count(entry, "head_dim", of->head_dim);
+    cJSON_AddStringToObject(entry, "phase", phase);
+    cJSON_AddBoolToObject(entry, "addresses", of->addresses);
+    json_add_count(entry, "matrices", of->matrices);
+    cJSON_AddItemToArray(list->json, entry);
+}
+
 static tulle_result report_variants(tulle_context *context, const struct request *r,
                                     cJSON *variants, tulle_error *error) {
     tulle_result result = TULLE_OK;
@@ -214,6 +244,7 @@ static int report_kernels(tulle_context *context, const struct request *r, cJSON
 }
 
 static int report_device(const tulle_device_info *info, const struct request *r, cJSON *list) {
+    struct cache_file cache = r->cache;
     tulle_context *context = NULL;
     tulle_error error;
     char index[16];
@@ -222,16 +253,19 @@ static int report_device(const tulle_device_info *info, const struct request *r,
     cJSON_AddItemToArray(list, device);
     if (!r->json) print_device(info);
     snprintf(index, sizeof index, "%" PRIu32, info->index);
-    if (open_device(index, &context, &error)) {
+    if (open_device(index, cache_file_use(&cache), &context, &error)) {
         // One device that does not start does not hide the others.
         cJSON_AddStringToObject(device, "error", error.message);
         if (!r->json) printf("   cannot be used: %s\n", error.message);
         return r->device ? fail_tulle("info", &error) : STATUS_OK;
     }
+    struct tuned_list tuned = { cJSON_AddArrayToObject(device, "tuned"), !r->json };
+    tulle_tuned(context, add_tuned, &tuned);
     if (report_variants(context, r, variants, &error)) status = fail_tulle("info", &error);
     if (!status && r->kernels) status = report_kernels(context, r, device);
     if (!r->json) putchar('\n');
     tulle_context_destroy(context);
+    cache_file_free(&cache);
     return status;
 }
 
@@ -249,7 +283,7 @@ static int info_of_all(const struct request *r) {
                       "there is no Vulkan device; a CPU driver is in Debian's mesa-vulkan-drivers");
     if (!status && r->device) {
         tulle_context *context;
-        if (open_device(r->device, &context, &error)) {
+        if (open_device(r->device, NULL, &context, &error)) {
             status = fail_tulle("info", &error);
         } else {
             tulle_context_info(context, &chosen);
@@ -276,6 +310,8 @@ int info_main(int argc, char **argv) {
         case KERNELS: r.kernels = true; break;
         case ALL: r.all = true; break;
         case DEVICE: r.device = optarg; break;
+        case CACHE: r.cache.given = optarg; break;
+        case NO_CACHE: r.cache.none = true; break;
         case 'h': return print_out("info", help);
         default: fputs("Try 'tulle info --help'.\n", stderr); return STATUS_BAD_INPUT;
         }

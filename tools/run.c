@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/cache_file.h"
 #include "common/cli.h"
 #include "common/measure.h"
 #include "arrays/npy.h"
@@ -38,9 +39,9 @@ static const char help[] =
     "  --kv-lengths FILE    whole numbers [b]: keys that exist\n"
     "  --kv-starts FILE     whole numbers [b]: the first key that exists\n"
     "  --device N           index from 'tulle info', or part of a name; default: the best\n"
-    "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n"
+    "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n" HELP_CACHE_FILE
     "  --repeat N           time the median of N runs (after one untimed); default 1\n"
-    "  --json               report on standard output as a JSON object: device, driver, kernel, ms, plan_ms,\n"
+    "  --json               report on standard output as a JSON object: device, driver, kernel, tuned, ms, plan_ms,\n"
     "                       compile_ms, pairs, visited, share, gflops, workspace_bytes\n"
     "\n" HELP_SPEC "\n" HELP_STATUS;
 
@@ -63,7 +64,9 @@ enum {
     DEVICE,
     KERNEL,
     REPEAT,
-    JSON
+    JSON,
+    CACHE,
+    NO_CACHE
 };
 
 static const struct option options[] = {
@@ -87,6 +90,7 @@ static const struct option options[] = {
     { "kernel", required_argument, NULL, KERNEL },
     { "repeat", required_argument, NULL, REPEAT },
     { "json", no_argument, NULL, JSON },
+    CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
     { "help", no_argument, NULL, 'h' },
     { 0 },
 };
@@ -98,6 +102,7 @@ struct request {
     float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
+    struct cache_file cache;
 };
 
 // What is made on the way and must be given back.
@@ -150,6 +155,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case KERNEL: r->kernel = optarg; break;
         case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
         case JSON: r->json = true; break;
+        case CACHE: r->cache.given = optarg; break;
+        case NO_CACHE: r->cache.none = true; break;
         case 'h': return print_out("run", help);
         default: fputs("Try 'tulle run --help'.\n", stderr); return STATUS_BAD_INPUT;
         }
@@ -264,7 +271,7 @@ static int report(const struct request *r, const struct figures *figures) {
     return json_print("run", object);
 }
 
-static int run(const struct request *r, struct work *w) {
+static int run(struct request *r, struct work *w) {
     struct message m;
     tulle_error error;
     struct figures figures;
@@ -287,7 +294,7 @@ static int run(const struct request *r, struct work *w) {
     w->lse = malloc(rows * sizeof *w->lse);
     if (!w->o || !w->lse) return fail("run", STATUS_FAILED, "out of memory for the output");
 
-    if (open_device(r->device, &w->context, &error) ||
+    if (open_device(r->device, cache_file_use(&r->cache), &w->context, &error) ||
         tulle_plan_create(w->context, &w->desc, &w->plan, &error))
         return fail_tulle("run", &error);
     static char label[] = "attention";
@@ -308,6 +315,7 @@ static int run(const struct request *r, struct work *w) {
     const int status = report(r, &figures);
     if (status) return status;
     if (!outputs_commit(&w->outputs, &m)) return fail("run", STATUS_FAILED, "%s", m.text);
+    cache_file_save(&r->cache, w->context, "run");
     return STATUS_OK;
 }
 
@@ -320,6 +328,7 @@ int run_main(int argc, char **argv) {
     outputs_discard(&work.outputs);
     tulle_plan_destroy(work.plan);
     tulle_context_destroy(work.context);
+    cache_file_free(&request.cache);
     tulle_patterns_free(work.patterns, work.pattern_count);
     tensor_free(&work.q);
     tensor_free(&work.k);

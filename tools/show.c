@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "cache/cache_file.h"
 #include "common/cli.h"
 #include "pictures/grid.h"
 #include "pictures/labels.h"
@@ -36,6 +37,7 @@ static const char help[] =
     "  --scale X, --softcap X, --layout bhsd|bshd   as for 'tulle run'; only with --q and --k\n"
     "  --kernel NAME           draw the runs as this kernel would take them; default: the best one's\n"
     "  --device N              index or part of a name; without any device: base's default tile\n"
+    "  --cache FILE, --no-cache   as for 'tulle run': what was tuned decides which kernel is best\n"
     "  -o, --output FILE.png   also as PNG; its name ends in .png\n"
     "\n"
     "In the terminal darker is more of a cell's pairs; a dot is computed without being selected; with colours blue\n"
@@ -57,7 +59,9 @@ enum {
     SOFTCAP,
     LAYOUT,
     KERNEL,
-    DEVICE
+    DEVICE,
+    CACHE,
+    NO_CACHE
 };
 
 static const struct option options[] = {
@@ -77,6 +81,7 @@ static const struct option options[] = {
     { "kernel", required_argument, NULL, KERNEL },
     { "device", required_argument, NULL, DEVICE },
     { "output", required_argument, NULL, 'o' },
+    CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
     { "help", no_argument, NULL, 'h' },
     { 0 },
 };
@@ -86,6 +91,7 @@ struct request {
     int64_t q_len, kv_len, q_offset, heads, kv_heads, head;
     float scale, softcap;
     bool causal, bshd, has_q_offset;
+    struct cache_file cache;
 };
 
 struct work {
@@ -141,6 +147,8 @@ static int read_options(int argc, char **argv, struct request *r) {
         case KERNEL: r->kernel = optarg; break;
         case DEVICE: r->device = optarg; break;
         case 'o': r->output = optarg; break;
+        case CACHE: r->cache.given = optarg; break;
+        case NO_CACHE: r->cache.none = true; break;
         case 'h': return print_out("show", help);
         default: fputs("Try 'tulle show --help'.\n", stderr); return STATUS_BAD_INPUT;
         }
@@ -321,7 +329,7 @@ static int show(struct request *r, struct work *w) {
     if (!read_inputs(r, w, &m)) return fail("show", STATUS_BAD_INPUT, "%s", m.text);
     describe(r, w);
     // A device only tells which kernel would be chosen; a device that was named must be there.
-    if (open_device(r->device, &w->context, &error)) {
+    if (open_device(r->device, cache_file_use(&r->cache), &w->context, &error)) {
         if (r->device) return fail_tulle("show", &error);
         if (r->kernel)
             fprintf(stderr, "tulle show: no device (%s): runs as base's default tile takes them\n",
@@ -346,6 +354,7 @@ int show_main(int argc, char **argv) {
     outputs_discard(&work.outputs);
     grid_free(&work.grid);
     tulle_context_destroy(work.context);
+    cache_file_free(&request.cache);
     tulle_patterns_free(work.patterns, work.pattern_count);
     labels_free(&work.labels);
     tensor_free(&work.q);

@@ -17,6 +17,7 @@ static const char help[] =
     "  show    a pattern as a picture, in the terminal or as PNG\n"
     "  info    the Vulkan devices and which kernels they run\n"
     "  bench   how fast a device is on sparse and dense attention\n"
+    "  tune    which kernels are the fastest on a device, measured and kept\n"
     "\n"
     "  --help      this text; 'tulle COMMAND --help' has each command's options\n"
     "  --version   the version\n"
@@ -26,17 +27,16 @@ static const struct {
     const char *name, *full_name;
     int (*main)(int argc, char **argv);
 } commands[] = {
-    { "run", "tulle run", run_main },
-    { "show", "tulle show", show_main },
-    { "info", "tulle info", info_main },
-    { "bench", "tulle bench", bench_main },
+    { "run", "tulle run", run_main },    { "show", "tulle show", show_main },
+    { "info", "tulle info", info_main }, { "bench", "tulle bench", bench_main },
+    { "tune", "tulle tune", tune_main },
 };
 
 int main(int argc, char **argv) {
     char version[64];
     setlocale(LC_CTYPE, "");  // numbers stay in the C locale: a decimal point is a point
     if (argc < 2)
-        return fail_usage("", "no command given; one of run, show, info, bench is wanted");
+        return fail_usage("", "no command given; one of run, show, info, bench, tune is wanted");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return print_out("", help);
     if (!strcmp(argv[1], "--version")) {
@@ -49,6 +49,6 @@ int main(int argc, char **argv) {
         argv[1] = (char *)(size_t)commands[i].full_name;
         return commands[i].main(argc - 1, argv + 1);
     }
-    return fail_usage("", "'%s' is not a command; one of run, show, info, bench is wanted",
+    return fail_usage("", "'%s' is not a command; one of run, show, info, bench, tune is wanted",
                       argv[1]);
 }

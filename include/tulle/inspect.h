@@ -86,6 +86,20 @@ TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback
 TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
                                      tulle_variant_callback each, void *user, tulle_error *error);
 
+/// Workloads that a tuning holds for (tulle_tune).
+typedef struct tulle_tuned_class {
+    tulle_dtype dtype;
+    uint32_t head_dim;  ///< the largest head size of its class
+    tulle_phase phase;
+    bool addresses;     ///< buffers have addresses
+    uint32_t matrices;  ///< cooperative ones of dtype: 0 none, 1 some, 2 that can be reduced too
+} tulle_tuned_class;
+
+typedef void (*tulle_tuned_callback)(void *user, const tulle_tuned_class *of, const char *kernel);
+
+/// What was tuned, here or in the cache that was read: one call of `each` a class. Any thread.
+TULLE_API void tulle_tuned(const tulle_context *context, tulle_tuned_callback each, void *user);
+
 /// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
                                          double value);

@@ -16,6 +16,7 @@
 //     Binding and recording  tulle_binding: a plan's tensors, the caller's VkBuffers. tulle_cmd_*:
 //                            recording into the caller's command buffer
 //     Host arrays            tulle_attention: the whole way for arrays in host memory
+//     Tuning                 tulle_tune: which kernel is the fastest here, measured
 //     Merging                tulle_merge, tulle_merger: finished results over disjoint keys joined
 //
 // tulle/inspect.h, beside this header, says what a plan computes and why.
@@ -130,7 +131,8 @@ typedef enum tulle_log_level {
 } tulle_log_level;
 
 /// Called with what an error would say, and with what the library decided (at INFO and DEBUG). May
-/// be called from any thread that calls into the library, and must not call back into it.
+/// be called from any thread that calls into the library (and others: tulle_context_params,
+/// compile_threads), and must not call back into it.
 typedef void (*tulle_log_callback)(void *user, tulle_log_level level, const char *message);
 
 // -------------------------------------------------------------------------------------------------
@@ -160,7 +162,8 @@ typedef struct tulle_vulkan_import {
     const VkPhysicalDeviceFeatures2 *features;
     const char *const *extensions;  ///< enabled device extensions
     uint32_t extension_count;
-    VkPipelineCache pipeline_cache;  ///< optional; used under no lock but Vulkan's own
+    /// optional; used by several threads at once, so not EXTERNALLY_SYNCHRONIZED
+    VkPipelineCache pipeline_cache;
     /// Called around each vkQueueSubmit on `queue` (tulle_attention only). NULL: the queue is
     /// Tulle's alone.
     void (*lock_queue)(void *user);
@@ -185,6 +188,49 @@ typedef struct tulle_memory_callbacks {
     void *user;
 } tulle_memory_callbacks;
 
+/// Matrices that a subgroup multiplies: M × K by K × N. All 0: none.
+typedef struct tulle_matrix_shape {
+    uint32_t m, n, k;
+} tulle_matrix_shape;
+
+typedef struct tulle_device_info {
+    uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+    char driver[VK_MAX_DRIVER_NAME_SIZE];  ///< "" where the driver does not tell
+    char driver_info[VK_MAX_DRIVER_INFO_SIZE];
+    uint8_t uuid[VK_UUID_SIZE];
+    VkPhysicalDeviceType type;
+    uint32_t api_version;
+    uint32_t vendor_id, device_id;
+    uint32_t subgroup_size;
+    uint32_t max_workgroup_invocations, max_shared_memory;  ///< bytes of shared memory
+    uint32_t max_storage_buffers;                           ///< per stage
+    uint64_t max_storage_range;                             ///< bytes
+    uint32_t max_texel_elements;
+    bool unified_memory;  ///< device memory is the host's
+    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
+        executable_properties;
+    /// VK_KHR_cooperative_matrix: of fp16 and of bf16, accumulated in fp32, as kernels use them
+    tulle_matrix_shape matrix_f16, matrix_bf16;
+} tulle_device_info;
+
+/// Where what contexts learn is kept between processes: compiled kernels (the driver's pipeline
+/// cache; not that of an import's pipeline_cache, which is its owner's to keep), and what tulle_tune
+/// found. The library opens no file: these are the host's functions, and what they hand on is one
+/// run of bytes for a device, of some KB to a few MB.
+typedef struct tulle_cache {
+    /// Called once by tulle_context_create, on its thread: gives what `write` last got for this
+    /// device (info.uuid names it). The bytes stay the host's, and as they are until
+    /// tulle_context_create returns. Nothing in them is believed before a checksum fits: what is
+    /// damaged (a warning in the log), or was written by another version of Tulle or under another
+    /// driver (a line at INFO), is ignored. Returns false where there is nothing. May be NULL
+    bool (*read)(void *user, const tulle_device_info *info, const void **data, size_t *size);
+    /// Called once by tulle_cache_save, on its thread: takes all the bytes, in place of what was
+    /// there. Returns false where it could not. May be NULL, where nothing is saved
+    bool (*write)(void *user, const tulle_device_info *info, const void *data, size_t size);
+    void *user;
+} tulle_cache;
+
 /// Least values that stand in for what the device reports: for testing the portability floor on any
 /// device.
 typedef enum tulle_clamp {
@@ -202,12 +248,18 @@ typedef struct tulle_context_params {
     /// copied; NULL: the driver's
     const VkAllocationCallbacks *allocator;
     const tulle_memory_callbacks *memory;  ///< copied; NULL: a pool in the context
+    const tulle_cache *cache;              ///< copied; NULL: nothing is kept
     tulle_log_callback log;
     void *log_user;
     tulle_clamp clamp;
     /// own device: enable VK_LAYER_KHRONOS_validation, core and synchronization, its messages to
     /// `log`; TULLE_ERROR_UNSUPPORTED where it is not installed
     bool validation;
+    /// how many threads tulle_plan_create may compile a plan's kernels on (3 at most), the caller's
+    /// included; 0: the caller's alone. Plans made by several threads compile at once anyway. With
+    /// more than 1, `log` and `allocator` are also called from threads of the library's own, which
+    /// end before the call returns
+    uint32_t compile_threads;
 } tulle_context_params;
 
 /// Makes a context. params may be NULL. Any thread. Errors: NO_VULKAN, NO_DEVICE, INVALID_ARGUMENT,
@@ -216,6 +268,11 @@ typedef struct tulle_context_params {
 /// driver cannot be loaded any number of times.
 TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, tulle_context **out,
                                             tulle_error *error);
+
+/// Hands params.cache->write what this context has learned so far, all that it read included; call
+/// it when the plans are made and have run (some drivers compile at the first dispatch). Any
+/// thread. Errors: INVALID_ARGUMENT (there is no `write`), CALLBACK, memory, VULKAN.
+TULLE_API tulle_result tulle_cache_save(tulle_context *context, tulle_error *error);
 
 /// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
@@ -261,32 +318,6 @@ TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_ins
                                                VkInstance instance,
                                                VkPhysicalDevice physical_device,
                                                tulle_features *features, tulle_error *error);
-
-/// Matrices that a subgroup multiplies: M × K by K × N. All 0: none.
-typedef struct tulle_matrix_shape {
-    uint32_t m, n, k;
-} tulle_matrix_shape;
-
-typedef struct tulle_device_info {
-    uint32_t index;  ///< in the order of vkEnumeratePhysicalDevices
-    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
-    char driver[VK_MAX_DRIVER_NAME_SIZE];  ///< "" where the driver does not tell
-    char driver_info[VK_MAX_DRIVER_INFO_SIZE];
-    uint8_t uuid[VK_UUID_SIZE];
-    VkPhysicalDeviceType type;
-    uint32_t api_version;
-    uint32_t vendor_id, device_id;
-    uint32_t subgroup_size;
-    uint32_t max_workgroup_invocations, max_shared_memory;  ///< bytes of shared memory
-    uint32_t max_storage_buffers;                           ///< per stage
-    uint64_t max_storage_range;                             ///< bytes
-    uint32_t max_texel_elements;
-    bool unified_memory;  ///< device memory is the host's
-    bool buffer_device_address, subgroup_shuffle, subgroup_size_control, timestamps,
-        executable_properties;
-    /// VK_KHR_cooperative_matrix: of fp16 and of bf16, accumulated in fp32, as kernels use them
-    tulle_matrix_shape matrix_f16, matrix_bf16;
-} tulle_device_info;
 
 /// Lists every Vulkan device. Call with devices = NULL for the count. Any thread. May leave an
 /// instance: tulle_context_create.
@@ -502,6 +533,7 @@ TULLE_API void tulle_plan_destroy(tulle_plan *plan);
 
 typedef struct tulle_plan_info {
     char kernel[64];             ///< the variant's name
+    bool tuned;                  ///< it was chosen by what tulle_tune found
     uint32_t tile_rows;          ///< query rows of a work item, at most
     uint32_t chunk_keys;         ///< keys that its loop takes at a time
     uint64_t workspace_bytes;    ///< what a binding needs; 0: none
@@ -515,7 +547,7 @@ typedef struct tulle_plan_info {
     uint64_t device_bytes;       ///< plan memory on the device, as long as the plan lives
     bool prepare;                ///< tulle_cmd_prepare has something to record
     bool prepared;               ///< planning has already run it (own device)
-    double plan_ms, compile_ms;  ///< planning alone; creating the pipelines that were missing
+    double plan_ms, compile_ms;  ///< planning alone; until pipelines that were missing were there
 } tulle_plan_info;
 
 /// Any thread.
@@ -611,6 +643,31 @@ typedef struct tulle_timing {
 /// INVALID_ARGUMENT, UNSUPPORTED, memory, DEVICE_LOST, VULKAN.
 TULLE_API tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
                                        const tulle_timing *timing, tulle_error *error);
+
+// -------------------------------------------------------------------------------------------------
+// Tuning
+
+/// How many query rows: by q_len.
+typedef enum tulle_phase {
+    TULLE_PHASE_PREFILL = 0,  ///< 17 or more
+    TULLE_PHASE_FEW_ROWS,     ///< at most 16: a step of decoding
+} tulle_phase;
+
+/// A kernel that was timed: the median of its times; is it the one that is taken from now on?
+typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, bool chosen);
+
+/// Runs desc, a workload that is typical of its class, with every kernel that serves it, on made-up
+/// numbers and on an otherwise idle device, and remembers the fastest; the one that would be chosen
+/// anyway stays unless another takes 3 % less. From then on plans of this context prefer it where it
+/// serves and their descriptor names no kernel, for every workload of the class: desc's dtype, class
+/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192 or 256),
+/// phase, and what of buffer addresses and matrix units is enabled. tulle_cache_save keeps it. Nothing is ever tuned
+/// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
+/// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
+/// as tulle_attention. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, memory,
+/// DEVICE_LOST, VULKAN.
+TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_desc *desc,
+                                  tulle_tune_callback each, void *user, tulle_error *error);
 
 // -------------------------------------------------------------------------------------------------
 // Merging: two attentions of the same queries over disjoint keys become one

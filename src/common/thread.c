@@ -7,6 +7,8 @@
 #include <windows.h>
 
 _Static_assert(sizeof(SRWLOCK) == sizeof(struct mutex), "an SRWLOCK is one pointer");
+_Static_assert(sizeof(CONDITION_VARIABLE) == sizeof(struct condition),
+               "a CONDITION_VARIABLE is one pointer");
 
 static SRWLOCK process = SRWLOCK_INIT;
 
@@ -14,6 +16,35 @@ void mutex_init(struct mutex *mutex) { InitializeSRWLock((SRWLOCK *)mutex); }
 void mutex_destroy(struct mutex *mutex) { (void)mutex; }  // an SRWLOCK owns nothing
 void mutex_lock(struct mutex *mutex) { AcquireSRWLockExclusive((SRWLOCK *)mutex); }
 void mutex_unlock(struct mutex *mutex) { ReleaseSRWLockExclusive((SRWLOCK *)mutex); }
+
+void condition_init(struct condition *condition) {
+    InitializeConditionVariable((CONDITION_VARIABLE *)condition);
+}
+void condition_destroy(struct condition *condition) { (void)condition; }  // it owns nothing
+void condition_wait(struct condition *condition, struct mutex *mutex) {
+    (void)SleepConditionVariableSRW((CONDITION_VARIABLE *)condition, (SRWLOCK *)mutex, INFINITE, 0);
+}
+void condition_wake(struct condition *condition) {
+    WakeAllConditionVariable((CONDITION_VARIABLE *)condition);
+}
+
+static DWORD WINAPI run_body(LPVOID user) {
+    struct thread *thread = user;
+    thread->body(thread->user);
+    return 0;
+}
+
+bool thread_start(struct thread *thread, void (*body)(void *user), void *user) {
+    thread->body = body;
+    thread->user = user;
+    thread->handle = CreateThread(NULL, 0, run_body, thread, 0, NULL);
+    return thread->handle != NULL;
+}
+
+void thread_join(struct thread *thread) {
+    WaitForSingleObject(thread->handle, INFINITE);
+    CloseHandle(thread->handle);
+}
 
 void process_lock(void) { AcquireSRWLockExclusive(&process); }
 void process_unlock(void) { ReleaseSRWLockExclusive(&process); }
@@ -34,6 +65,12 @@ _Static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct mutex *)0)->lock),
                "struct mutex has room for a pthread_mutex_t");
 _Static_assert(_Alignof(pthread_mutex_t) <= _Alignof(struct mutex),
                "struct mutex is aligned for a pthread_mutex_t");
+_Static_assert(sizeof(pthread_cond_t) <= sizeof(((struct condition *)0)->waiting) &&
+                   _Alignof(pthread_cond_t) <= _Alignof(struct condition),
+               "struct condition has room for a pthread_cond_t");
+_Static_assert(sizeof(pthread_t) <= sizeof(((struct thread *)0)->handle) &&
+                   _Alignof(pthread_t) <= _Alignof(struct thread),
+               "struct thread has room for a pthread_t");
 
 static pthread_mutex_t process = PTHREAD_MUTEX_INITIALIZER;
 
@@ -48,6 +85,33 @@ void mutex_lock(struct mutex *mutex) { (void)pthread_mutex_lock((pthread_mutex_t
 void mutex_unlock(struct mutex *mutex) {
     (void)pthread_mutex_unlock((pthread_mutex_t *)mutex->lock);
 }
+
+void condition_init(struct condition *condition) {
+    (void)pthread_cond_init((pthread_cond_t *)condition->waiting, NULL);
+}
+void condition_destroy(struct condition *condition) {
+    (void)pthread_cond_destroy((pthread_cond_t *)condition->waiting);
+}
+void condition_wait(struct condition *condition, struct mutex *mutex) {
+    (void)pthread_cond_wait((pthread_cond_t *)condition->waiting, (pthread_mutex_t *)mutex->lock);
+}
+void condition_wake(struct condition *condition) {
+    (void)pthread_cond_broadcast((pthread_cond_t *)condition->waiting);
+}
+
+static void *run_body(void *user) {
+    struct thread *thread = user;
+    thread->body(thread->user);
+    return NULL;
+}
+
+bool thread_start(struct thread *thread, void (*body)(void *user), void *user) {
+    thread->body = body;
+    thread->user = user;
+    return pthread_create((pthread_t *)thread->handle, NULL, run_body, thread) == 0;
+}
+
+void thread_join(struct thread *thread) { (void)pthread_join(*(pthread_t *)thread->handle, NULL); }
 
 void process_lock(void) { (void)pthread_mutex_lock(&process); }
 void process_unlock(void) { (void)pthread_mutex_unlock(&process); }

@@ -364,6 +364,9 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
     memcpy(out->driver, driver.driverName, sizeof out->driver);
     memcpy(out->driver_info, driver.driverInfo, sizeof out->driver_info);
     memcpy(out->uuid, id.deviceUUID, sizeof out->uuid);
+    out->driver_version = properties.properties.driverVersion;
+    memcpy(out->pipeline_cache_uuid, properties.properties.pipelineCacheUUID,
+           sizeof out->pipeline_cache_uuid);
     fill_subgroups(&subgroup, &size, enabled, out);
     fill_matrices(vk, physical_device, &size, enabled, out);
     out->buffer_device_address = enabled->buffer_device_address;

@@ -18,6 +18,9 @@ struct caps {
     char driver[VK_MAX_DRIVER_NAME_SIZE];
     char driver_info[VK_MAX_DRIVER_INFO_SIZE];
     uint8_t uuid[VK_UUID_SIZE];
+    // what code that the driver compiled holds for: kernel/blob.h
+    uint32_t driver_version;
+    uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
     uint32_t subgroup_size;
     bool subgroup_shuffle;  ///< in compute shaders
     bool subgroup_vote, subgroup_ballot;

@@ -32,6 +32,7 @@ struct tulle_context {
     tulle_memory_callbacks memory_callbacks;
     tulle_log_callback log;
     void *log_user;
+    tulle_cache cache;               ///< all NULL: none. run/cache.h
     void (*lock_queue)(void *user);  ///< may be NULL
     void (*unlock_queue)(void *user);
     void *queue_user;
@@ -39,6 +40,7 @@ struct tulle_context {
     struct submitter submitter;  ///< made at the first use of it
     /// held for a whole tulle_attention, and while a plan is copied to an own device
     struct mutex submitter_mutex;
+    uint32_t compile_threads;  ///< that planning may compile on, the caller's included; 0: as 1
     struct caps caps;
     VkPhysicalDeviceMemoryProperties memory_properties;
     struct memory_pool *pool;  ///< plan memory; device/pool.h

@@ -61,6 +61,9 @@ static tulle_result check_params(const tulle_context_params *params, tulle_error
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
                           "params.memory->%s is NULL; both callbacks are needed",
                           params->memory->allocate ? "free" : "allocate");
+    if (params->cache && !params->cache->read && !params->cache->write)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "params.cache->read and params.cache->write are NULL; one is needed");
     if (params->import) return check_import(params->import, error);
     if ((int)params->device_by < (int)TULLE_DEVICE_BEST ||
         (int)params->device_by > (int)TULLE_DEVICE_BY_NAME)

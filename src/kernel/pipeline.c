@@ -8,13 +8,53 @@ struct pipeline_cache {
     tulle_context *context;
     VkPipelineCache handle;  ///< ours, or the host's
     bool own;
-    struct mutex mutex;  ///< of both lists, held while something is made
+    struct mutex mutex;      ///< of both lists; not held while a pipeline is made
+    struct condition ended;  ///< a pipeline is made, or could not be
     struct pipeline *first;
     struct pipeline_layout *layouts;
 };
 
-tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given,
-                                   struct pipeline_cache **out, tulle_error *error) {
+/// Did this driver write it for this device? It would say so itself; but drivers crashed on data of
+/// others.
+static bool code_fits(const struct caps *caps, const void *code, size_t size) {
+    VkPipelineCacheHeaderVersionOne head;
+    if (size < sizeof head) return false;
+    memcpy(&head, code, sizeof head);  // wherever it lies
+    return head.headerSize >= sizeof head && head.headerSize <= size &&
+           head.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+           head.vendorID == caps->vendor_id && head.deviceID == caps->device_id &&
+           !memcmp(head.pipelineCacheUUID, caps->pipeline_cache_uuid, VK_UUID_SIZE);
+}
+
+static VkResult make_cache(const tulle_context *context, const void *code, size_t size,
+                           VkPipelineCache *out) {
+    const VkPipelineCacheCreateInfo info = { VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, NULL, 0,
+                                             size, code };
+    return context->vk.device.vkCreatePipelineCache(context->device, &info, context->allocator,
+                                                    out);
+}
+
+/// The driver's cache, with what it wrote once where that is of use.
+static VkResult make_own(const tulle_context *context, const void *code, size_t size,
+                         VkPipelineCache *out) {
+    const char *why = "its code is not of this driver's, or not for this device";
+    if (size && code_fits(&context->caps, code, size)) {
+        void *aligned = malloc(size);  // as malloc aligns: no driver is asked to read less
+        VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+        if (aligned) {
+            memcpy(aligned, code, size);
+            result = make_cache(context, aligned, size, out);
+            free(aligned);
+        }
+        if (!result) return result;
+        why = tulle_vk_result_name(result);  // which is no reason to have no context
+    }
+    if (size) context_log(context, TULLE_LOG_WARNING, "the cache's kernels are ignored: %s", why);
+    return make_cache(context, NULL, 0, out);
+}
+
+tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given, const void *code,
+                                   size_t size, struct pipeline_cache **out, tulle_error *error) {
     struct pipeline_cache *cache = calloc(1, sizeof *cache);
     *out = NULL;
     if (!cache)
@@ -24,15 +64,14 @@ tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given
     cache->handle = given;
     cache->own = !given;
     if (cache->own) {
-        VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
-        VkResult result = context->vk.device.vkCreatePipelineCache(
-            context->device, &info, context->allocator, &cache->handle);
+        VkResult result = make_own(context, code, size, &cache->handle);
         if (result) {
             free(cache);
             return context_fail_vk(context, error, result, "vkCreatePipelineCache");
         }
     }
     mutex_init(&cache->mutex);
+    condition_init(&cache->ended);
     *out = cache;
     return TULLE_OK;
 }
@@ -59,11 +98,38 @@ void pipeline_cache_destroy(struct pipeline_cache *cache) {
     if (cache->own)
         context->vk.device.vkDestroyPipelineCache(context->device, cache->handle,
                                                   context->allocator);
+    condition_destroy(&cache->ended);
     mutex_destroy(&cache->mutex);
     free(cache);
 }
 
 VkPipelineCache pipeline_cache_handle(const struct pipeline_cache *cache) { return cache->handle; }
+
+tulle_result pipeline_cache_code(const struct pipeline_cache *cache, void **out, size_t *size,
+                                 tulle_error *error) {
+    const tulle_context *context = cache->context;
+    VkResult result;
+    *out = NULL;
+    *size = 0;
+    if (!cache->own) return TULLE_OK;
+    do {  // it may grow between the two calls
+        free(*out);
+        *out = NULL;
+        result =
+            context->vk.device.vkGetPipelineCacheData(context->device, cache->handle, size, NULL);
+        if (result) break;
+        *out = malloc(*size + 1);
+        if (!*out)
+            return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
+                                "no host memory for %zu bytes of compiled kernels", *size);
+        result =
+            context->vk.device.vkGetPipelineCacheData(context->device, cache->handle, size, *out);
+    } while (result == VK_INCOMPLETE);
+    if (!result) return TULLE_OK;
+    free(*out);
+    *out = NULL;
+    return context_fail_vk(context, error, result, "vkGetPipelineCacheData");
+}
 
 // -------------------------------------------------------------------------------------------------
 // Layouts
@@ -136,11 +202,11 @@ static tulle_result layout_get(struct pipeline_cache *cache, const struct pipeli
 // -------------------------------------------------------------------------------------------------
 // Pipelines
 
-static tulle_result make_pipeline(const struct pipeline_cache *cache,
+/// known: what the driver may take code from; VK_NULL_HANDLE: it compiles.
+static tulle_result make_pipeline(const tulle_context *context, VkPipelineCache known,
                                   const struct pipeline_key *key,
                                   const struct pipeline_layout *layout, VkPipelineCreateFlags flags,
                                   VkPipeline *out, tulle_error *error) {
-    const tulle_context *context = cache->context;
     const char *absent = module_absent(key->module);
     VkSpecializationMapEntry entries[PM_CONSTANTS];
     *out = VK_NULL_HANDLE;
@@ -177,7 +243,7 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
         VK_NULL_HANDLE,
         -1
     };
-    result = context->vk.device.vkCreateComputePipelines(context->device, cache->handle, 1, &info,
+    result = context->vk.device.vkCreateComputePipelines(context->device, known, 1, &info,
                                                          context->allocator, out);
     context->vk.device.vkDestroyShaderModule(context->device, handle, context->allocator);
     if (result) {
@@ -187,18 +253,45 @@ static tulle_result make_pipeline(const struct pipeline_cache *cache,
     return TULLE_OK;
 }
 
-/// A new one, not yet in the list. Under the cache's mutex.
+/// By key, also one that is still being made: it has no handle. Under the cache's mutex.
+static struct pipeline *find_pipeline(const struct pipeline_cache *cache,
+                                      const struct pipeline_key *key) {
+    struct pipeline *p = cache->first;
+    while (p && memcmp(&p->key, key, sizeof *key)) p = p->next;
+    return p;
+}
+
+static void unlist(struct pipeline_cache *cache, const struct pipeline *p) {
+    struct pipeline **at = &cache->first;
+    while (*at != p) at = &(*at)->next;
+    *at = p->next;
+}
+
+/// A new one. It stands in the list while it is made, so that nobody makes it twice. Under the
+/// cache's mutex, but for the time that the driver takes.
 static tulle_result create_pipeline(struct pipeline_cache *cache, const struct pipeline_key *key,
                                     struct pipeline **out, tulle_error *error) {
     struct pipeline *p = calloc(1, sizeof *p);
+    VkPipeline handle = VK_NULL_HANDLE;
     *out = NULL;
     if (!p)
         return context_fail(cache->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for a pipeline");
     p->key = *key;
     tulle_result result = layout_get(cache, key, &p->layout, error);
-    if (!result) result = make_pipeline(cache, key, p->layout, 0, &p->handle, error);
     if (result) {
+        free(p);
+        return result;
+    }
+    p->next = cache->first;
+    cache->first = p;
+    mutex_unlock(&cache->mutex);
+    result = make_pipeline(cache->context, cache->handle, key, p->layout, 0, &handle, error);
+    mutex_lock(&cache->mutex);
+    p->handle = handle;
+    condition_wake(&cache->ended);
+    if (result) {
+        unlist(cache, p);
         free(p);
         return result;
     }
@@ -206,21 +299,25 @@ static tulle_result create_pipeline(struct pipeline_cache *cache, const struct p
     return TULLE_OK;
 }
 
+bool pipeline_ready(struct pipeline_cache *cache, const struct pipeline_key *key,
+                    const struct pipeline **out) {
+    mutex_lock(&cache->mutex);
+    const struct pipeline *p = find_pipeline(cache, key);
+    *out = p && p->handle ? p : NULL;
+    mutex_unlock(&cache->mutex);
+    return *out != NULL;
+}
+
 tulle_result pipeline_get(struct pipeline_cache *cache, const struct pipeline_key *key,
-                          const struct pipeline **out, double *compile_ms, tulle_error *error) {
+                          const struct pipeline **out, tulle_error *error) {
     tulle_result result = TULLE_OK;
     mutex_lock(&cache->mutex);
-    struct pipeline *p = cache->first;
-    while (p && memcmp(&p->key, key, sizeof *key)) p = p->next;
-    if (!p) {
-        double start = clock_ms();
-        result = create_pipeline(cache, key, &p, error);
-        if (!result) {
-            p->next = cache->first;
-            cache->first = p;
-        }
-        *compile_ms += clock_ms() - start;
+    struct pipeline *p = find_pipeline(cache, key);
+    while (p && !p->handle) {
+        condition_wait(&cache->ended, &cache->mutex);
+        p = find_pipeline(cache, key);  // where making it failed it is gone: this thread tries
     }
+    if (!p) result = create_pipeline(cache, key, &p, error);
     *out = p;
     mutex_unlock(&cache->mutex);
     return result;
@@ -280,7 +377,7 @@ tulle_result pipeline_report(struct pipeline_cache *cache, const struct pipeline
     mutex_unlock(&cache->mutex);
     if (result) return result;
     double start = clock_ms();
-    result = make_pipeline(cache, key, layout,
+    result = make_pipeline(context, VK_NULL_HANDLE, key, layout,
                            reports ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline,
                            error);
     if (result) return result;

@@ -28,7 +28,7 @@ struct pipeline_layout {
 struct pipeline {
     struct pipeline_key key;
     const struct pipeline_layout *layout;
-    VkPipeline handle;
+    VkPipeline handle;  ///< VK_NULL_HANDLE while it is made
     struct pipeline *next;
 };
 
@@ -48,16 +48,26 @@ const char *module_absent(const char *name);
 bool modules_complete(void);
 
 /// The device's layouts and pipelines. given: the host's VkPipelineCache; VK_NULL_HANDLE: one of
-/// its own.
-tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given,
-                                   struct pipeline_cache **out, tulle_error *error);
+/// its own, with the code that pipeline_cache_code once gave (size bytes of it; 0: none). Code that
+/// is of no use is ignored, and the log says so.
+tulle_result pipeline_cache_create(tulle_context *context, VkPipelineCache given, const void *code,
+                                   size_t size, struct pipeline_cache **out, tulle_error *error);
 void pipeline_cache_destroy(struct pipeline_cache *cache);
 VkPipelineCache pipeline_cache_handle(const struct pipeline_cache *cache);
 
-/// The pipeline for a key, made if it is not there yet; *compile_ms grows by the time that took.
-/// It lives as long as the cache. Any thread.
+/// What the driver has compiled so far, to be freed by the caller. The host's VkPipelineCache is
+/// the host's to keep: of that nothing, and size 0. Any thread.
+tulle_result pipeline_cache_code(const struct pipeline_cache *cache, void **out, size_t *size,
+                                 tulle_error *error);
+
+/// The pipeline for a key, made if it is not there yet. It lives as long as the cache. Any thread:
+/// threads that want the same one wait for the first, and those that want others do not.
 tulle_result pipeline_get(struct pipeline_cache *cache, const struct pipeline_key *key,
-                          const struct pipeline **out, double *compile_ms, tulle_error *error);
+                          const struct pipeline **out, tulle_error *error);
+
+/// Is it made? *out is it, or NULL. Any thread.
+bool pipeline_ready(struct pipeline_cache *cache, const struct pipeline_key *key,
+                    const struct pipeline **out);
 
 /// Makes the pipeline apart from the others, reports it, and destroys it.
 tulle_result pipeline_report(struct pipeline_cache *cache, const struct pipeline_key *key,

@@ -94,7 +94,8 @@ uint32_t variant_order(const struct attention *a, const struct caps *caps, uint3
         if (variants[i].dtype != a->dtype ||
             (a->kernel[0] && !variant_named(&variants[i], a->kernel)))
             continue;
-        const uint32_t rank = variants[i].family->rank(&variants[i], a, caps);
+        const bool tuned = !a->kernel[0] && !strcmp(variants[i].name, a->tuned);
+        const uint32_t rank = tuned ? 0 : 1 + variants[i].family->rank(&variants[i], a, caps);
         uint32_t at = count++;
         for (; at && ranks[at - 1] > rank; at--) {
             order[at] = order[at - 1];

@@ -42,7 +42,8 @@ bool variant_by_address(const struct variant *v, const struct caps *caps);
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                     bool named, char *reason, size_t size);
 
-/// Variants of a's dtype that its kernel prefix admits, best first; returns how many. order holds
+/// Variants of a's dtype that its kernel prefix admits, best first (what was tuned before what is
+/// ranked, where no kernel is named); returns how many. order holds
 /// variant_count entries.
 uint32_t variant_order(const struct attention *a, const struct caps *caps, uint32_t *order);
 

@@ -23,6 +23,7 @@ struct attention {
     float *slopes, *sinks;  ///< heads entries each, as given; NULL: none
     VkBufferUsageFlags buffer_usage;
     char kernel[64];                           ///< "": the best
+    char tuned[64];                            ///< the best by a tuning (kernel/tuning.h); "": none
     uint64_t workspace_limit, dispatch_pairs;  ///< 0: default
     tulle_pattern **patterns;                  ///< retained
     uint32_t pattern_count;

@@ -7,6 +7,7 @@
 #include "device/open.h"
 #include "device/pool.h"
 #include "device/submit.h"
+#include "run/cache.h"
 #include "run/host.h"
 #include "run/shared.h"
 
@@ -74,10 +75,12 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
     mutex_init(&context->submitter_mutex);
     context->log = params->log;
     context->log_user = params->log_user;
+    context->compile_threads = params->compile_threads;
     if (params->allocator) {
         context->allocator_copy = *params->allocator;
         context->allocator = &context->allocator_copy;
     }
+    if (params->cache) context->cache = *params->cache;
     if (params->memory) {
         context->memory_callbacks = *params->memory;
         context->has_memory_callbacks = true;
@@ -86,9 +89,13 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
     code = device_open(context, params, error);
     if (code != TULLE_OK) context_log(context, TULLE_LOG_ERROR, "%s", error->message);
     else code = memory_pool_create(context, &context->pool, error);
-    if (code == TULLE_OK)
-        code = shared_create(
-            context, params->import ? params->import->pipeline_cache : VK_NULL_HANDLE, error);
+    if (code == TULLE_OK) {
+        struct cache_sections cached;
+        cache_read(context, &cached);
+        code =
+            shared_create(context, params->import ? params->import->pipeline_cache : VK_NULL_HANDLE,
+                          &cached, error);
+    }
     if (code != TULLE_OK) {
         release(context);
         return code;

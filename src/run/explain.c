@@ -6,16 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/tuning.h"
 #include "run/plan.h"
 #include "run/shared.h"
 #include "schedule/tiler.h"
 #include "tulle/inspect.h"
 
-/// The descriptor filled in; a failure also goes to the context's log. context may be NULL.
+/// The descriptor filled in, with what was tuned; a failure also goes to the context's log. context may be NULL.
 static tulle_result resolve(const tulle_context *context, const tulle_attention_desc *desc,
                             struct attention *a, tulle_error *error) {
     tulle_error local;
-    return attention_resolve(desc, a, &local) ? context_pass(context, error, &local) : TULLE_OK;
+    if (attention_resolve(desc, a, &local)) return context_pass(context, error, &local);
+    if (context) tuning_apply(context->shared->tuning, &context->caps, a);
+    return TULLE_OK;
 }
 
 static bool explain(const struct attention *a, const struct caps *caps, tulle_variant_callback each,

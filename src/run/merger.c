@@ -126,10 +126,8 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
         result = place_buffer(merger, i, v_head_dim, dtype, buffers[i], &infos[i], error);
     if (!result) {
         struct pipeline_key key;
-        double compile_ms = 0;
         merge_pipeline_key(dtype, &key);
-        result =
-            pipeline_get(context->shared->pipelines, &key, &merger->pipeline, &compile_ms, error);
+        result = pipeline_get(context->shared->pipelines, &key, &merger->pipeline, error);
     }
     if (!result) result = make_set(merger, infos, error);
     if (result) {

@@ -7,6 +7,8 @@
 
 #include "common/thread.h"
 #include "device/submit.h"
+#include "kernel/compile.h"
+#include "kernel/tuning.h"
 #include "run/limits.h"
 #include "run/shared.h"
 
@@ -129,8 +131,8 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     const struct variant *v = plan->variant;
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
-    struct pipeline_cache *pipelines = plan->context->shared->pipelines;
-    struct pipeline_key key, combine;
+    struct wanted wanted[COMPILE_MOST];
+    uint32_t count = 0;
     // one pipeline for all that resume nothing: each takes a second or so to compile
     uint32_t plain = 0, resume = 0;
     bool merges = false;
@@ -140,18 +142,20 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
         else plain |= d->does;
         merges = merges || d->kind == DISPATCH_COMBINE;
     }
-    variant_pipeline_key(v, a, caps, plain, &key);
-    combine_pipeline_key(v, a, caps, &combine);
-    tulle_result result =
-        plain ? pipeline_get(pipelines, &key, &plan->pipeline, &plan->info.compile_ms, error)
-              : TULLE_OK;
-    if (!result && resume) {
-        variant_pipeline_key(v, a, caps, resume, &key);
-        result = pipeline_get(pipelines, &key, &plan->resume, &plan->info.compile_ms, error);
+    if (plain) {
+        variant_pipeline_key(v, a, caps, plain, &wanted[count].key);
+        wanted[count++].out = &plan->pipeline;
     }
-    if (!result && merges)
-        result = pipeline_get(pipelines, &combine, &plan->combine, &plan->info.compile_ms, error);
-    return result;
+    if (resume) {
+        variant_pipeline_key(v, a, caps, resume, &wanted[count].key);
+        wanted[count++].out = &plan->resume;
+    }
+    if (merges) {
+        combine_pipeline_key(v, a, caps, &wanted[count].key);
+        wanted[count++].out = &plan->combine;
+    }
+    return compile_wanted(plan->context->shared->pipelines, wanted, count,
+                          plan->context->compile_threads, &plan->info.compile_ms, error);
 }
 
 tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
@@ -184,6 +188,7 @@ static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *
     tulle_error local = { 0 };
     tulle_result result = attention_resolve(desc, &plan->attention, &local);
     if (!result) {
+        tuning_apply(plan->context->shared->tuning, caps, &plan->attention);
         plan->variant = variant_choose(&plan->attention, caps, &local);
         if (!plan->variant) result = local.result;
     }
@@ -206,6 +211,8 @@ static void keep_dispatches(tulle_plan *plan, struct schedule *schedule) {
 
 static void fill_info(tulle_plan *plan, const struct schedule *schedule) {
     strncpy(plan->info.kernel, plan->variant->name, sizeof plan->info.kernel - 1);
+    plan->info.tuned =
+        !plan->attention.kernel[0] && !strcmp(plan->variant->name, plan->attention.tuned);
     plan->info.tile_rows = plan->tile_rows;
     plan->info.chunk_keys = plan->variant->keys;
     plan->info.workspace_bytes = schedule->workspace_rows * plan->workspace_row_bytes;

@@ -4,10 +4,11 @@
 #ifndef TULLE_SRC_RUN_SHARED_H
 #define TULLE_SRC_RUN_SHARED_H
 
-#include "device/context.h"
+#include "run/cache.h"
 
 struct shared {
     struct pipeline_cache *pipelines;  ///< kernel/pipeline.h
+    struct tuning *tuning;             ///< kernel/tuning.h
     struct schedule_room *room;        ///< taken out while a plan is made. May be NULL
     struct mutex room_mutex;
     /// run/host.h; made at the first tulle_attention, destroyed by the context before the rest; the
@@ -15,8 +16,10 @@ struct shared {
     struct host_path *host_path;
 };
 
-/// Makes context->shared. given: the host's VkPipelineCache, or VK_NULL_HANDLE.
-tulle_result shared_create(tulle_context *context, VkPipelineCache given, tulle_error *error);
+/// Makes context->shared. given: the host's VkPipelineCache, or VK_NULL_HANDLE. cached: what of
+/// earlier processes holds here.
+tulle_result shared_create(tulle_context *context, VkPipelineCache given,
+                           const struct cache_sections *cached, tulle_error *error);
 /// Also where it was not made.
 void shared_destroy(tulle_context *context);
 

@@ -161,11 +161,33 @@ static tulle_result attend_recorded(struct run *run) {
     return result;
 }
 
+// The host's cache: what the last run saved, which the next one reads.
+static struct {
+    uint8_t data[1 << 20];
+    size_t size;
+} cached;
+
+static bool read_cache(void *user, const tulle_device_info *info, const void **data, size_t *size) {
+    (void)user, (void)info;
+    *data = cached.data;
+    *size = cached.size;
+    return cached.size > 0;
+}
+
+static bool write_cache(void *user, const tulle_device_info *info, const void *data, size_t size) {
+    (void)user, (void)info;
+    cached.size = size <= sizeof cached.data ? size : 0;
+    memcpy(cached.data, data, cached.size);
+    return true;
+}
+
 static tulle_result run_steps(struct run *run) {
+    const tulle_cache cache = { .read = read_cache, .write = write_cache };
     tulle_vulkan_import import = gpu_import(run->gpu);
     import.get_instance_proc_addr = failing_get;
     const tulle_context_params params = { .import = &import,
                                           .allocator = &failing_callbacks,
+                                          .cache = &cache,
                                           .clamp = run->setting->bare ? TULLE_CLAMP_VULKAN_1_1
                                                                       : TULLE_CLAMP_NONE };
     STEP(tulle_context_create(&params, &run->context, &run->error), run->context);
@@ -193,7 +215,11 @@ static tulle_result run_steps(struct run *run) {
     STEP(tulle_plan_create(run->context, &desc, &run->plan, &run->error), run->plan);
     uint64_t pairs = 0;
     STEP_PLAIN(tulle_plan_count_pairs(run->plan, &pairs, &run->error));
-    return run->setting->record ? attend_recorded(run) : attend_on_host(run);
+    result = run->setting->record ? attend_recorded(run) : attend_on_host(run);
+    if (result == TULLE_OK) {
+        STEP_PLAIN(tulle_cache_save(run->context, &run->error));
+    }
+    return result;
 }
 
 static void end_run(struct run *run) {
@@ -294,6 +320,7 @@ static void sweep(const struct setting *setting) {
     struct gpu gpu;
     char why[400] = "";
     failing_reset();
+    cached.size = 0;
     if (!gpu_open(&gpu, harness_device()->uuid, setting->bare, NULL, why, sizeof why)) {
         harness_fail("no device: %s", why);
     }
@@ -341,6 +368,60 @@ static void test_recorded(void **state) {
 static void test_floor(void **state) {
     (void)state;
     sweep(&(struct setting){ .name = "recorded on the floor", .bare = true, .record = true });
+}
+
+// A tuning plans and runs every kernel, which takes too long to let each of its calls fail: the
+// first, which are its own, and then one at about each power of two, drawn anew each time.
+static void test_tuning(void **state) {
+    (void)state;
+    struct gpu gpu;
+    struct rng rng = { rng_hash(harness_seed(), 2) };
+    char why[400] = "", held[400];
+    long sampled = 0;
+    failing_reset();
+    if (!gpu_open(&gpu, harness_device()->uuid, false, NULL, why, sizeof why)) {
+        harness_fail("no device: %s", why);
+    }
+    tulle_vulkan_import import = gpu_import(&gpu);
+    import.get_instance_proc_addr = failing_get;
+    const tulle_context_params params = { .import = &import };
+    const tulle_attention_desc desc = { .heads = 1,
+                                        .q_len = 4,
+                                        .kv_len = 32,
+                                        .head_dim = DIM,
+                                        .lse = true,
+                                        .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                                        VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT };
+    const enum failing_kind kinds[] = { FAILING_ALLOCATIONS, FAILING_VULKAN };
+    for (size_t kind = 0; kind < 2; kind++) {
+        bool struck = true;
+        for (long n = 1; struck; n += n < 10 ? 1 : n + (long)rng_between(&rng, 0, 9), sampled++) {
+            tulle_context *context = NULL;
+            tulle_error error = { 0 };
+            failing_enter();
+            harness_ok(tulle_context_create(&params, &context, &error), &error,
+                       "tulle_context_create");
+            failing_arm(kinds[kind], n);
+            const tulle_result result = tulle_tune(context, &desc, NULL, NULL, &error);
+            struck = failing_struck();
+            const char *name = failing_name();
+            failing_arm(FAILING_NOTHING, 0);
+            tulle_context_destroy(context);
+            failing_leave();
+            // TULLE_OK: memory of another type did as well
+            if (result != TULLE_OK && (!struck || result != expected(kinds[kind], name))) {
+                harness_fail("tuning: call %ld, %s, failed: the result is %s (%s)", n, name,
+                             tulle_result_name(result), error.message);
+            }
+            if (failing_objects(held, sizeof held) != 0 || failing_pieces() != 0) {
+                harness_fail("tuning: call %ld, %s, failed: %ld pieces of memory are held, and %s",
+                             n, name, failing_pieces(), held);
+            }
+        }
+    }
+    printf("# tuning: %ld of its allocations and Vulkan calls failed in turn\n", sampled - 2);
+    fflush(stdout);
+    gpu_close(&gpu);
 }
 
 // Instance and device too are made by the library here, and what the loader and the driver allocate
@@ -405,7 +486,7 @@ int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_host_arrays),
                                         cmocka_unit_test(test_recorded),
-                                        cmocka_unit_test(test_floor),
+                                        cmocka_unit_test(test_floor), cmocka_unit_test(test_tuning),
                                         cmocka_unit_test(test_own_context) };
     harness_start(argv[0]);
     return cmocka_run_group_tests_name("failures", tests, setup, harness_teardown);

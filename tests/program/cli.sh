@@ -13,6 +13,8 @@ compare=$PWD/tools/compare_npy.py
 reference=$PWD/tests/program/cli_reference.py
 variants=$PWD/shaders/variants.def
 work=$(mktemp -d)
+# the program's cache here, and not in the user's folder; Mesa's stays where it is
+export MESA_SHADER_CACHE_DIR="${MESA_SHADER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}}" XDG_CACHE_HOME="$work/kept"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
 cd "$work" || exit 1
@@ -97,19 +99,20 @@ pattern=window:256,256+global:1
 
 tulle --version
 check "--version" grep -qx 'tulle [0-9]*\.[0-9]*\.[0-9]*' out
-for command in '' run show info bench; do
+for command in '' run show info bench tune; do
   # shellcheck disable=SC2086  # no word where it is empty
   tulle $command --help
   check "tulle $command --help" test "$status" = 0
   check "tulle $command --help tells of exit statuses" grep -q '^Exit status: 0' out
 done
-for command in run show info bench; do
+for command in run show info bench tune; do
   tulle "$command" --help
-  # every option of the help text is known to the parser, and says so by not being "unrecognized"
+  # every option of the help text is known to the parser, and says so by not being "unrecognized"; the second
+  # --no-such-option is for those that take the first as their argument
   missing=
   grep -o -e '--[a-z][a-z-]*' out | sort -u >options
   while read -r option; do
-    "$program" "$command" "$option" --no-such-option >/dev/null 2>err </dev/null
+    "$program" "$command" "$option" --no-such-option --no-such-option >/dev/null 2>err </dev/null
     if grep -q "option '$option'$\|unrecognized option '$option'" err; then missing="$missing $option"; fi
   done <options
   check "each option in tulle $command --help exists" test -z "$missing"
@@ -150,6 +153,9 @@ done
 wants "bench with a shape but no pattern" 2 "no --pattern" bench --q-len 64
 wants "bench with more specs than heads" 2 "holds 3 specs .* there are 2 heads" bench --pattern 'dense;window:1,0;sink:2' --q-len 64 --heads 2
 wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
+wants "tune --dtype fp8" 2 "--dtype is 'fp8'" tune --dtype fp8
+wants "tune --phase all" 2 "--phase is 'all'; prefill or few-rows is wanted" tune --phase all
+wants "tune --head-dim 257" 2 "--head-dim is '257'" tune --head-dim 257
 wants "info --all alone" 2 "--all goes with --kernels" info --all
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -175,6 +181,47 @@ wants "info --all alone" 2 "--all goes with --kernels" info --all
   name=$(sed -n 's/^device *//p' err | cut -c1-6)
   wants "--device by a part of its name" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device "$name"
   wants "--device by index" 0 "^device" run $qkv -o o2.npy --pattern "$pattern" --device 0
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: what is kept between runs
+
+one_kept() { [ "$(find kept/tulle -type f -name '*.cache' | wc -l)" = 1 ]; }
+mode_of() { stat -c %a "$1"; }
+# shellcheck disable=SC2086
+{
+  check "a run keeps one file for the device" one_kept
+  file=$(find kept/tulle -type f)
+  check "its folder is the user's alone" test "$(mode_of kept/tulle)" = 700
+  cp "$file" kept.cache
+  stamp=$(stat -c '%i' "$file")
+  tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "nothing new is not written again" test "$stamp" = "$(stat -c '%i' "$file")"
+  rm -r kept
+  wants "--no-cache" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --no-cache
+  check "it keeps nothing" test ! -e kept/tulle
+  wants "--cache FILE" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "it is kept there" test -s own.cache
+  check "and nowhere else" test ! -e kept/tulle
+  head -c 70 kept.cache >own.cache
+  wants "a cache that was cut off" 0 "^tulle: the cache is ignored: its " run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "the same O" cmp o.npy o2.npy
+  wants "it is mended" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache own.cache
+  check "without a word" test "$(grep -c ignored err)" = 0
+  wants "an empty cache" 0 "^pairs" run $qkv -o o2.npy --pattern "$pattern" --cache /dev/null
+  for cache in . /nonexistent/folder/file ''; do
+    wants "--cache '$cache' cannot be written, which fails nothing" 0 "^tulle run: the cache is not kept: " run $qkv -o o2.npy --pattern "$pattern" --cache "$cache"
+    check "it is said once" test "$(grep -c cache err)" = 1
+  done
+  HOME='' XDG_CACHE_HOME='' tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "no folder for a cache fails nothing" test "$status" = 0
+  HOME=$work/home XDG_CACHE_HOME=relative tulle run $qkv -o o2.npy --pattern "$pattern"
+  mkdir home
+  HOME=$work/home XDG_CACHE_HOME='' tulle run $qkv -o o2.npy --pattern "$pattern"
+  check "without XDG_CACHE_HOME it is in ~/.cache" test "$(find home/.cache/tulle -name '*.cache' | wc -l)" = 1
+  check "and one that is relative names nothing" test ! -e relative
+  wants "show and info take a cache too" 0 "" show dense --q-len 8 --cache own.cache
+  wants "info --cache" 0 "" info --cache own.cache
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -446,6 +493,23 @@ check "info without a device" test $? = 1
 check "it says so" grep -q 'no Vulkan device\|no Vulkan' err
 wants "info of a device without a name" 2 "device is ..: .* name" info --device ""
 wants "info of a device that is not there" 1 "device is .99.: .* index" info --device 99
+
+# ---------------------------------------------------------------------------------------------------------------------
+# tune
+
+tulle tune --dtype fp32 --head-dim 20 --phase few-rows --cache tuned.cache
+check "tune" test "$status" = 0
+check "one kernel is starred" test "$(grep -c ' \*$' out)" = 1
+kernel=$(sed -n 's/.* \([a-z0-9_]*\) \*$/\1/p' out)
+check "info says what was tuned" sh -c "'$program' info --cache tuned.cache | grep -q '^ *$kernel  *tuned: taken for fp32, head_dim up to 32, few-rows'"
+tulle info --cache tuned.cache --json
+check "info --json too" fields tuned addresses phase
+wants "a run takes it" 0 "^kernel *$kernel (tuned)$" run --q q2.npy --k q2.npy --v q2.npy -o o-q2.npy --pattern dense --cache tuned.cache
+wants "another class does not" 0 "^kernel *[a-z0-9_]*$" run --q q16.npy --k q16.npy --v q16.npy -o o-q16.npy --pattern dense --cache tuned.cache
+wants "nor does a kernel that is named" 0 "^kernel *base[a-z0-9_]*$" run --q q2.npy --k q2.npy --v q2.npy -o o-q2.npy --pattern dense --cache tuned.cache --kernel base
+tulle tune --dtype fp32 --head-dim 20 --phase few-rows --cache tuned.cache --json
+check "tune --json" fields device classes dtype head_dim phase kernels name ms chosen
+wants "tune that cannot keep what it found" 1 "the cache is not kept" tune --dtype fp32 --head-dim 20 --phase few-rows --cache /nonexistent/file
 
 tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --kv-heads 1 --head-dim 32 --dtype fp16 --json
 check "bench of one workload" test "$status" = 0

@@ -96,8 +96,14 @@ bool check_specs(const char *option, uint32_t specs, int64_t heads, struct messa
         option, specs, heads == 1 ? "is" : "are", (long long)heads, heads == 1 ? "" : "s");
 }
 
-tulle_result open_device(const char *device, tulle_context **out, tulle_error *error) {
-    tulle_context_params params = { 0 };
+static void print_warning(void *user, tulle_log_level level, const char *text) {
+    (void)user;
+    if (level == TULLE_LOG_WARNING) fail("", STATUS_OK, "%s", text);
+}
+
+tulle_result open_device(const char *device, const tulle_cache *cache, tulle_context **out,
+                         tulle_error *error) {
+    tulle_context_params params = { .cache = cache, .log = print_warning };
     struct message ignored;
     int64_t index = 0;
     const bool by_index =

@@ -23,6 +23,7 @@ int run_main(int argc, char **argv);
 int show_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
+int tune_main(int argc, char **argv);
 
 /// Prints "tulle COMMAND: …" on standard error and returns status.
 int fail(const char *command, int status, const char *format, ...) TOOL_PRINTF(3, 4);
@@ -47,8 +48,10 @@ bool parse_real(const char *option, const char *text, bool not_negative, float *
 /// Refuses more specs than heads: those past the last head would be used by none.
 bool check_specs(const char *option, uint32_t specs, int64_t heads, struct message *message);
 
-/// Makes a context on a device named by its index or a part of its name; NULL: the best.
-tulle_result open_device(const char *device, tulle_context **out, tulle_error *error);
+/// Makes a context on a device named by its index or a part of its name; NULL: the best. cache: of
+/// cache/cache_file.h, or NULL. The library's warnings go to standard error.
+tulle_result open_device(const char *device, const tulle_cache *cache, tulle_context **out,
+                         tulle_error *error);
 
 /// "fp32", "fp16", "bf16"; and back, false where it is none of them.
 const char *dtype_name(tulle_dtype dtype);

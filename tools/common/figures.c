@@ -9,6 +9,7 @@ void figures_add(cJSON *object, const struct figures *figures) {
     cJSON_AddStringToObject(object, "device", figures->device);
     cJSON_AddStringToObject(object, "driver", figures->driver);
     cJSON_AddStringToObject(object, "kernel", figures->kernel);
+    cJSON_AddBoolToObject(object, "tuned", figures->tuned);
     json_add_number(object, "ms", figures->ms);
     json_add_number(object, "plan_ms", figures->plan_ms);
     json_add_number(object, "compile_ms", figures->compile_ms);
@@ -21,7 +22,7 @@ void figures_add(cJSON *object, const struct figures *figures) {
 
 void figures_text(FILE *to, const struct figures *f) {
     fprintf(to, "device     %s (%s)\n", f->device, f->driver);
-    fprintf(to, "kernel     %s\n", f->kernel);
+    fprintf(to, "kernel     %s%s\n", f->kernel, f->tuned ? " (tuned)" : "");
     if (f->repeats > 1)
         fprintf(to, "time       %.3f ms (median of %u: %.3f to %.3f), %.2f GFLOP/s\n", f->ms,
                 f->repeats, f->ms_min, f->ms_max, f->gflops);

@@ -9,7 +9,7 @@
 
 #include "common/measure.h"
 
-/// Adds device, driver, kernel, ms, plan_ms, compile_ms, pairs, visited, share, gflops and
+/// Adds device, driver, kernel, tuned, ms, plan_ms, compile_ms, pairs, visited, share, gflops and
 /// workspace_bytes to an object.
 void figures_add(cJSON *object, const struct figures *figures);
 

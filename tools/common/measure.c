@@ -42,6 +42,7 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
         snprintf(out->driver, sizeof out->driver, "%s%s%s", device.driver,
                  device.driver_info[0] ? " " : "", device.driver_info);
         snprintf(out->kernel, sizeof out->kernel, "%s", info.kernel);
+        out->tuned = info.tuned;
         out->ms = median(ms, repeat);
         out->ms_min = ms[0];
         out->ms_max = ms[repeat - 1];

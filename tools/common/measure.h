@@ -10,7 +10,8 @@ struct figures {
     char device[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
     char driver[VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE + 2];
     char kernel[64];
-    double ms;  ///< median of the repeats after one untimed run
+    bool tuned;  ///< chosen by what tulle_tune found
+    double ms;   ///< median of the repeats after one untimed run
     double ms_min, ms_max;
     double plan_ms;     ///< planning alone
     double compile_ms;  ///< creating pipelines, and what the first run took longer than `ms`
