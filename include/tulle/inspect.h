@@ -86,6 +86,19 @@ TULLE_API void tulle_plan_explain(const tulle_plan *plan, tulle_variant_callback
 TULLE_API tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *desc,
                                      tulle_variant_callback each, void *user, tulle_error *error);
 
+/// What the order of preference rests on: on GPUs what compilers report, on CPU drivers what was
+/// measured of Mesa's, on these releases.
+typedef struct tulle_ranking {
+    bool measured;  ///< by measurements; else all below is 0
+    /// of this driver's own release and subgroup size; else of the nearest that were measured
+    bool measured_here;
+    uint32_t release_major, release_minor;  ///< of Mesa, whose figures count: 25, 0
+    uint32_t subgroup_size;                 ///< with which they were measured
+} tulle_ranking;
+
+/// Any thread. A NULL argument: nothing is written.
+TULLE_API void tulle_context_ranking(const tulle_context *context, tulle_ranking *ranking);
+
 /// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
                                          double value);
