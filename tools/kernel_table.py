@@ -6,12 +6,13 @@
 
 Dense causal attention of 1,024 tokens, one head, by each kernel, for each dtype and head class, under each release
 (tools/drivers; WIDTH: of its vectors in bits). One round measures everything once, the kernels of a dtype and a head class in
-turn in one process, and on one thread, which what else runs disturbs the least; a figure is the median of the rounds', each
-the fastest of 25 repeats. What is under half of the best in the first round, and base, are not measured again. Compile time
-is left out.
+turn in one process, on one thread. A figure is the fastest of all rounds' repeats, 25 a round: what else runs only takes
+time, and where nothing does medians are the same. What is under half of the best in the first round, and base, are not
+measured again. Compile time is left out.
 
   --program FILE   the program that is measured (default: build/tulle)
-  --results FILE   where the figures are kept (default: build/kernel_table.json): what is there counts, and is added to
+  --results FILE   where the figures are kept (default: build/kernel_table.json): what is there counts, and is added to;
+                   beside it a folder of what the drivers compiled
   --rounds N       rounds to measure now (default: 3); 0: only prints what is there
   --data FILE      also writes them as the library reads them: src/kernel/measured.def
 """
@@ -20,10 +21,8 @@ import json
 import os
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -97,16 +96,18 @@ def measure_release(kept, release, program, cache):
 
 
 def figures(cell):
-    """{kernel: median GFLOP/s}, the fastest first."""
-    names = {name for one in cell["rounds"] for name in one}
-    median = {name: statistics.median(one[name] for one in cell["rounds"] if name in one) for name in names}
-    return dict(sorted(median.items(), key=lambda item: -item[1]))
+    """{kernel: GFLOP/s}, the fastest first."""
+    best = {}
+    for one in cell["rounds"]:
+        for name, speed in one.items():
+            best[name] = max(speed, best.get(name, 0))
+    return dict(sorted(best.items(), key=lambda item: -item[1]))
 
 
 def lag(cell):
-    """How much slower the default is than the best: the median of the rounds, in each of which both were measured."""
-    best, default = next(iter(figures(cell))), cell["default"]
-    return 1 - statistics.median(one[default] / one[best] for one in cell["rounds"] if default in one and best in one)
+    """How much slower the default is than the best."""
+    speeds = figures(cell)
+    return 1 - speeds[cell["default"]] / max(speeds.values())
 
 
 def cells(kept):
@@ -136,7 +137,7 @@ def print_table(kept):
                 mark = "**" if speed and name == next(iter(speeds[dim])) else ""
                 row.append("–" if not speed else f"{mark}{speed:.{0 if speed >= 19.95 else 1}f}{mark}" + ("\\*" if name == cell["default"] else ""))
             print(f"| `{name}` | " + " | ".join(row) + " |")
-        print("| behind the best | " + " | ".join(f"{100 * max(lag(cell), 0):.0f} %" for cell in line.values()) + " |\n")
+        print("| behind the best | " + " | ".join(f"{100 * lag(cell):.0f} %" for cell in line.values()) + " |\n")
 
 
 def write_data(kept, path):
@@ -164,10 +165,9 @@ def main():
         return
     path = pathlib.Path(options.results)
     kept = json.loads(path.read_text()) if path.exists() else {}
-    with tempfile.TemporaryDirectory() as cache:
-        for release in options.rounds * (options.releases or RELEASES):
-            measure_release(kept, release, options.program, cache)
-            path.write_text(json.dumps(kept, indent=1))
+    for release in options.rounds * (options.releases or RELEASES):
+        measure_release(kept, release, options.program, path.resolve().with_suffix(".cache"))
+        path.write_text(json.dumps(kept, indent=1))
     print_table(kept)
     if options.data:
         write_data(kept, options.data)
