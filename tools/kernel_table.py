@@ -35,12 +35,12 @@ HOPELESS = 0.5   # of the best
 DATA_HEAD = """\
 // SPDX-License-Identifier: MIT
 //
-// How fast the kernels of CPU drivers are, by release of Mesa's lavapipe: GFLOP/s of one thread in dense causal attention
+// How fast the kernels are on CPU drivers, by release of Mesa's lavapipe: GFLOP/s of one thread in dense causal attention
 // of 1,024 tokens.
 // Written by `tools/kernel_table.py --data src/kernel/measured.def`; docs/measurements/README.md says which page.
 //
 // TULLE_MEASURED(major, minor, lanes of a subgroup, kernel, at head_dim up to 32, 64, 96, 128, 192, 256)
-// 0: does not serve there. Of a release together, and of its lanes.
+// 0: does not serve there.
 """
 
 
@@ -145,7 +145,7 @@ def write_data(kept, path):
     for release, lanes, dtype, line in cells(kept):
         speeds = {dim: figures(cell) for dim, cell in line.items()}
         text += f"\n// {release}, {dtype}\n"
-        for name in sorted({name for one in speeds.values() for name in one if name.startswith("rows_")}):
+        for name in sorted({name for one in speeds.values() for name in one}):
             at = ", ".join(f"{speeds[dim][name]:.3g}" if name in speeds.get(dim, {}) else "0" for dim in DIMS)
             text += f"TULLE_MEASURED({', '.join(release.split('.')[:2])}, {lanes}, {name}, {at})\n"
     pathlib.Path(path).write_text(text)

@@ -22,7 +22,7 @@ uint32_t rows_combine_rounds(uint32_t v_pieces, uint32_t lanes);
 bool rows_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                  bool named, uint32_t body_most, char *reason, size_t size);
 
-/// By what was measured (measured.h); none is behind base.
+/// By what was measured (measured.h); then, before base, what was not.
 uint32_t rows_rank(const struct variant *v, const struct attention *a, const struct caps *caps);
 
 #endif
