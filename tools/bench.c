@@ -28,7 +28,8 @@ static const char help[] =
     "  --quick         few workloads, short ones\n"
     "  --plan          only the table of planning times (which also follows the seed workloads)\n"
     "  --device N      index from 'tulle info', or part of a name; more than once for several; default: the best\n"
-    "  --kernel NAME   a kernel's name or a prefix such as base; default: the best for each workload\n"
+    "  --kernel NAME   a kernel's name or a prefix such as base; default: the best for each workload. With --pattern more\n"
+    "                  than once: each in turn; one that does not serve is left out, with a line that says why\n"
     "  --repeat N      the median of N runs; default: as many as a second holds, 25 at most\n"
     "  --cache FILE, --no-cache   as for 'tulle run'\n"
     "  --command       print with each row the line that has it again\n"
@@ -88,11 +89,12 @@ static const struct option options[] = {
 };
 
 #define MOST_DEVICES 16
-#define MOST_WORKLOADS 80
+#define MOST_KERNELS 64
+#define MOST_WORKLOADS 80  // seeds, or one of your own for each kernel
 
 struct request {
-    const char *devices[MOST_DEVICES], *kernel, *spec;
-    size_t device_count;
+    const char *devices[MOST_DEVICES], *kernels[MOST_KERNELS], *spec;
+    size_t device_count, kernel_count;
     // shaped: an option that only an own workload has
     bool quick, plan, command, json, verify, causal, shaped;
     int64_t repeat, q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;
@@ -121,7 +123,11 @@ static int read_options(int argc, char **argv, struct request *r) {
                 return fail_usage("bench", "more than %d devices", MOST_DEVICES);
             r->devices[r->device_count++] = optarg;
             break;
-        case KERNEL: r->kernel = optarg; break;
+        case KERNEL:
+            if (r->kernel_count == MOST_KERNELS)
+                return fail_usage("bench", "more than %d kernels", MOST_KERNELS);
+            r->kernels[r->kernel_count++] = optarg;
+            break;
         case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
         case COMMAND: r->command = true; break;
         case JSON: r->json = true; break;
@@ -154,6 +160,8 @@ static int read_options(int argc, char **argv, struct request *r) {
     if (r->shaped && !r->spec)
         return fail_usage("bench",
                           "the shape of a workload of your own is given, but no --pattern");
+    if (r->kernel_count > 1 && !r->spec)
+        return fail_usage("bench", "--kernel is given more than once, but no --pattern");
     if (r->spec && (r->quick || r->plan))
         return fail_usage("bench",
                           "--quick and --plan are for the seed workloads, not for --pattern");
@@ -206,20 +214,28 @@ static void verify_peak(double peak) {
     fputc('\n', stderr);
 }
 
-// Runs all workloads on one device; nothing is printed before all have run.
+// Runs all workloads on one device; nothing is printed before all have run. *count: of the list,
+// then of the outcomes.
 static int run_workloads(const struct request *r, struct bench *bench, const struct workload *list,
-                         size_t count, struct outcome *outcomes) {
+                         size_t *count, struct outcome *outcomes) {
     tulle_error error;
     tulle_result result = TULLE_OK;
+    size_t ran = 0;
     progress_start("bench");
-    for (size_t i = 0; i < count && !result; i++) {
-        struct workload w = list[i];
-        w.kernel = r->kernel;
-        progress_step(w.spec, (double)i / (double)count, (double)(i + 1) / (double)count,
+    for (size_t i = 0; i < *count && !result; i++) {
+        progress_step(list[i].spec, (double)i / (double)*count, (double)(i + 1) / (double)*count,
                       2 * bench->seconds);
-        result = workload_run(bench, &w, &outcomes[i], &error);
+        result = workload_run(bench, &list[i], &outcomes[ran], &error);
+        if (!result) ran++;
+        // of several kernels the others are still worth a measurement
+        else if (result == TULLE_ERROR_UNSUPPORTED && r->kernel_count > 1 &&
+                 (ran || i + 1 < *count)) {
+            fail_tulle("bench", &error);
+            result = TULLE_OK;
+        }
     }
     progress_stop();
+    *count = ran;
     return result ? fail_tulle("bench", &error) : STATUS_OK;
 }
 
@@ -235,7 +251,7 @@ static void report_workloads(const struct request *r, const char *device,
         cJSON_AddItemToArray(results->list, outcome_json(&outcomes[i], command));
     }
     if (!r->json && count) {
-        // An own workload is the only row, and the seeds all have the same.
+        // Own workloads differ by kernel alone, and the seeds all have the same.
         const struct workload *first = &outcomes[0].workload;
         printf("batch %u, heads %u, kv heads %u\n", first->batch, first->heads, first->kv_heads);
         outcome_table_print(&table, r->command);
@@ -259,7 +275,7 @@ static int run_planning(const struct request *r, tulle_context *context, const c
     struct planning cases[PLANNING_CASES];
     tulle_error error;
     progress_start("planning");
-    const tulle_result result = planning_run(context, r->kernel, cases, &error);
+    const tulle_result result = planning_run(context, r->kernels[0], cases, &error);
     progress_stop();
     if (result) return fail_tulle("bench", &error);
     if (!r->json) {
@@ -281,13 +297,17 @@ static int bench_device(const struct request *r, const char *device, struct resu
     if (open_device(device, cache_file_use(&cache), &bench.context, &error))
         return fail_tulle("bench", &error);
     tulle_context_info(bench.context, &info);
-    if (r->spec) list[count++] = own_workload(r);
     // One head keeps a CPU busy; a GPU wants more of them.
-    else if (!r->plan)
+    if (!r->spec && !r->plan)
         count = workload_seeds(list, MOST_WORKLOADS, r->quick,
                                info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
+    for (size_t i = 0; i < count; i++) list[i].kernel = r->kernels[0];
+    for (size_t k = 0; r->spec && k < (r->kernel_count ? r->kernel_count : 1); k++) {
+        list[count] = own_workload(r);
+        list[count++].kernel = r->kernels[k];
+    }
     struct outcome *outcomes = calloc(MOST_WORKLOADS, sizeof *outcomes);
-    int status = outcomes ? run_workloads(r, &bench, list, count, outcomes)
+    int status = outcomes ? run_workloads(r, &bench, list, &count, outcomes)
                           : fail("bench", STATUS_FAILED, "out of memory");
     if (!status) {
         const double peak = measure_peak(&info);

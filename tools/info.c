@@ -23,6 +23,7 @@ static const char help[] =
     "\n"
     "  --json       as a JSON object on standard output: devices, each with its variants (name, dtype, serves, reason)\n"
     "               and what was tuned (kernel, dtype, head_dim, phase, addresses, matrices)\n"
+    "               and its ranking, which says what their order rests on\n"
     "  --kernels    compile every kernel for the device and print what the driver reports of each\n"
     "               (registers, spills, occupancy; its compile time where the driver reports nothing)\n"
     "  --all        with --kernels: also those that would not be chosen on this device\n"
@@ -129,6 +130,25 @@ static cJSON *device_json(const tulle_device_info *d) {
     add_matrices(object, "matrix_f16", &d->matrix_f16);
     add_matrices(object, "matrix_bf16", &d->matrix_bf16);
     return object;
+}
+
+static void report_ranking(tulle_context *context, const struct request *r, cJSON *device) {
+    tulle_ranking ranking;
+    char release[32];
+    tulle_context_ranking(context, &ranking);
+    snprintf(release, sizeof release, "%" PRIu32 ".%" PRIu32, ranking.release_major,
+             ranking.release_minor);
+    if (!r->json && ranking.measured)
+        printf("   kernels       ordered by what was measured of Mesa %s with subgroups of %" PRIu32
+               "%s\n",
+               release, ranking.subgroup_size,
+               ranking.measured_here ? "" : ", the nearest to this driver that was measured");
+    else if (!r->json) puts("   kernels       ordered by what compilers report");
+    cJSON *object = cJSON_AddObjectToObject(device, "ranking");
+    cJSON_AddBoolToObject(object, "measured", ranking.measured);
+    cJSON_AddBoolToObject(object, "measured_here", ranking.measured_here);
+    cJSON_AddStringToObject(object, "release", ranking.measured ? release : "");
+    json_add_count(object, "subgroup_size", ranking.subgroup_size);
 }
 
 static void print_variant(void *user, const char *name, bool serves, const char *reason) {
@@ -261,6 +281,7 @@ static int report_device(const tulle_device_info *info, const struct request *r,
     }
     struct tuned_list tuned = { cJSON_AddArrayToObject(device, "tuned"), !r->json };
     tulle_tuned(context, add_tuned, &tuned);
+    report_ranking(context, r, device);
     if (report_variants(context, r, variants, &error)) status = fail_tulle("info", &error);
     if (!status && r->kernels) status = report_kernels(context, r, device);
     if (!r->json) putchar('\n');

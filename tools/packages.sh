@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: MIT
 #
-# Sourced by tools/quickstart and tools/check: which of Debian's packages Tulle needs, and how they are installed.
+# Sourced by tools/quickstart, tools/check and tools/drivers: which of Debian's packages Tulle needs, and how they are installed.
 
 # COMMAND:PACKAGE is there where the command is, wherever it came from; a plain name where the package is installed.
 packages_build=(gcc:gcc libc6-dev meson:meson ninja:ninja-build pkg-config:pkg-config glslc:glslc libvulkan-dev
@@ -62,17 +62,25 @@ install_driver() {
   has_vulkan_device || die "no Vulkan device, and the software driver of $package_driver does not start: see vulkaninfo"
 }
 
+# apt_in FOLDER OPTION ...   sets `apt`: an apt-get whose lists, archives and installed packages (none) are in FOLDER; needs no root
+apt_in() {
+  local folder=$1
+  shift
+  mkdir -p "$folder/lists/partial" "$folder/archives/partial"
+  touch "$folder/status"
+  folder=$(cd "$folder" && pwd)
+  apt=(apt-get -qq -o "Dir::State=$folder" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder"
+    -o APT::Sandbox::User=root -o Acquire::Languages=none -o APT::Update::Error-Mode=any "$@")
+}
+
 # unpack_arm64 FOLDER   packages_arm64 for arm64, unpacked there; nothing is installed, and apt's lists stay as they are
 unpack_arm64() {
   local root=$1 apt package
   [[ -e $root/done ]] && return
   say "unpacking into $root, for arm64: ${packages_arm64[*]}"
   rm -rf "$root"
-  mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
-  touch "$root/apt/status"
+  apt_in "$root/apt" -o APT::Architecture=arm64 -o APT::Architectures::=arm64
   root=$(cd "$root" && pwd)
-  apt=(apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o "Dir::State=$root/apt" -o "Dir::State::status=$root/apt/status"
-    -o "Dir::Cache=$root/apt" -o APT::Sandbox::User=root)
   "${apt[@]}" update
   (cd "$root/apt" && "${apt[@]}" download "${packages_arm64[@]}")
   for package in "$root"/apt/*.deb; do dpkg-deb -x "$package" "$root"; done

@@ -100,6 +100,19 @@ typedef void (*tulle_tuned_callback)(void *user, const tulle_tuned_class *of, co
 /// What was tuned, here or in the cache that was read: one call of `each` a class. Any thread.
 TULLE_API void tulle_tuned(const tulle_context *context, tulle_tuned_callback each, void *user);
 
+/// What the order of preference rests on: on GPUs what compilers report, on CPU drivers what was
+/// measured of Mesa's, on these releases.
+typedef struct tulle_ranking {
+    bool measured;  ///< by measurements; else all below is 0
+    /// of this driver's own release and subgroup size; else of the nearest that were measured
+    bool measured_here;
+    uint32_t release_major, release_minor;  ///< of Mesa, whose figures count: 25, 0
+    uint32_t subgroup_size;                 ///< with which they were measured
+} tulle_ranking;
+
+/// Any thread. A NULL argument: nothing is written.
+TULLE_API void tulle_context_ranking(const tulle_context *context, tulle_ranking *ranking);
+
 /// What the driver reports of one compiled executable (VK_KHR_pipeline_executable_properties).
 typedef void (*tulle_statistic_callback)(void *user, const char *pipeline, const char *statistic,
                                          double value);

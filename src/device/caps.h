@@ -45,6 +45,8 @@ struct caps {
     uint32_t texel_alignment;     ///< bytes, minTexelBufferOffsetAlignment
     float timestamp_period;       ///< nanoseconds a tick; 0: no timestamps on the queue
     uint32_t timestamp_bits;
+    /// of Mesa's CPU driver: 22, 3. 0: another driver, or one that does not tell
+    uint32_t lavapipe_major, lavapipe_minor;
     bool slow_addresses;  ///< loads through addresses are no use (quirks.c)
     /// of one invocation before the driver stops; UINT32_MAX: no limit known
     uint32_t max_loop_iterations;

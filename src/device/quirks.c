@@ -7,15 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-/// Mesa's version out of "Mesa 22.3.6 (LLVM 15.0.6)"; false where the text has another form.
-static bool mesa_version(const char *driver_info, unsigned *major, unsigned *minor) {
-    return sscanf(driver_info, "Mesa %u.%u", major, minor) == 2;
-}
-
 static bool is_lavapipe(const struct caps *caps) {
     // A Vulkan 1.1 driver that lacks VK_KHR_driver_properties is known by its device's name alone.
     return caps->driver_id == VK_DRIVER_ID_MESA_LLVMPIPE ||
            (caps->driver_id == 0 && strstr(caps->name, "llvmpipe") != NULL);
+}
+
+/// Out of "Mesa 22.3.6 (LLVM 15.0.6)"; nothing where the text has another form.
+static void lavapipe_release(struct caps *caps) {
+    unsigned major = 0, minor = 0;
+    if (!is_lavapipe(caps) || sscanf(caps->driver_info, "Mesa %u.%u", &major, &minor) != 2) return;
+    caps->lavapipe_major = major;
+    caps->lavapipe_minor = minor;
+}
+
+/// An older release than this, or one that cannot be read.
+static bool lavapipe_before(const struct caps *caps, uint32_t major, uint32_t minor) {
+    return is_lavapipe(caps) && (caps->lavapipe_major < major ||
+                                 (caps->lavapipe_major == major && caps->lavapipe_minor < minor));
 }
 
 /// Lavapipe ends every loop of an invocation once all its loops together have run 65,535
@@ -23,19 +32,13 @@ static bool is_lavapipe(const struct caps *caps) {
 /// there on 22.3 and gone on 26.1. A limit that is not there costs only a few more items: so all
 /// before 26.1 have it, and so has a version that cannot be read.
 static void lavapipe_loop_limit(struct caps *caps) {
-    unsigned major = 0, minor = 0;
-    if (!is_lavapipe(caps)) return;
-    if (!mesa_version(caps->driver_info, &major, &minor) || major < 26 ||
-        (major == 26 && minor < 1))
-        caps->max_loop_iterations = 65535;
+    if (lavapipe_before(caps, 26, 1)) caps->max_loop_iterations = 65535;
 }
 
-/// Loads through addresses are far slower than texels on 22.3, and faster on 26.1. The releases
-/// between were not measured when the bound was set; the loads were reworked in 2024's.
+/// Pipelines with loads through addresses take minutes to compile on 22.3, and no longer than
+/// others on 25.0. Each release between is taken to be as the nearer of these two.
 static void lavapipe_slow_addresses(struct caps *caps) {
-    unsigned major = 0, minor = 0;
-    if (is_lavapipe(caps) && (!mesa_version(caps->driver_info, &major, &minor) || major < 24))
-        caps->slow_addresses = true;
+    if (lavapipe_before(caps, 24, 0)) caps->slow_addresses = true;
 }
 
 /// Each time NVIDIA's driver is loaded it takes static thread-local storage, which glibc does not
@@ -45,6 +48,7 @@ static void lavapipe_slow_addresses(struct caps *caps) {
 bool quirks_driver_must_stay(uint32_t vendor_id) { return vendor_id == 0x10de; }
 
 void quirks_apply(struct caps *caps) {
+    lavapipe_release(caps);
     lavapipe_slow_addresses(caps);
     lavapipe_loop_limit(caps);
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "kernel/family_base.h"
-#include "kernel/variant.h"
+#include "kernel/measured.h"
 
 #define LANES 128u
 
@@ -117,6 +117,9 @@ static bool base_serves(const struct variant *v, const struct attention *a, cons
 /// in those of 8.
 static uint32_t base_rank(const struct variant *v, const struct attention *a,
                           const struct caps *caps) {
+    // On a CPU driver it takes its place among all that were measured there.
+    if (caps->type == VK_PHYSICAL_DEVICE_TYPE_CPU && measured_place(v, a, caps) < 99)
+        return measured_place(v, a, caps);
     uint32_t pieces = larger_class(a), rows = base_rows(v), best = 32;
     bool pi = is_raspberry_pi(caps);
     if (is_mali(caps) || (is_powervr(caps) && pieces > 16)) best = pieces <= 32 ? 16 : 8;

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "kernel/measured.h"
+
 uint32_t rows_workgroup(const struct variant *v, const struct caps *caps) {
     (void)v;
     return caps->subgroup_size;
@@ -34,7 +36,7 @@ bool rows_serves(const struct variant *v, const struct attention *a, const struc
     return true;
 }
 
-uint32_t rows_distance(const struct variant *v, struct rows_shape best) {
-    return (v->rows_per_lane == best.rows ? 0 : 4) +
-           (v->keys > best.keys ? v->keys / best.keys : best.keys / v->keys) - 1;
+uint32_t rows_rank(const struct variant *v, const struct attention *a, const struct caps *caps) {
+    const uint32_t place = measured_place(v, a, caps);
+    return place < 99 ? place : 99;
 }

@@ -22,11 +22,7 @@ uint32_t rows_combine_rounds(uint32_t v_pieces, uint32_t lanes);
 bool rows_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                  bool named, uint32_t body_most, char *reason, size_t size);
 
-struct rows_shape {
-    uint32_t rows, keys;  ///< rows a lane, keys a chunk
-};
-
-/// How far a variant is from the shape that is best.
-uint32_t rows_distance(const struct variant *v, struct rows_shape best);
+/// By what was measured (measured.h); then, before base, what was not.
+uint32_t rows_rank(const struct variant *v, const struct attention *a, const struct caps *caps);
 
 #endif

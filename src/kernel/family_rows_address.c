@@ -43,33 +43,13 @@ static bool address_serves(const struct variant *v, const struct attention *a,
     return true;
 }
 
-/// What measured fastest on Mesa 26.1's lavapipe, in subgroups of 8 and of 16. No driver tells
-/// whether its processor has AVX-512, with which fp32 would take 8 keys at head sizes 96 and 128;
-/// 4 lose less where it has not (docs/measurements/2026-11-24-cpu.md, 2026-11-26-cpu.md).
-static struct rows_shape address_best_shape(tulle_dtype dtype, uint32_t pieces) {
-    if (dtype != TULLE_F32)
-        return pieces <= 16   ? (struct rows_shape){ 2, 4 }
-               : pieces <= 24 ? (struct rows_shape){ 1, 4 }
-               : pieces <= 32 ? (struct rows_shape){ 2, 2 }
-                              : (struct rows_shape){ 1, 2 };
-    return pieces <= 8    ? (struct rows_shape){ 1, 16 }
-           : pieces <= 16 ? (struct rows_shape){ 1, 8 }
-                          : (struct rows_shape){ 1, 4 };
-}
-
-static uint32_t address_rank(const struct variant *v, const struct attention *a,
-                             const struct caps *caps) {
-    (void)caps;
-    return rows_distance(v, address_best_shape(a->dtype, larger_class(a)));
-}
-
 const struct family family_rows_address = {
     .workgroup = rows_workgroup,
     .tile_rows = rows_tile_rows,
     .shared_memory = rows_shared_memory,
     .layout = address_layout,
     .serves = address_serves,
-    .rank = address_rank,
+    .rank = rows_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
     .direct_suffix = "",
     .combine = { "combine_address", &address_combine_layout, rows_combine_rounds },

@@ -55,27 +55,13 @@ static bool texel_serves(const struct variant *v, const struct attention *a,
     return true;
 }
 
-/// What measured fastest on Mesa 22.3's lavapipe (docs/measurements/2026-11-24-cpu.md).
-static struct rows_shape texel_best_shape(uint32_t pieces) {
-    return pieces <= 16   ? (struct rows_shape){ 2, 4 }
-           : pieces <= 32 ? (struct rows_shape){ 2, 2 }
-                          : (struct rows_shape){ 1, 2 };
-}
-
-/// Behind what goes through addresses: that is faster wherever it serves.
-static uint32_t texel_rank(const struct variant *v, const struct attention *a,
-                           const struct caps *caps) {
-    (void)caps;
-    return 20 + rows_distance(v, texel_best_shape(larger_class(a)));
-}
-
 const struct family family_rows_texel = {
     .workgroup = rows_workgroup,
     .tile_rows = rows_tile_rows,
     .shared_memory = rows_shared_memory,
     .layout = texel_layout,
     .serves = texel_serves,
-    .rank = texel_rank,
+    .rank = rows_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
     .direct_suffix = "",
     .resume_modules = true,

@@ -16,13 +16,15 @@ const struct variant variants[] = {
 };
 const uint32_t variant_count = sizeof variants / sizeof variants[0];
 
-static const uint32_t classes[] = { 8, 16, 24, 32, 48, 64 };
+static const uint32_t classes[HEAD_CLASSES] = { 8, 16, 24, 32, 48, 64 };
 
-uint32_t head_class(uint32_t head_dim) {
+uint32_t head_class_number(uint32_t head_dim) {
     uint32_t i = 0;
     while (classes[i] * 4 < head_dim) i++;
-    return classes[i];
+    return i;
 }
+
+uint32_t head_class(uint32_t head_dim) { return classes[head_class_number(head_dim)]; }
 
 uint32_t larger_class(const struct attention *a) {
     return head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);

@@ -21,8 +21,10 @@ struct variant {
 extern const struct variant variants[];
 extern const uint32_t variant_count;
 
-/// Padded class of a head size, in pieces of 4 elements: the least of 8, 16, 24, 32, 48, 64 that
-/// holds it.
+#define HEAD_CLASSES 6
+/// Which of the classes of head sizes, from 0: the least that holds it.
+uint32_t head_class_number(uint32_t head_dim);
+/// The class itself, a padded head size in pieces of 4 elements: 8, 16, 24, 32, 48 or 64.
 uint32_t head_class(uint32_t head_dim);
 /// Of the larger of head_dim and v_head_dim.
 uint32_t larger_class(const struct attention *a);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/measured.h"
 #include "kernel/tuning.h"
 #include "run/plan.h"
 #include "run/shared.h"
@@ -64,6 +65,18 @@ tulle_result tulle_explain(tulle_context *context, const tulle_attention_desc *d
                               "no host memory to order the variants");
     attention_free(&a);
     return result;
+}
+
+void tulle_context_ranking(const tulle_context *context, tulle_ranking *ranking) {
+    if (!context || !ranking) return;
+    *ranking = (tulle_ranking){ 0 };
+    if (context->caps.type != VK_PHYSICAL_DEVICE_TYPE_CPU) return;
+    struct measured_at at;
+    ranking->measured = true;
+    ranking->measured_here = measured_nearest(&context->caps, &at);
+    ranking->release_major = at.major;
+    ranking->release_minor = at.minor;
+    ranking->subgroup_size = at.lanes;
 }
 
 tulle_result tulle_compile_all(tulle_context *context, bool include_refused,

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "kernel/variant.h"
+#include "kernel/measured.h"
 
 enum {
     STORAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
@@ -42,15 +42,17 @@ static struct caps gpu(VkDriverId driver, uint32_t vendor, uint32_t storage_buff
                           .max_texel_elements = 65536 };
 }
 
-/// Lavapipe: with addresses (26.1) or with those that take minutes (22.3).
-static struct caps cpu(bool slow_addresses, uint32_t lanes) {
+/// A CPU driver as it calls itself: lavapipe's release.
+static struct caps cpu(const char *driver_info, uint32_t lanes) {
     struct caps caps = gpu(VK_DRIVER_ID_MESA_LLVMPIPE, 0x10005, 16);
     caps.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
     caps.subgroup_size = lanes;
-    caps.slow_addresses = slow_addresses;
     caps.max_texel_elements = 1u << 27;
+    snprintf(caps.driver_info, sizeof caps.driver_info, "%s", driver_info);
+    quirks_apply(&caps);
     return caps;
 }
+#define NEWEST "Mesa 26.2.6-1 (LLVM 22.1.8)"
 
 static struct attention attention(tulle_dtype dtype, uint32_t head_dim) {
     return (struct attention){ .head_dim = head_dim,
@@ -60,19 +62,23 @@ static struct attention attention(tulle_dtype dtype, uint32_t head_dim) {
                                .buffer_usage = STORAGE | TEXEL | ADDRESS };
 }
 
+static const char *const dtypes[] = { "f32", "f16", "bf16" };
+
+static void check_one(const char *what, const struct caps *caps, const char *family,
+                      tulle_dtype dtype, uint32_t head_dim, const char *shape) {
+    const struct attention a = attention(dtype, head_dim);
+    char name[64];
+    tulle_error error = { 0 };
+    const struct variant *v = variant_choose(&a, caps, &error);
+    snprintf(name, sizeof name, "%s_%s_%s", family, dtypes[dtype], shape);
+    if (!v) fail_msg("%s, head_dim %u: nothing serves: %s", what, head_dim, error.message);
+    if (strcmp(v->name, name))
+        fail_msg("%s, head_dim %u: %s is taken, not %s", what, head_dim, v->name, name);
+}
+
 static void check_taken(const char *what, const struct caps *caps, const char *family,
                         tulle_dtype dtype, const char *const taken[DIMS]) {
-    static const char *const dtypes[] = { "f32", "f16", "bf16" };
-    for (size_t i = 0; i < DIMS; i++) {
-        const struct attention a = attention(dtype, dims[i]);
-        char name[64];
-        tulle_error error = { 0 };
-        const struct variant *v = variant_choose(&a, caps, &error);
-        snprintf(name, sizeof name, "%s_%s_%s", family, dtypes[dtype], taken[i]);
-        if (!v) fail_msg("%s, head_dim %u: nothing serves: %s", what, dims[i], error.message);
-        if (strcmp(v->name, name))
-            fail_msg("%s, head_dim %u: %s is taken, not %s", what, dims[i], v->name, name);
-    }
+    for (size_t i = 0; i < DIMS; i++) check_one(what, caps, family, dtype, dims[i], taken[i]);
 }
 
 static void test_gpus(void **state) {
@@ -112,20 +118,135 @@ static void test_gpus(void **state) {
     }
 }
 
+/// The figures that selection rests on, read here by themselves.
+static const struct measured_line {
+    unsigned major, minor, lanes;
+    const char *kernel;
+    double gflops[DIMS];
+} measured_lines[] = {
+#define TULLE_MEASURED(major, minor, lanes, kernel, ...) \
+    { major, minor, lanes, #kernel, { __VA_ARGS__ } },
+#include "kernel/measured.def"
+#undef TULLE_MEASURED
+};
+enum { MEASURED_LINES = sizeof measured_lines / sizeof *measured_lines };
+
+static const struct measured_line *find_line(const struct measured_line *of, const char *kernel) {
+    for (size_t i = 0; i < MEASURED_LINES; i++)
+        if (measured_lines[i].major == of->major && measured_lines[i].minor == of->minor &&
+            measured_lines[i].lanes == of->lanes && !strcmp(measured_lines[i].kernel, kernel))
+            return &measured_lines[i];
+    return NULL;
+}
+
+/// Each line is of a kernel that there is, once; and on its release, with its subgroups, no kernel
+/// of its dtype that serves unnamed was measured faster than the one that is taken.
+static void test_measured(void **state) {
+    (void)state;
+    for (size_t i = 0; i < MEASURED_LINES; i++) {
+        const struct measured_line *line = &measured_lines[i];
+        char driver[64];
+        const struct variant *v = NULL;
+        for (uint32_t k = 0; k < variant_count; k++)
+            if (!strcmp(variants[k].name, line->kernel)) v = &variants[k];
+        if (!v) fail_msg("measured.def: there is no kernel %s", line->kernel);
+        if (find_line(line, line->kernel) != line)
+            fail_msg("measured.def: Mesa %u.%u with subgroups of %u has two lines of %s",
+                     line->major, line->minor, line->lanes, line->kernel);
+        snprintf(driver, sizeof driver, "Mesa %u.%u.9", line->major, line->minor);
+        const struct caps caps = cpu(driver, line->lanes);
+        for (size_t d = 0; d < DIMS; d++) {
+            const struct attention a = attention(v->dtype, dims[d]);
+            const struct variant *taken = variant_choose(&a, &caps, NULL);
+            char reason[160];
+            if (!variant_serves(v, &a, &caps, false, reason, sizeof reason)) continue;
+            const struct measured_line *of = taken ? find_line(line, taken->name) : NULL;
+            if (!of || of->gflops[d] < line->gflops[d])
+                fail_msg("%s with subgroups of %u, %s, head_dim %u: %s is taken, and %s is faster",
+                         driver, line->lanes, dtypes[v->dtype], dims[d],
+                         taken ? taken->name : "nothing", line->kernel);
+        }
+    }
+}
+
 static void test_cpus(void **state) {
     (void)state;
-    static const char *const by_address[] = { "r1k16", "r1k8", "r1k4", "r1k4", "r1k4", "r1k4" };
-    static const char *const half_by_address[] = { "r2k4", "r2k4", "r1k4", "r2k2", "r1k2", "r1k2" };
-    static const char *const by_texel[] = { "r2k4", "r2k4", "r2k2", "r2k2", "r1k2", "r1k2" };
-    for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
-        struct caps caps = cpu(false, 8);
-        check_taken("lavapipe 26.1", &caps, "rows_address", (tulle_dtype)dtype,
-                    dtype == TULLE_F32 ? by_address : half_by_address);
-        caps = cpu(true, 8);
-        check_taken("lavapipe 22.3", &caps, "rows_texel", (tulle_dtype)dtype, by_texel);
-        caps.subgroup_shuffle = false;
+    static const struct {
+        const char *driver;
+        uint32_t lanes;
+        const char *family;
+        tulle_dtype dtype;
+        uint32_t head_dim;
+        const char *shape;
+    } cases[] = {
+        { "Mesa 22.3.6 (LLVM 15.0.6)", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { "Mesa 22.3.6 (LLVM 15.0.6)", 8, "rows_texel", TULLE_F16, 256, "r1k2" },
+        { "Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { "Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)", 8, "rows_texel", TULLE_BF16, 128, "r2k2" },
+        { "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", 8, "rows_address", TULLE_F32, 64, "r1k8" },
+        { "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", 8, "rows_address", TULLE_BF16, 64, "r2k4" },
+        { "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", 8, "rows_texel", TULLE_F16, 64, "r2k4" },
+        { "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", 16, "rows_address", TULLE_F16, 64, "r2k4" },
+        { NEWEST, 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { NEWEST, 8, "rows_address", TULLE_BF16, 64, "r2k4" },
+        // between two that were measured, past them, and untold
+        { "Mesa 23.3.1", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { "Mesa 24.0.8", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { "Mesa 25.2.8", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+        { "Mesa 25.3.0", 8, "rows_address", TULLE_F32, 64, "r1k8" },
+        { "Mesa 27.1.0-devel (git-0123456789)", 8, "rows_address", TULLE_BF16, 64, "r2k4" },
+        { "a release that no one can read", 8, "rows_texel", TULLE_F32, 64, "r2k4" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct caps caps = cpu(cases[i].driver, cases[i].lanes);
+        check_one(cases[i].driver, &caps, cases[i].family, cases[i].dtype, cases[i].head_dim,
+                  cases[i].shape);
+    }
+    // where the fastest family does not serve, the next does
+    struct caps caps = cpu("Mesa 25.0.7", 8);
+    struct attention a = attention(TULLE_F32, 64);
+    tulle_error error;
+    a.span[TENSOR_K] = ((uint64_t)caps.max_texel_elements + 1) * 16;
+    assert_string_equal(variant_choose(&a, &caps, &error)->family->combine.module,
+                        "combine_address");
+    a.buffer_usage = STORAGE;
+    assert_ptr_equal(variant_choose(&a, &caps, &error)->family, &family_base);
+    // texels are far slower than base in vectors of 512 bits
+    caps = cpu("Mesa 26.1.6", 16);
+    a = attention(TULLE_F32, 64);
+    a.buffer_usage = STORAGE | TEXEL;
+    assert_ptr_equal(variant_choose(&a, &caps, &error)->family, &family_base);
+    caps = cpu("Mesa 22.3.6", 8);
+    caps.subgroup_shuffle = false;
+    for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++)
         check_taken("a CPU driver with neither addresses nor shuffles", &caps, "base",
                     (tulle_dtype)dtype, wide);
+}
+
+/// Which release's figures count, and whether they are said to be the driver's own.
+static void test_nearest(void **state) {
+    (void)state;
+    static const struct {
+        const char *driver;
+        uint32_t lanes, major, minor, of_lanes;
+        bool own;
+    } cases[] = {
+        { "Mesa 22.3.6", 8, 22, 3, 8, true },   { "Mesa 25.0.7", 8, 25, 0, 8, true },
+        { "Mesa 26.1.6", 8, 26, 1, 8, true },   { "Mesa 26.1.6", 16, 26, 1, 16, true },
+        { "Mesa 26.2.6", 16, 26, 2, 16, true }, { "Mesa 21.0.0", 8, 22, 3, 8, false },
+        { "Mesa 23.3.1", 8, 22, 3, 8, false },  { "Mesa 24.0.8", 8, 25, 0, 8, false },
+        { "Mesa 25.2.8", 8, 25, 0, 8, false },  { "Mesa 25.3.1", 16, 26, 1, 16, false },
+        { "Mesa 26.1.6", 4, 26, 1, 8, false },  { "Mesa 26.1.6", 32, 26, 1, 16, false },
+        { "Mesa 30.0.0", 8, 26, 2, 8, false },  { "no release", 16, 26, 2, 16, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct caps caps = cpu(cases[i].driver, cases[i].lanes);
+        struct measured_at at;
+        const bool own = measured_nearest(&caps, &at);
+        if (at.major != cases[i].major || at.minor != cases[i].minor ||
+            at.lanes != cases[i].of_lanes || own != cases[i].own)
+            fail_msg("%s, subgroups of %u: by the %s figures of %u.%u with %u", cases[i].driver,
+                     cases[i].lanes, own ? "own" : "foreign", at.major, at.minor, at.lanes);
     }
 }
 
@@ -165,7 +286,7 @@ static void test_limits(void **state) {
                                              { "rows_texel_f32_r2k4", "rows_texel_f16_r2k4" } };
     for (int half = 0; half < 2; half++) {
         struct attention a = attention(half ? TULLE_F16 : TULLE_F32, 64);
-        struct caps caps = cpu(false, 8);
+        struct caps caps = cpu(NEWEST, 8);
         for (int t = TENSOR_Q; t < TENSOR_COUNT; t++)
             check_span(&a, &caps, names[0][half], t, t == TENSOR_O ? 1u << 30 : 1u << 31, false);
         a.o_dtype = TULLE_F32;  // an index of O counts 8 bytes whatever O's dtype
@@ -175,15 +296,15 @@ static void test_limits(void **state) {
     }
     // What the device has, and what the caller's buffers may be used for.
     struct attention a = attention(TULLE_F32, 64);
-    struct caps caps = cpu(false, 8);
+    struct caps caps = cpu(NEWEST, 8);
     caps.buffer_device_address = false;
     assert_false(serves(&a, &caps, "rows_address_f32_r1k4", "bufferDeviceAddress"));
-    caps = cpu(false, 64);
+    caps = cpu(NEWEST, 64);
     assert_false(serves(&a, &caps, "rows_address_f32_r1k4", "subgroup of at most 32"));
     assert_false(serves(&a, &caps, "rows_texel_f32_r2k4", "subgroup of 4 to 32"));
-    caps = cpu(false, 2);
+    caps = cpu(NEWEST, 2);
     assert_false(serves(&a, &caps, "rows_texel_f32_r2k4", "subgroup of 4 to 32"));
-    caps = cpu(false, 8);
+    caps = cpu(NEWEST, 8);
     a.buffer_usage = STORAGE;
     assert_false(
         serves(&a, &caps, "rows_address_f32_r1k4", "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT"));
@@ -237,7 +358,7 @@ static void test_matrix(void **state) {
 
 static void check_absent(const struct variant *v, const char *module) {
     const struct attention a = attention(v->dtype, 64);
-    const struct caps caps = cpu(false, 8);
+    const struct caps caps = cpu(NEWEST, 8);
     char reason[160], says[100];
     snprintf(says, sizeof says, "its kernel module %s was not built: ", module);
     assert_false(variant_serves(v, &a, &caps, true, reason, sizeof reason));
@@ -260,7 +381,7 @@ static void test_absent_modules(void **state) {
     check_absent(&v, "unheard_of_f32");
     family.combine = family_rows_address.combine;
     const struct attention a = attention(TULLE_F32, 64);
-    const struct caps caps = cpu(false, 8);
+    const struct caps caps = cpu(NEWEST, 8);
     char reason[160];
     assert_true(variant_serves(&v, &a, &caps, true, reason, sizeof reason));
 }
@@ -272,7 +393,7 @@ static void test_modules(void **state) {
         for (int o32 = 0; o32 < 2; o32++)
             for (uint32_t buffers = 4; buffers <= 8; buffers += 4) {
                 struct attention a = attention(variants[i].dtype, 64);
-                struct caps caps = cpu(false, 8);
+                struct caps caps = cpu(NEWEST, 8);
                 struct pipeline_key keys[3];
                 if (o32) a.o_dtype = TULLE_F32;
                 caps.max_storage_buffers = buffers;
@@ -290,9 +411,10 @@ static void test_modules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gpus),    cmocka_unit_test(test_cpus),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_matrix),
-        cmocka_unit_test(test_modules), cmocka_unit_test(test_absent_modules)
+        cmocka_unit_test(test_gpus),     cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_measured), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_matrix),
+        cmocka_unit_test(test_modules),  cmocka_unit_test(test_absent_modules)
     };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

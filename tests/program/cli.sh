@@ -479,12 +479,13 @@ check "no temporary file" no_leftovers
 
 wants "info" 0 "" info
 check "info tells of kernels" grep -q 'base_f32.* runs here' out
+check "and what their order rests on" grep -q '^   kernels       ordered by what' out
 sed -n 's/^TULLE_VARIANT(\([a-z0-9_]*\),.*/\1/p' "$variants" | sort >names
 sed -n 's/^   \([a-z_]*_[bf][0-9a-z_]*\)  .*/\1/p' out | sort -u >listed
 check "of all of them" cmp names listed
 tulle info --json
 check "info --json" test "$status" = 0
-check "its fields" fields devices index name type driver uuid api_version variants dtype serves reason
+check "its fields" fields devices index name type driver uuid api_version variants dtype serves reason ranking measured measured_here release
 sed -n 's/.*"name":[[:space:]]*"\([a-z_]*_[bf][0-9a-z_]*\)".*/\1/p' out | sort -u >listed
 check "all kernels" cmp names listed
 check "of every type" test "$(grep -o '"dtype":[[:space:]]*"[a-z0-9]*"' out | sort -u | wc -l)" = 3
@@ -515,6 +516,9 @@ tulle bench --pattern window:15,0 --causal --q-len 256 --kv-len 256 --heads 2 --
 check "bench of one workload" test "$status" = 0
 check "its fields" fields results device driver kernel ms plan_ms compile_ms pairs visited share gflops workspace_bytes peak_share
 check "its pairs are exact" grep -q '"pairs":[[:space:]]*7952,' out
+wants "bench of two kernels" 0 "" bench --pattern window:15,0 --q-len 256 --kernel base_f32_q32k32 --kernel base_f32_q8k32
+check "has a row for each" test "$(grep -c '^window:15,0 by base_f32_q.*k32 ' out)" = 2
+wants "bench of seeds by two kernels" 2 "more than once, but no --pattern" bench --quick --kernel base --kernel rows
 tulle bench --pattern window:15,0 --causal --q-len 256 --head-dim 32 --command
 check "bench as a table" test "$status" = 0
 line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)

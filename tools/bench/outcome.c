@@ -72,7 +72,8 @@ void outcome_table_add(struct table *table, const struct outcome *o, const char 
     const struct figures *f = &o->figures;
     const char *about = o->dense.measured ? "" : "~";
     table_row(table);
-    table_set(table, NAME, "%s%s", w->spec, w->causal ? " causal" : "");
+    table_set(table, NAME, "%s%s%s%s", w->spec, w->causal ? " causal" : "", w->kernel ? " by " : "",
+              w->kernel ? f->kernel : "");
     if (w->q_len == w->kv_len) table_set(table, LENGTH, "%u", w->q_len);
     else table_set(table, LENGTH, "%u x %u", w->q_len, w->kv_len);
     if (w->head_dim == w->v_head_dim) table_set(table, DIM, "%u", w->head_dim);
