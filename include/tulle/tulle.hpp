@@ -21,6 +21,7 @@
 #ifndef TULLE_TULLE_HPP
 #define TULLE_TULLE_HPP
 
+#include <cstdarg>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -203,10 +204,17 @@ template <class F> status done(F f) {
     if (f(&error)) return error;
     return {};
 }
-template <class... A> tulle_error invalid(const char *format, A... values) {
+#ifdef __GNUC__
+__attribute__((format(printf, 1, 2)))
+#endif
+inline tulle_error
+invalid(const char *format, ...) {
     tulle_error error{};
     error.result = TULLE_ERROR_INVALID_ARGUMENT;
-    std::snprintf(error.message, sizeof error.message, format, values...);
+    std::va_list values;
+    va_start(values, format);
+    std::vsnprintf(error.message, sizeof error.message, format, values);
+    va_end(values);
     return error;
 }
 }  // namespace detail
