@@ -149,6 +149,11 @@ void attention(const tulle::context &context) {
     if (!made) std::printf("# %s\n", made.error().message);
     tulle::plan plan = *std::move(made), moved = std::move(plan);
     is(!plan && moved && !plan.info().dispatches && moved.info().dispatches, "a plan is moved");
+    const tulle::result<tulle::plan> two = tulle::plan::try_create(
+        context, description(), *tulle::patterns::try_parse("window:1,0;sink:2"));
+    const tulle::result<uint64_t> pairs = two->try_count_pairs();
+    is(pairs && *pairs == 2 * length - 1 + 2 * length,
+       "patterns that are read in place make a plan");
 
     std::vector<float> q(2 * length * dim), k(length * dim), v(length * dim), o(2 * length * dim);
     for (size_t i = 0; i < v.size(); i++) v[i] = static_cast<float>(i / dim);
