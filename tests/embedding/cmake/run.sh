@@ -32,17 +32,23 @@ versions() {
   configured "$both" "-DVERSIONS=$(IFS=';' && echo "${fits[*]};${other[*]}")" >"$scratch/versions" &&
     sed -n 's/^-- accepts //p' "$scratch/versions" | tr ';' ' ' | diff <(printf '%s\n' "${fits[@]}") -
 }
+# the example's own project, without a warning
+example() {
+  cmake -S "$project/../../../examples/cpp" -B "$scratch/example" -G Ninja "-DCMAKE_PREFIX_PATH=$both/usr/local" \
+    "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror" && cmake --build "$scratch/example" && ran "$scratch/example/layers"
+}
 without_headers() {
   refused "vulkan_core.h, which is nowhere" configured "$both" -DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF \
     -DCMAKE_FIND_USE_SYSTEM_ENVIRONMENT_PATH=OFF "-DCMAKE_MAKE_PROGRAM=$(command -v ninja)" \
     "-DCMAKE_C_COMPILER=$(command -v cc)" "-DCMAKE_CXX_COMPILER=$(command -v c++)"
 }
 
-echo 1..6
+echo 1..7
 result "tulle::tulle is the shared library, tulle::static the static one" with_both
 result "where the static library was asked for, it is tulle::tulle too" with_static
 result "where the shared library was asked for, there is no tulle::static" with_shared
 result "where libtulle.a was left out of what was installed, there is no tulle::static" with_one
 result "versions of the same MAJOR.MINOR are accepted, others are not" versions
+result "examples/cpp finds tulle.hpp, builds and runs" example
 result "without the Vulkan headers find_package says what is missing" without_headers
 ((failures == 0))
