@@ -11,19 +11,21 @@
 #include "cache/cache_file.h"
 #include "common/cli.h"
 #include "bench/peak.h"
+#include "bench/report.h"
+#include "bench/run_json.h"
 #include "common/progress.h"
-#include "common/json.h"
 #include "arrays/spec_files.h"
 
 static const char help[] =
-    "Usage: tulle bench [--quick] [--plan] [--device N ...] [--json] [--command]\n"
+    "Usage: tulle bench [--quick] [--plan] [--device N ...] [--json|--jsonl|--csv|--md] [--command]\n"
     "       tulle bench --pattern SPEC [--causal] --q-len N --kv-len N [--batch B] [--heads H] [--kv-heads G]\n"
     "                   [--head-dim D] [--v-head-dim E] [--dtype fp32|fp16|bf16] [OPTION ...]\n"
     "\n"
     "Times dense, window, global, strided, block-sparse and mixed attention on made-up data (or one workload of your\n"
     "own): the median of several runs after an untimed one, by device timestamps where there are any. Beside it: the\n"
-    "share of the multiply-adds that this device does at most (measured first), and the speed-up over Tulle's own dense\n"
-    "attention; ~ marks what would take over two seconds and is reckoned from the time per pair of a shorter one.\n"
+    "share of the multiply-adds that this device does at most (measured first), of what binds (those, or copying the bytes\n"
+    "that must move), and the speed-up over Tulle's own dense attention; ~ marks what would take over two seconds and is\n"
+    "reckoned from the time per pair of a shorter one.\n"
     "\n"
     "  --quick         few workloads, short ones\n"
     "  --plan          only the table of planning times (which also follows the seed workloads)\n"
@@ -33,8 +35,11 @@ static const char help[] =
     "  --repeat N      the median of N runs; default: as many as a second holds, 25 at most\n"
     "  --cache FILE, --no-cache   as for 'tulle run'\n"
     "  --command       print with each row the line that has it again\n"
-    "  --json          a JSON object on standard output: devices, results (one object a workload, with the fields of\n"
-    "                  'tulle run --json' and peak_share) and planning\n"
+    "  --json          a JSON object on standard output: the run, devices, results (one object a workload, with the\n"
+    "                  fields of 'tulle run --json' and more) and planning, for 'tulle compare' and docs/bench.md\n"
+    "  --jsonl         the same objects, one a line, each as soon as it is measured\n"
+    "  --csv           the results, one a line, each as soon as it is measured\n"
+    "  --md            the tables in Markdown\n"
     "  --verify-peak   compare the measured peak with native loops of 128, 256 and 512 bit vectors (CPU drivers)\n"
     "\n"
     "Of your own workload: --heads is 1, --kv-heads as heads, --head-dim 64, --v-head-dim as head-dim, --dtype fp32,\n"
@@ -49,6 +54,9 @@ enum {
     REPEAT,
     COMMAND,
     JSON,
+    JSONL,
+    CSV,
+    MARKDOWN,
     VERIFY,
     PATTERN,
     CAUSAL,
@@ -72,6 +80,9 @@ static const struct option options[] = {
     { "repeat", required_argument, NULL, REPEAT },
     { "command", no_argument, NULL, COMMAND },
     { "json", no_argument, NULL, JSON },
+    { "jsonl", no_argument, NULL, JSONL },
+    { "csv", no_argument, NULL, CSV },
+    { "md", no_argument, NULL, MARKDOWN },
     { "verify-peak", no_argument, NULL, VERIFY },
     { "pattern", required_argument, NULL, PATTERN },
     { "causal", no_argument, NULL, CAUSAL },
@@ -96,15 +107,21 @@ struct request {
     const char *devices[MOST_DEVICES], *kernels[MOST_KERNELS], *spec;
     size_t device_count, kernel_count;
     // shaped: an option that only an own workload has
-    bool quick, plan, command, json, verify, causal, shaped;
+    bool quick, plan, command, verify, causal, shaped;
+    enum report_format format;
     int64_t repeat, q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;
     tulle_dtype dtype;
     struct cache_file cache;
 };
 
-// Where the results go, whatever the device.
-struct results {
-    cJSON *object, *devices, *list, *planning;
+// One device of those asked for.
+struct bench_run {
+    const struct request *request;
+    struct report *report;
+    uint32_t index;  // among those asked for
+    tulle_device_info info;
+    struct peaks peaks;
+    struct bench bench;
 };
 
 // Returns -1 to go on, else an exit status.
@@ -130,7 +147,10 @@ static int read_options(int argc, char **argv, struct request *r) {
             break;
         case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
         case COMMAND: r->command = true; break;
-        case JSON: r->json = true; break;
+        case JSON: r->format = REPORT_JSON; break;
+        case JSONL: r->format = REPORT_JSONL; break;
+        case CSV: r->format = REPORT_CSV; break;
+        case MARKDOWN: r->format = REPORT_MARKDOWN; break;
         case VERIFY: r->verify = true; break;
         case PATTERN: r->spec = optarg; break;
         case CAUSAL: r->causal = true; break;
@@ -214,128 +234,144 @@ static void verify_peak(double peak) {
     fputc('\n', stderr);
 }
 
-// Runs all workloads on one device; nothing is printed before all have run. *count: of the list,
-// then of the outcomes.
-static int run_workloads(const struct request *r, struct bench *bench, const struct workload *list,
-                         size_t *count, struct outcome *outcomes) {
-    tulle_error error;
-    tulle_result result = TULLE_OK;
-    size_t ran = 0;
-    progress_start("bench");
-    for (size_t i = 0; i < *count && !result; i++) {
-        progress_step(list[i].spec, (double)i / (double)*count, (double)(i + 1) / (double)*count,
-                      2 * bench->seconds);
-        result = workload_run(bench, &list[i], &outcomes[ran], &error);
-        if (!result) ran++;
-        // of several kernels the others are still worth a measurement
-        else if (result == TULLE_ERROR_UNSUPPORTED && r->kernel_count > 1 &&
-                 (ran || i + 1 < *count)) {
-            fail_tulle("bench", &error);
-            result = TULLE_OK;
-        }
-    }
-    progress_stop();
-    *count = ran;
-    return result ? fail_tulle("bench", &error) : STATUS_OK;
+static bool printed_as_tables(const struct request *r) {
+    return r->format == REPORT_TEXT || r->format == REPORT_MARKDOWN;
 }
 
-static void report_workloads(const struct request *r, const char *device,
-                             const struct outcome *outcomes, size_t count,
-                             struct results *results) {
-    struct table table;
+// A row as soon as it is there. Takes the outcome.
+static int report_outcome(struct bench_run *run, struct outcome *outcome, struct table *table) {
     char command[WORKLOAD_COMMAND];
-    outcome_table_start(&table);
+    workload_command(&outcome->workload, run->info.name, command, sizeof command);
+    outcome_table_add(table, outcome, &run->peaks, command);
+    const int status = report_result(
+        run->report, outcome_json(outcome, &run->peaks, run->index, &run->info, command));
+    outcome_free(outcome);
+    return status;
+}
+
+// One after the other. Bad input ends it, with no row; what a device cannot do has a row that says
+// why, and the others go on, unless the device is lost: then theirs say that.
+static int run_workloads(struct bench_run *run, const struct workload *list, size_t count,
+                         struct table *table) {
+    const struct request *r = run->request;
+    char lost[sizeof((tulle_error *)0)->message + 40] = "";
+    int worst = STATUS_OK;
+    size_t rows = 0;
     for (size_t i = 0; i < count; i++) {
-        workload_command(&outcomes[i].workload, device, command, sizeof command);
-        outcome_table_add(&table, &outcomes[i], command);
-        cJSON_AddItemToArray(results->list, outcome_json(&outcomes[i], command));
+        struct outcome outcome = { .workload = list[i] };
+        tulle_error error = { 0 };
+        if (*lost) {
+            snprintf(outcome.error, sizeof outcome.error, "%s", lost);
+        } else {
+            progress_start("bench");
+            progress_step(list[i].spec, (double)i / (double)count, (double)(i + 1) / (double)count,
+                          2 * run->bench.seconds);
+            const struct workload workload = outcome.workload;
+            workload_run(&run->bench, &workload, &outcome, &error);
+            progress_stop();
+        }
+        if (error.result) {
+            const int failed = fail_tulle("bench", &error);
+            // of several kernels those that do not serve are left out
+            const bool passed_over = error.result == TULLE_ERROR_UNSUPPORTED &&
+                                     r->kernel_count > 1 && (rows || i + 1 < count);
+            if (failed == STATUS_BAD_INPUT || passed_over) outcome_free(&outcome);
+            if (failed == STATUS_BAD_INPUT) return failed;
+            if (passed_over) continue;
+            worst = failed;
+        }
+        rows++;
+        if (error.result == TULLE_ERROR_DEVICE_LOST)
+            snprintf(lost, sizeof lost, "not run: before it, %s", error.message);
+        const int status = report_outcome(run, &outcome, table);
+        if (status) return status;
     }
-    if (!r->json && count) {
-        // Own workloads differ by kernel alone, and the seeds all have the same.
-        const struct workload *first = &outcomes[0].workload;
-        printf("batch %u, heads %u, kv heads %u\n", first->batch, first->heads, first->kv_heads);
-        outcome_table_print(&table, r->command);
-    }
-    table_free(&table);
+    return worst;
 }
 
-// Without a peak the bench still says all the rest.
-static double measure_peak(const tulle_device_info *info) {
-    struct message m;
-    double peak = 0;
-    progress_start("the device's peak");
-    const bool measured = peak_measure(info->index, info->name, &peak, &m);
-    progress_stop();
-    if (!measured) fail("bench", STATUS_FAILED, "%s", m.text);
-    return peak;
+static void print_tables(const struct bench_run *run, const struct workload *first,
+                         const struct table *table) {
+    const struct request *r = run->request;
+    const tulle_device_info *info = &run->info;
+    printf("%s (%s %s), peak %.1f GFLOP/s, copying %.1f GB/s\n", info->name, info->driver,
+           info->driver_info, run->peaks.multiply_add_gflops, 1e-9 * run->peaks.copy_bytes_per_s);
+    if (!first) return;
+    // Own workloads differ by kernel alone, and the seeds all have the same.
+    printf("batch %u, heads %u, kv heads %u\n", first->batch, first->heads, first->kv_heads);
+    if (r->format == REPORT_MARKDOWN) putchar('\n');
+    outcome_table_print(table, r->command, r->format == REPORT_MARKDOWN);
 }
 
-static int run_planning(const struct request *r, tulle_context *context, const char *device,
-                        struct results *results) {
+static int run_planning(struct bench_run *run) {
+    const struct request *r = run->request;
     struct planning cases[PLANNING_CASES];
     tulle_error error;
+    int status = STATUS_OK;
     progress_start("planning");
-    const tulle_result result = planning_run(context, r->kernels[0], cases, &error);
+    const tulle_result result = planning_run(run->bench.context, r->kernels[0], cases, &error);
     progress_stop();
     if (result) return fail_tulle("bench", &error);
-    if (!r->json) {
+    if (printed_as_tables(r)) {
         putchar('\n');
-        planning_print(cases);
+        planning_print(cases, r->format == REPORT_MARKDOWN);
     }
-    for (size_t i = 0; i < PLANNING_CASES; i++)
-        cJSON_AddItemToArray(results->planning, planning_json(&cases[i], device));
-    return STATUS_OK;
+    for (size_t i = 0; i < PLANNING_CASES && !status; i++)
+        status = report_planning(run->report, planning_json(&cases[i], run->index, run->info.name));
+    return status;
 }
 
-static int bench_device(const struct request *r, const char *device, struct results *results) {
-    struct bench bench = { .repeat = (uint32_t)r->repeat, .seconds = r->quick ? 0.3 : 1 };
+// Without its peaks the bench still says all the rest.
+static void measure_peaks(struct bench_run *run) {
+    struct message m;
+    progress_start("the device's peaks");
+    const bool measured = peaks_measure(run->info.index, run->info.name, &run->peaks, &m);
+    progress_stop();
+    if (!measured) fail("bench", STATUS_FAILED, "%s", m.text);
+    report_device(run->report, bench_device_json(run->index, &run->info, &run->peaks));
+}
+
+static int bench_device(const struct request *r, uint32_t index, struct report *report) {
+    struct bench_run run = { .request = r,
+                             .report = report,
+                             .index = index,
+                             .bench = { .repeat = (uint32_t)r->repeat,
+                                        .seconds = r->quick ? 0.3 : 1 } };
     struct workload list[MOST_WORKLOADS];
     struct cache_file cache = r->cache;
-    tulle_device_info info;
+    struct table table;
     tulle_error error;
     size_t count = 0;
-    if (open_device(device, cache_file_use(&cache), &bench.context, &error))
+    if (open_device(r->devices[index], cache_file_use(&cache), &run.bench.context, &error))
         return fail_tulle("bench", &error);
-    tulle_context_info(bench.context, &info);
+    tulle_context_info(run.bench.context, &run.info);
     // One head keeps a CPU busy; a GPU wants more of them.
     if (!r->spec && !r->plan)
         count = workload_seeds(list, MOST_WORKLOADS, r->quick,
-                               info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
+                               run.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1 : 8);
     for (size_t i = 0; i < count; i++) list[i].kernel = r->kernels[0];
     for (size_t k = 0; r->spec && k < (r->kernel_count ? r->kernel_count : 1); k++) {
         list[count] = own_workload(r);
         list[count++].kernel = r->kernels[k];
     }
-    struct outcome *outcomes = calloc(MOST_WORKLOADS, sizeof *outcomes);
-    int status = outcomes ? run_workloads(r, &bench, list, &count, outcomes)
-                          : fail("bench", STATUS_FAILED, "out of memory");
-    if (!status) {
-        const double peak = measure_peak(&info);
-        for (size_t i = 0; i < count; i++) outcomes[i].peak_gflops = peak;
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "device", info.name);
-        cJSON_AddStringToObject(entry, "driver", info.driver);
-        json_add_number(entry, "peak_gflops", peak > 0 ? peak : NAN);
-        cJSON_AddItemToArray(results->devices, entry);
-        if (!r->json)
-            printf("%s (%s %s), peak %.1f GFLOP/s\n", info.name, info.driver, info.driver_info,
-                   peak);
-        if (r->verify) verify_peak(peak);
-        report_workloads(r, device, outcomes, count, results);
-        if (!r->spec) status = run_planning(r, bench.context, info.name, results);
-        if (!r->json) putchar('\n');
-    }
-    free(outcomes);
-    bench_free(&bench);
-    if (!status) cache_file_save(&cache, bench.context, "bench");
-    tulle_context_destroy(bench.context);
+    measure_peaks(&run);
+    outcome_table_start(&table);
+    int status = run_workloads(&run, list, count, &table);
+    if (printed_as_tables(r) && (!count || table.rows > 1))
+        print_tables(&run, count ? list : NULL, &table);
+    table_free(&table);
+    if (r->verify) verify_peak(run.peaks.multiply_add_gflops);
+    if (!status && !r->spec) status = run_planning(&run);
+    if (printed_as_tables(r) && !status) putchar('\n');
+    bench_free(&run.bench);
+    if (!status) cache_file_save(&cache, run.bench.context, "bench");
+    tulle_context_destroy(run.bench.context);
     cache_file_free(&cache);
     return status;
 }
 
 int bench_main(int argc, char **argv) {
     struct request request;
-    struct results results;
+    struct report report;
     int status = read_options(argc, argv, &request);
     if (status >= 0) return status;
     status = STATUS_OK;
@@ -343,14 +379,13 @@ int bench_main(int argc, char **argv) {
         const struct workload own = own_workload(&request);
         if ((status = check_workload(&own))) return status;
     }
-    results.object = cJSON_CreateObject();
-    cJSON_AddStringToObject(results.object, "version", tulle_version());
-    results.devices = cJSON_AddArrayToObject(results.object, "devices");
-    results.list = cJSON_AddArrayToObject(results.object, "results");
-    results.planning = cJSON_AddArrayToObject(results.object, "planning");
-    for (size_t i = 0; i < request.device_count && !status; i++)
-        status = bench_device(&request, request.devices[i], &results);
-    if (!status && request.json) return json_print("bench", results.object);
-    cJSON_Delete(results.object);
+    report_start(&report, request.format, run_json());
+    // One device that fails does not take the others' figures with it; bad input is bad for all.
+    for (size_t i = 0; i < request.device_count && status != STATUS_BAD_INPUT; i++) {
+        const int this_one = bench_device(&request, (uint32_t)i, &report);
+        if (this_one) status = this_one;
+    }
+    const int printed = report_end(&report);
+    if (!status) status = printed;
     return status ? status : print_out("bench", "");
 }

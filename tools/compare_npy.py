@@ -17,7 +17,7 @@ def read(path):
         sys.exit(f"{path} is not a .npy file")
     size, start = (struct.unpack_from("<H", data, 8)[0], 10) if data[6] == 1 else (struct.unpack_from("<I", data, 8)[0], 12)
     header = ast.literal_eval(data[start:start + size].decode())
-    kind = {"<f4": "f", "<f2": "e", "<i4": "i", "<i8": "q"}[header["descr"]]
+    kind = {"<f4": "f", "<f2": "e", "<i4": "i", "<i8": "q", "|b1": "?", "|u1": "B", "|i1": "b"}[header["descr"]]
     count = math.prod(header["shape"])
     return header["shape"], struct.unpack_from(f"<{count}{kind}", data, start + size)
 

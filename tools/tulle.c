@@ -13,11 +13,12 @@ static const char help[] =
     "\n"
     "Usage: tulle COMMAND [OPTION ...]\n"
     "\n"
-    "  run     attention of Q, K and V from files, to a file\n"
-    "  show    a pattern as a picture, in the terminal or as PNG\n"
-    "  info    the Vulkan devices and which kernels they run\n"
-    "  bench   how fast a device is on sparse and dense attention\n"
-    "  tune    which kernels are the fastest on a device, measured and kept\n"
+    "  run      attention of Q, K and V from files, to a file\n"
+    "  show     a pattern as a picture, in the terminal or as PNG\n"
+    "  info     the Vulkan devices and which kernels they run\n"
+    "  bench    how fast a device is on sparse and dense attention\n"
+    "  compare  what benches found: ratios of times, and whether noise explains them\n"
+    "  tune     which kernels are the fastest on a device, measured and kept\n"
     "\n"
     "  --help      this text; 'tulle COMMAND --help' has each command's options\n"
     "  --version   the version\n"
@@ -27,8 +28,11 @@ static const struct {
     const char *name, *full_name;
     int (*main)(int argc, char **argv);
 } commands[] = {
-    { "run", "tulle run", run_main },    { "show", "tulle show", show_main },
-    { "info", "tulle info", info_main }, { "bench", "tulle bench", bench_main },
+    { "run", "tulle run", run_main },
+    { "show", "tulle show", show_main },
+    { "info", "tulle info", info_main },
+    { "bench", "tulle bench", bench_main },
+    { "compare", "tulle compare", compare_main },
     { "tune", "tulle tune", tune_main },
 };
 
@@ -36,7 +40,8 @@ int main(int argc, char **argv) {
     char version[64];
     setlocale(LC_CTYPE, "");  // numbers stay in the C locale: a decimal point is a point
     if (argc < 2)
-        return fail_usage("", "no command given; one of run, show, info, bench, tune is wanted");
+        return fail_usage(
+            "", "no command given; one of run, show, info, bench, compare, tune is wanted");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return print_out("", help);
     if (!strcmp(argv[1], "--version")) {
@@ -49,6 +54,7 @@ int main(int argc, char **argv) {
         argv[1] = (char *)(size_t)commands[i].full_name;
         return commands[i].main(argc - 1, argv + 1);
     }
-    return fail_usage("", "'%s' is not a command; one of run, show, info, bench, tune is wanted",
-                      argv[1]);
+    return fail_usage(
+        "", "'%s' is not a command; one of run, show, info, bench, compare, tune is wanted",
+        argv[1]);
 }

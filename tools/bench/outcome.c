@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "bench/roofline.h"
 #include "common/cli.h"
 #include "common/figures.h"
 #include "common/json.h"
@@ -17,6 +18,7 @@ enum {
     SPREAD,
     GFLOPS,
     PEAK,
+    LIMIT,
     OVERHEAD,
     PER_VISITED,
     PER_SELECTED,
@@ -38,8 +40,8 @@ static double per_selected(const struct outcome *o) {
            (o->dense.figures.ms / (double)o->dense.figures.pairs);
 }
 
-static double peak_share(const struct outcome *o) {
-    return o->peak_gflops > 0 ? o->figures.gflops / o->peak_gflops : NAN;
+static double peak_share(const struct outcome *o, const struct peaks *peaks) {
+    return peaks->multiply_add_gflops > 0 ? o->figures.gflops / peaks->multiply_add_gflops : NAN;
 }
 
 void outcome_table_start(struct table *table) {
@@ -52,6 +54,7 @@ void outcome_table_start(struct table *table) {
         [SPREAD] = "spread %",
         [GFLOPS] = "GFLOP/s",
         [PEAK] = "of peak",
+        [LIMIT] = "of what binds",
         [OVERHEAD] = "visited / selected",
         [PER_VISITED] = "time per visited / dense's",
         [PER_SELECTED] = "time per selected / dense's",
@@ -67,7 +70,8 @@ static void set_ratio(struct table *table, size_t col, const char *mark, double 
     else table_set(table, col, "-");
 }
 
-void outcome_table_add(struct table *table, const struct outcome *o, const char *command) {
+void outcome_table_add(struct table *table, const struct outcome *o, const struct peaks *peaks,
+                       const char *command) {
     const struct workload *w = &o->workload;
     const struct figures *f = &o->figures;
     const char *about = o->dense.measured ? "" : "~";
@@ -79,36 +83,40 @@ void outcome_table_add(struct table *table, const struct outcome *o, const char 
     if (w->head_dim == w->v_head_dim) table_set(table, DIM, "%u", w->head_dim);
     else table_set(table, DIM, "%u/%u", w->head_dim, w->v_head_dim);
     table_set(table, TYPE, "%s", dtype_name(w->dtype));
+    table_set(table, COMMAND, "%s", command);
+    if (*o->error) {
+        table_set(table, MS, "failed");
+        return;
+    }
     table_set(table, MS, "%s%.3f", o->reckoned ? "~" : "", f->ms);
     if (f->ms > 0 && !o->reckoned && f->repeats > 1)
         table_set(table, SPREAD, "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1),
                   100 * (f->ms_max / f->ms - 1));
     set_ratio(table, GFLOPS, o->reckoned ? "~" : "", f->gflops, 1);
-    if (o->peak_gflops > 0) table_set(table, PEAK, "%.1f %%", 100 * peak_share(o));
+    const struct roofline roofline = roofline_of(o, peaks);
+    if (peaks->multiply_add_gflops > 0)
+        table_set(table, PEAK, "%.1f %%", 100 * peak_share(o, peaks));
+    if (roofline.binds) table_set(table, LIMIT, "%.0f %% %s", 100 * roofline.share, roofline.binds);
     set_ratio(table, OVERHEAD, "", (double)f->visited / (double)f->pairs, 2);
     set_ratio(table, PER_VISITED, "", per_visited(o), 2);
     set_ratio(table, PER_SELECTED, "", per_selected(o), 2);
     set_ratio(table, SPEEDUP, about, o->dense.ms / f->ms, 2);
-    table_set(table, COMMAND, "%s", command);
 }
 
-void outcome_table_print(const struct table *table, bool commands) {
+void outcome_table_print(const struct table *table, bool commands, bool markdown) {
     struct table shown = *table;
     // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are
     // printed.
     shown.cols = commands ? COLUMNS : COMMAND;
     shown.last_beneath = commands;
-    table_print(stdout, &shown);
+    if (markdown) table_print_markdown(stdout, &shown);
+    else table_print(stdout, &shown);
 }
 
-cJSON *outcome_json(const struct outcome *o, const char *command) {
-    const struct workload *w = &o->workload;
-    cJSON *object = cJSON_CreateObject();
-    figures_add(object, &o->figures);
-    json_add_number(object, "peak_share", peak_share(o));
-    json_add_number(object, "peak_gflops", o->peak_gflops > 0 ? o->peak_gflops : NAN);
+static void add_workload(cJSON *object, const struct workload *w) {
     cJSON_AddStringToObject(object, "pattern", w->spec);
     cJSON_AddBoolToObject(object, "causal", w->causal);
+    cJSON_AddStringToObject(object, "phase", workload_phase(w));
     json_add_count(object, "batch", w->batch);
     json_add_count(object, "heads", w->heads);
     json_add_count(object, "kv_heads", w->kv_heads);
@@ -117,20 +125,59 @@ cJSON *outcome_json(const struct outcome *o, const char *command) {
     json_add_count(object, "head_dim", w->head_dim);
     json_add_count(object, "v_head_dim", w->v_head_dim);
     cJSON_AddStringToObject(object, "dtype", dtype_name(w->dtype));
-    json_add_number(object, "ms_min", o->figures.ms_min);
-    json_add_number(object, "ms_max", o->figures.ms_max);
-    json_add_count(object, "repeats", o->figures.repeats);
+}
+
+static void add_samples(cJSON *object, const struct outcome *o) {
+    const struct figures *f = &o->figures;
+    json_add_number(object, "ms_min", f->ms_min);
+    json_add_number(object, "ms_max", f->ms_max);
+    json_add_number(object, "ms_mad", f->ms_mad);
+    json_add_number(object, "ms_low", f->ms_low);
+    json_add_number(object, "ms_high", f->ms_high);
+    json_add_count(object, "repeats", f->repeats);
+    cJSON *samples = cJSON_AddArrayToObject(object, "samples_ms");
+    for (uint32_t i = 0; o->samples && i < f->repeats; i++)
+        cJSON_AddItemToArray(samples, json_number(o->samples[i]));
     cJSON_AddBoolToObject(object, "reckoned", o->reckoned);
+}
+
+static void add_limits(cJSON *object, const struct outcome *o, const struct peaks *peaks) {
+    const struct roofline roofline = roofline_of(o, peaks);
+    const double peak = peaks->multiply_add_gflops;
+    json_add_number(object, "peak_share", peak_share(o, peaks));
+    json_add_number(object, "peak_gflops", peak > 0 ? peak : NAN);
+    json_add_count(object, "bytes", o->bytes);
+    json_add_number(object, "bytes_per_s", 1e3 * (double)o->bytes / o->figures.ms);
+    json_add_text(object, "limit", roofline.binds);
+    json_add_number(object, "limit_ms", roofline.limit_ms);
+    json_add_number(object, "limit_share", roofline.share);
+}
+
+cJSON *outcome_json(const struct outcome *o, const struct peaks *peaks, uint32_t device_index,
+                    const tulle_device_info *info, const char *command) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "kind", "result");
+    json_add_count(object, "device_index", device_index);
+    json_add_text(object, "error", *o->error ? o->error : NULL);
+    add_workload(object, &o->workload);
+    json_add_text(object, "asked_kernel", o->workload.kernel);
+    cJSON_AddStringToObject(object, "command", command);
+    if (*o->error) {
+        cJSON_AddStringToObject(object, "device", info->name);
+        return object;
+    }
+    figures_add(object, &o->figures);
+    add_samples(object, o);
+    add_limits(object, o, peaks);
     json_add_number(object, "dense_ms", o->dense.ms);
     cJSON_AddBoolToObject(object, "dense_measured", o->dense.measured);
     json_add_number(object, "speedup", o->dense.ms / o->figures.ms);
     json_add_number(object, "per_visited_over_dense", per_visited(o));
     json_add_number(object, "per_selected_over_dense", per_selected(o));
-    cJSON_AddStringToObject(object, "command", command);
     return object;
 }
 
-void planning_print(const struct planning cases[PLANNING_CASES]) {
+void planning_print(const struct planning cases[PLANNING_CASES], bool markdown) {
     static const char *const headings[] = { "planning",        "median ms",        "schedule ms",
                                             "items",           "host bytes",       "device bytes",
                                             "host bytes/tile", "device bytes/tile" };
@@ -149,12 +196,15 @@ void planning_print(const struct planning cases[PLANNING_CASES]) {
         table_set(&table, 6, "%.1f", p->host_per_tile);
         table_set(&table, 7, "%.1f", p->device_per_tile);
     }
-    table_print(stdout, &table);
+    if (markdown) table_print_markdown(stdout, &table);
+    else table_print(stdout, &table);
     table_free(&table);
 }
 
-cJSON *planning_json(const struct planning *p, const char *device) {
+cJSON *planning_json(const struct planning *p, uint32_t device_index, const char *device) {
     cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "kind", "planning");
+    json_add_count(object, "device_index", device_index);
     cJSON_AddStringToObject(object, "device", device);
     cJSON_AddStringToObject(object, "name", p->name);
     cJSON_AddStringToObject(object, "pattern", p->spec);

@@ -6,19 +6,22 @@
 
 #include <cjson/cJSON.h>
 
+#include "bench/peak.h"
 #include "bench/planning.h"
 #include "common/table.h"
 #include "bench/workload.h"
 
 void outcome_table_start(struct table *table);
-void outcome_table_add(struct table *table, const struct outcome *outcome, const char *command);
-void outcome_table_print(const struct table *table, bool commands);
+void outcome_table_add(struct table *table, const struct outcome *outcome,
+                       const struct peaks *peaks, const char *command);
+void outcome_table_print(const struct table *table, bool commands, bool markdown);
 
-/// The object of one workload: the fields of `run --json`, peak_share, the workload itself and the
-/// yardsticks.
-cJSON *outcome_json(const struct outcome *outcome, const char *command);
+/// The object of one workload: the workload itself, where it ran and its error; where there is none
+/// the fields of `run --json`, the samples, the limit and the yardsticks.
+cJSON *outcome_json(const struct outcome *outcome, const struct peaks *peaks, uint32_t device_index,
+                    const tulle_device_info *info, const char *command);
 
-void planning_print(const struct planning cases[PLANNING_CASES]);
-cJSON *planning_json(const struct planning *planning, const char *device);
+void planning_print(const struct planning cases[PLANNING_CASES], bool markdown);
+cJSON *planning_json(const struct planning *planning, uint32_t device_index, const char *device);
 
 #endif

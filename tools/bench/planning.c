@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/cli.h"
-#include "common/measure.h"
+#include "common/statistics.h"
 
 #define MOST_REPEATS 501
 #define MOST_SECONDS 0.5

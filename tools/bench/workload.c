@@ -8,6 +8,7 @@
 
 #include "arrays/array.h"
 #include "arrays/spec_files.h"
+#include "bench/roofline.h"
 #include "common/cli.h"
 
 // A dense attention that takes longer is not measured but reckoned from a shorter one.
@@ -63,6 +64,10 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
     add(list, most, &count, "window:255,0", true, heads, 4096, 64, TULLE_F16);
     add(list, most, &count, "window:255,0", true, heads, 16384, 128, TULLE_F16);
     return count;
+}
+
+const char *workload_phase(const struct workload *w) {
+    return w->q_len == 1 ? "decode" : w->q_len == w->kv_len ? "prefill" : "chunk";
 }
 
 // Appends to text, as far as it fits.
@@ -121,28 +126,39 @@ static void *make_values(size_t count, tulle_dtype dtype, uint32_t seed) {
     return values;
 }
 
+static tulle_result out_of_memory(tulle_error *error, const char *what, const char *spec) {
+    snprintf(error->message, sizeof error->message, "out of memory for %s of %s", what, spec);
+    return error->result = TULLE_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+// *samples: the times of all repeats, the caller's to free.
 static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
                              const tulle_attention_desc *desc, const tulle_host_arrays *arrays,
-                             struct figures *out, tulle_error *error) {
+                             struct figures *out, double **samples, tulle_error *error) {
+    double first;
     // A first time says how many repeats there is time for, and holds what compiling took.
-    tulle_result result =
-        measure(bench->context, plan, desc, arrays, &(tulle_timing){ .repeat = 1 }, out, error);
+    tulle_result result = measure(bench->context, plan, desc, arrays,
+                                  &(tulle_timing){ .repeat = 1, .repeat_ms = &first }, out, error);
+    if (result) return result;
     const double compile_ms = out->compile_ms, each = out->ms > 1e-3 ? out->ms : 1e-3;
     const double fitting = floor(bench->seconds * 1000 / each);
     const uint32_t repeat = bench->repeat  ? bench->repeat
                             : fitting > 25 ? 25
-                            : fitting < 1  ? 1
-                            : fitting < 3  ? 3
+                            : fitting < 3  ? 3  // of one or two no interval says anything
                                            : (uint32_t)fitting;
-    if (!result && repeat > 1)
-        result = measure(bench->context, plan, desc, arrays, &(tulle_timing){ .repeat = repeat },
-                         out, error);
+    *samples = malloc(repeat * sizeof **samples);
+    if (!*samples) return out_of_memory(error, "the times", "all repeats");
+    **samples = first;
+    if (repeat > 1)
+        result = measure(bench->context, plan, desc, arrays,
+                         &(tulle_timing){ .repeat = repeat, .repeat_ms = *samples }, out, error);
     if (!result) out->compile_ms = compile_ms;
     return result;
 }
 
+// *samples is the caller's to free, whatever the result.
 static tulle_result run_once(struct bench *bench, const struct workload *w, struct figures *out,
-                             tulle_error *error) {
+                             double **samples, uint64_t *bytes, tulle_error *error) {
     tulle_pattern **patterns = NULL;
     uint32_t count = 0;
     tulle_result result = tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, error);
@@ -163,8 +179,12 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
     tulle_plan *plan = NULL;
     // Planning first: it refuses what cannot be before memory is asked for.
     result = tulle_plan_create(bench->context, &desc, &plan, error);
+    if (!result) result = roofline_bytes(bench->context, &desc, bytes, error);
     tulle_patterns_free(patterns, count);
-    if (result) return result;
+    if (result) {
+        tulle_plan_destroy(plan);
+        return result;
+    }
     const size_t queries = (size_t)w->batch * w->heads * w->q_len,
                  keys = (size_t)w->batch * w->kv_heads * w->kv_len;
     void *q = make_values(queries * w->head_dim, w->dtype, 1),
@@ -173,11 +193,9 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
          *o = malloc(queries * w->v_head_dim * tulle_dtype_size(w->dtype));
     if (q && k && v && o) {
         const tulle_host_arrays arrays = { .q = q, .k = k, .v = v, .o = o };
-        result = run_plan(bench, plan, &desc, &arrays, out, error);
+        result = run_plan(bench, plan, &desc, &arrays, out, samples, error);
     } else {
-        result = error->result = TULLE_ERROR_OUT_OF_HOST_MEMORY;
-        snprintf(error->message, sizeof error->message, "out of memory for Q, K, V and O of %s",
-                 w->spec);
+        result = out_of_memory(error, "Q, K, V and O", w->spec);
     }
     free(q);
     free(k);
@@ -224,15 +242,19 @@ static const struct dense *find_dense(const struct bench *bench, const struct wo
 static tulle_result measure_dense(struct bench *bench, const struct workload *w,
                                   tulle_error *error) {
     struct dense dense = { .workload = *w, .measured = true };
-    const tulle_result result = run_once(bench, w, &dense.figures, error);
-    if (result) return result;
+    const tulle_result result =
+        run_once(bench, w, &dense.figures, &dense.samples, &dense.bytes, error);
+    if (result) {
+        free(dense.samples);
+        return result;
+    }
     dense.ms = dense.figures.ms;
     if (bench->known_count == bench->known_room) {
         const size_t room = bench->known_room ? 2 * bench->known_room : 16;
         struct dense *known = realloc(bench->known, room * sizeof *known);
         if (!known) {
-            snprintf(error->message, sizeof error->message, "out of memory");
-            return error->result = TULLE_ERROR_OUT_OF_HOST_MEMORY;
+            free(dense.samples);
+            return out_of_memory(error, "the dense yardstick", w->spec);
         }
         bench->known = known;
         bench->known_room = room;
@@ -284,29 +306,50 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
     return TULLE_OK;
 }
 
+// A dense workload is its own yardstick, and is not run twice.
+static tulle_result take_dense(struct outcome *out, tulle_error *error) {
+    const struct workload *w = &out->workload;
+    const struct dense *dense = &out->dense;
+    out->figures = dense->figures;
+    out->reckoned = !dense->measured;
+    if (!out->reckoned) {
+        out->bytes = dense->bytes;
+        out->samples = malloc(dense->figures.repeats * sizeof *out->samples);
+        if (!out->samples) return out_of_memory(error, "the times", w->spec);
+        memcpy(out->samples, dense->samples, dense->figures.repeats * sizeof *out->samples);
+        return TULLE_OK;
+    }
+    const double scale = dense->ms / out->figures.ms, all = (double)w->batch * w->heads * w->q_len;
+    out->figures.ms = dense->ms;
+    out->figures.ms_min *= scale;
+    out->figures.ms_max *= scale;
+    out->figures.ms_mad = out->figures.ms_low = out->figures.ms_high = NAN;
+    out->figures.repeats = 0;
+    out->figures.pairs = (uint64_t)dense_pairs(w);
+    out->figures.visited = (uint64_t)((double)out->figures.visited * scale);
+    out->figures.share = dense_pairs(w) / (all * w->kv_len);
+    out->bytes = roofline_all_bytes(w);
+    return TULLE_OK;
+}
+
 tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out,
                           tulle_error *error) {
     *out = (struct outcome){ .workload = *workload };
     tulle_result result = dense_of(bench, workload, &out->dense, error);
-    if (result) return result;
-    if (strcmp(workload->spec, "dense")) return run_once(bench, workload, &out->figures, error);
-    // A dense workload is its own yardstick, and is not run twice.
-    out->figures = out->dense.figures;
-    out->reckoned = !out->dense.measured;
-    if (out->reckoned) {
-        const double scale = out->dense.ms / out->figures.ms;
-        out->figures.ms = out->dense.ms;
-        out->figures.ms_min *= scale;
-        out->figures.ms_max *= scale;
-        out->figures.pairs = (uint64_t)dense_pairs(workload);
-        out->figures.visited = (uint64_t)((double)out->figures.visited * scale);
-        out->figures.share = dense_pairs(workload) / ((double)workload->batch * workload->heads *
-                                                      workload->q_len * workload->kv_len);
-    }
-    return TULLE_OK;
+    if (!result && strcmp(workload->spec, "dense"))
+        result = run_once(bench, workload, &out->figures, &out->samples, &out->bytes, error);
+    else if (!result) result = take_dense(out, error);
+    if (result) snprintf(out->error, sizeof out->error, "%s", error->message);
+    return result;
+}
+
+void outcome_free(struct outcome *outcome) {
+    free(outcome->samples);
+    outcome->samples = NULL;
 }
 
 void bench_free(struct bench *bench) {
+    for (size_t i = 0; i < bench->known_count; i++) free(bench->known[i].samples);
     free(bench->known);
     bench->known = NULL;
     bench->known_count = bench->known_room = 0;

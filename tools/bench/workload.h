@@ -28,6 +28,8 @@ struct bench {
 struct dense {
     struct workload workload;
     struct figures figures;  ///< where measured is false: of the largest that was measured
+    double *samples;         ///< the bench's
+    uint64_t bytes;
     bool measured;  ///< of these very lengths; else `ms` is reckoned from the time per pair
     double ms;
 };
@@ -37,12 +39,17 @@ struct outcome {
     struct workload workload;
     struct figures figures;
     struct dense dense;
-    bool reckoned;       ///< a dense workload that would have taken too long: its `ms` is dense.ms
-    double peak_gflops;  ///< 0: not known
+    bool reckoned;     ///< a dense workload that would have taken too long: its `ms` is dense.ms
+    double *samples;   ///< figures.repeats times in the order of running; NULL where reckoned
+    uint64_t bytes;    ///< that must move (roofline_bytes)
+    char error[1000];  ///< why there are no figures; "": there are
 };
 
 /// The seed workloads; returns how many, at most `most`. quick: few and short.
 size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t heads);
+
+/// "decode" (one query), "prefill" (as many queries as keys) or "chunk" (what lies between).
+const char *workload_phase(const struct workload *workload);
 
 /// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes
 /// alone, four bytes each.
@@ -52,9 +59,12 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
 /// --device, or NULL.
 void workload_command(const struct workload *workload, const char *device, char *text, size_t size);
 
-/// Runs it on made-up data, and the dense yardstick where it is not known yet.
+/// Runs it on made-up data, and the dense yardstick where it is not known yet. On failure
+/// out->workload and out->error are filled too.
 tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out,
                           tulle_error *error);
+
+void outcome_free(struct outcome *outcome);
 
 void bench_free(struct bench *bench);
 

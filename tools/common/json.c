@@ -13,13 +13,23 @@ void json_add_count(cJSON *object, const char *name, uint64_t value) {
     cJSON_AddRawToObject(object, name, text);
 }
 
-void json_add_number(cJSON *object, const char *name, double value) {
+cJSON *json_number(double value) {
     char text[40];
     // JSON has no infinity and no NaN.
-    if (!isfinite(value)) cJSON_AddNullToObject(object, name);
-    else if (fabs(value) >= 1e15 || (value != 0 && fabs(value) < 1e-2))
-        cJSON_AddNumberToObject(object, name, value);
-    else cJSON_AddRawToObject(object, name, (snprintf(text, sizeof text, "%.6f", value), text));
+    if (!isfinite(value)) return cJSON_CreateNull();
+    if (fabs(value) >= 1e15 || (value != 0 && fabs(value) < 1e-2)) return cJSON_CreateNumber(value);
+    snprintf(text, sizeof text, "%.6f", value);
+    return cJSON_CreateRaw(text);
+}
+
+void json_add_number(cJSON *object, const char *name, double value) {
+    cJSON *number = json_number(value);
+    if (!cJSON_AddItemToObject(object, name, number)) cJSON_Delete(number);
+}
+
+void json_add_text(cJSON *object, const char *name, const char *text) {
+    if (text) cJSON_AddStringToObject(object, name, text);
+    else cJSON_AddNullToObject(object, name);
 }
 
 int json_print(const char *command, cJSON *object) {

@@ -3,18 +3,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/statistics.h"
 #include "tulle/inspect.h"
-
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double median(double *numbers, uint32_t count) {
-    qsort(numbers, count, sizeof *numbers, compare);
-    return count % 2 ? numbers[count / 2] : 0.5 * (numbers[count / 2 - 1] + numbers[count / 2]);
-}
 
 tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
                      const tulle_host_arrays *arrays, const tulle_timing *timing,
@@ -43,9 +35,14 @@ tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_atten
                  device.driver_info[0] ? " " : "", device.driver_info);
         snprintf(out->kernel, sizeof out->kernel, "%s", info.kernel);
         out->tuned = info.tuned;
-        out->ms = median(ms, repeat);
-        out->ms_min = ms[0];
-        out->ms_max = ms[repeat - 1];
+        if (timing->repeat_ms) memcpy(timing->repeat_ms, ms, repeat * sizeof *ms);
+        const struct summary summary = summarize(ms, repeat);
+        out->ms = summary.median;
+        out->ms_min = summary.min;
+        out->ms_max = summary.max;
+        out->ms_mad = summary.mad;
+        out->ms_low = summary.low;
+        out->ms_high = summary.high;
         out->plan_ms = info.plan_ms;
         // Some drivers compile when a pipeline is first dispatched, not when it is created.
         out->compile_ms = info.compile_ms + (first_ms > out->ms ? first_ms - out->ms : 0);

@@ -13,7 +13,8 @@ struct figures {
     bool tuned;  ///< chosen by what tulle_tune found
     double ms;   ///< median of the repeats after one untimed run
     double ms_min, ms_max;
-    double plan_ms;     ///< planning alone
+    double ms_mad, ms_low, ms_high;  ///< of the repeats, as struct summary has them
+    double plan_ms;                  ///< planning alone
     double compile_ms;  ///< creating pipelines, and what the first run took longer than `ms`
     uint64_t pairs, visited, workspace_bytes;
     double share;   ///< of all pairs there are
@@ -22,12 +23,9 @@ struct figures {
 };
 
 /// Runs once untimed and timing->repeat (≥ 1) times timed, O and LSE written; fills everything. Of
-/// timing only repeat and progress count: the times go into the figures.
+/// timing repeat, repeat_ms and progress count.
 tulle_result measure(tulle_context *context, tulle_plan *plan, const tulle_attention_desc *desc,
                      const tulle_host_arrays *arrays, const tulle_timing *timing,
                      struct figures *out, tulle_error *error);
-
-/// The median of count numbers, which are sorted in place.
-double median(double *numbers, uint32_t count);
 
 #endif

@@ -121,6 +121,42 @@ void table_print(FILE *to, const struct table *table) {
     free(width);
 }
 
+// A bar would end the cell.
+static void put_markdown(FILE *to, const char *text) {
+    fputs(" ", to);
+    for (; text && *text; text++) fprintf(to, *text == '|' ? "\\|" : "%c", *text);
+    fputs(" |", to);
+}
+
+void table_print_markdown(FILE *to, const struct table *table) {
+    if (table->out_of_memory) fputs("(out of memory for the table)\n", to);
+    for (size_t row = 0; row < table->rows && !table->out_of_memory; row++) {
+        fputc('|', to);
+        for (size_t col = 0; col < table->cols; col++)
+            put_markdown(to, table->cells[row * table->most_cols + col]);
+        fputs(row ? "\n" : "\n|-|", to);
+        for (size_t col = 1; col < table->cols && !row; col++) fputs("-:|", to);
+        if (!row) fputc('\n', to);
+    }
+}
+
+void table_csv_cell(FILE *to, const char *text, bool last) {
+    const bool quoted = strpbrk(text, ",\"\n\r") != NULL;
+    if (quoted) fputc('"', to);
+    for (; *text; text++) fputs(*text == '"' ? "\"\"" : (const char[]){ *text, 0 }, to);
+    if (quoted) fputc('"', to);
+    fputc(last ? '\n' : ',', to);
+}
+
+void table_print_csv(FILE *to, const struct table *table) {
+    if (table->out_of_memory) fputs("(out of memory for the table)\n", to);
+    for (size_t row = 0; row < table->rows && !table->out_of_memory; row++)
+        for (size_t col = 0; col < table->cols; col++) {
+            const char *cell = table->cells[row * table->most_cols + col];
+            table_csv_cell(to, cell ? cell : "", col + 1 == table->cols);
+        }
+}
+
 void table_free(struct table *table) {
     for (size_t i = 0; i < table->rows * table->most_cols; i++) free(table->cells[i]);
     free(table->cells);

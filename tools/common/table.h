@@ -32,6 +32,15 @@ void table_set(struct table *table, size_t col, const char *format, ...) TOOL_PR
 
 void table_print(FILE *to, const struct table *table);
 
+/// The same as a table of Markdown.
+void table_print_markdown(FILE *to, const struct table *table);
+
+/// The same as CSV: a line a row, the headings first.
+void table_print_csv(FILE *to, const struct table *table);
+
+/// One cell of CSV, quoted where it must be, and what ends it.
+void table_csv_cell(FILE *to, const char *text, bool last);
+
 void table_free(struct table *table);
 
 #endif

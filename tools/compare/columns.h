@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// The bench's JSON files, read and checked: a column of times for each device of each file.
+#ifndef TULLE_TOOLS_COMPARE_COLUMNS_H
+#define TULLE_TOOLS_COMPARE_COLUMNS_H
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+#include "common/message.h"
+
+/// Named A to Z.
+#define MOST_COLUMNS 26
+
+/// What makes two results ones of the same workload.
+struct shape {
+    const char *pattern, *dtype;
+    const char *asked_kernel;  ///< by --kernel; "": the device's choice
+    bool causal;
+    uint64_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+};
+
+struct time {
+    struct shape shape;
+    const char *phase;
+    double ms, low, high;  ///< median and its 95 % interval, NaN where there is none
+    uint64_t pairs;
+    const char *missing;  ///< why there is no time; NULL: there is
+};
+
+struct column {
+    const char *path;
+    const char *device, *driver, *driver_info, *implementation, *clock, *program, *version, *commit,
+        *date;
+    int64_t device_index;  ///< in its file
+    struct time *times;
+    size_t count;
+};
+
+struct columns {
+    struct column list[MOST_COLUMNS];
+    size_t count;
+    cJSON *files[MOST_COLUMNS];  ///< what all strings point into
+    size_t file_count;
+};
+
+/// Adds the columns of a file, JSON or JSON lines, as docs/bench.schema.json has them. On failure
+/// *columns is to be freed all the same.
+bool columns_read(struct columns *columns, const char *path, struct message *message);
+
+void columns_free(struct columns *columns);
+
+/// The time of a workload; NULL where the column has none. That of the kernel that was asked for,
+/// or else the only one of that shape, by whichever kernel: devices have different ones.
+const struct time *column_find(const struct column *column, const struct shape *shape);
+
+/// What the first workload of `a` lacks in `b`, in words: why the two have nothing in common.
+void columns_differ(const struct column *a, const struct column *b, struct message *why);
+
+#endif
