@@ -124,7 +124,7 @@ const struct variant *variant_choose(const struct attention *a, const struct cap
     }
     if (!count) {
         static const char *const dtypes[] = { "fp32", "fp16", "bf16" };
-        char names[400] = "";  // 11 names of at most 24 bytes
+        char names[900] = "";  // 31 names of at most 28 bytes
         for (uint32_t i = 0; i < variant_count; i++) {
             size_t used = strlen(names);
             if (variants[i].dtype == a->dtype)
