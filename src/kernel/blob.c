@@ -20,12 +20,12 @@ enum {
 
 // Every number is little-endian.
 
-static uint8_t *put(uint8_t *to, uint64_t value, int bytes) {
+static uint8_t *word_to(uint8_t *to, uint64_t value, int bytes) {
     for (int i = 0; i < bytes; i++) *to++ = (uint8_t)(value >> 8 * i);
     return to;
 }
 
-static uint64_t get(const uint8_t *from, int bytes) {
+static uint64_t word_from(const uint8_t *from, int bytes) {
     uint64_t value = 0;
     for (int i = 0; i < bytes; i++) value |= (uint64_t)from[i] << 8 * i;
     return value;
@@ -57,7 +57,7 @@ static uint8_t *put_key(uint8_t *to, const struct blob_key *key) {
     const uint32_t words[KEY_WORDS] = { key->major,          key->minor,        key->patch,
                                         key->vendor_id,      key->device_id,    key->driver_id,
                                         key->driver_version, key->subgroup_size };
-    for (int i = 0; i < KEY_WORDS; i++) to = put(to, words[i], 4);
+    for (int i = 0; i < KEY_WORDS; i++) to = word_to(to, words[i], 4);
     memcpy(to, key->pipeline_cache_uuid, VK_UUID_SIZE);
     memcpy(to + VK_UUID_SIZE, key->device_uuid, VK_UUID_SIZE);
     return to + 2 * VK_UUID_SIZE;
@@ -70,9 +70,9 @@ static uint8_t *put_key(uint8_t *to, const struct blob_key *key) {
 static bool sections_fit(const uint8_t *bytes, size_t size) {
     size_t at = HEAD_SIZE;
     const size_t end = size - SUM_SIZE;
-    for (uint64_t left = get(bytes + MAGIC_SIZE + 4, 4); left; left--) {
+    for (uint64_t left = word_from(bytes + MAGIC_SIZE + 4, 4); left; left--) {
         if (end - at < SECTION_HEAD) return false;
-        const uint64_t length = get(bytes + at + 8, 8);
+        const uint64_t length = word_from(bytes + at + 8, 8);
         at += SECTION_HEAD;
         if (length > end - at) return false;
         at += (size_t)length;
@@ -89,22 +89,22 @@ enum blob_state blob_check(const void *blob, size_t size, const struct blob_key 
                  size);
         return BLOB_DAMAGED;
     }
-    if (checksum(bytes, size - SUM_SIZE) != get(bytes + size - SUM_SIZE, SUM_SIZE)) {
+    if (checksum(bytes, size - SUM_SIZE) != word_from(bytes + size - SUM_SIZE, SUM_SIZE)) {
         snprintf(reason, reason_size, "its checksum does not fit its %zu bytes", size);
         return BLOB_DAMAGED;
     }
     const uint8_t *at = bytes + MAGIC_SIZE;
-    if (get(at, 4) != FORMAT) {
+    if (word_from(at, 4) != FORMAT) {
         snprintf(reason, reason_size, "its format is %u; this library reads %u",
-                 (unsigned)get(at, 4), FORMAT);
+                 (unsigned)word_from(at, 4), FORMAT);
         return BLOB_FOREIGN;
     }
     at += 2 * 4;
     put_key(wanted, key);
     if (memcmp(at, wanted, 3 * 4) != 0) {
         snprintf(reason, reason_size, "Tulle %u.%u.%u wrote it; this is %u.%u.%u",
-                 (unsigned)get(at, 4), (unsigned)get(at + 4, 4), (unsigned)get(at + 8, 4),
-                 key->major, key->minor, key->patch);
+                 (unsigned)word_from(at, 4), (unsigned)word_from(at + 4, 4),
+                 (unsigned)word_from(at + 8, 4), key->major, key->minor, key->patch);
         return BLOB_FOREIGN;
     }
     if (memcmp(at, wanted, KEY_SIZE) != 0) {
@@ -122,9 +122,9 @@ void blob_find(const void *blob, struct blob_section *section) {
     const uint8_t *bytes = blob, *at = bytes + HEAD_SIZE;
     section->data = NULL;
     section->size = 0;
-    for (uint64_t left = get(bytes + MAGIC_SIZE + 4, 4); left; left--) {
-        const size_t length = (size_t)get(at + 8, 8);
-        if (get(at, 4) == section->tag && get(at + 4, 4) == section->version) {
+    for (uint64_t left = word_from(bytes + MAGIC_SIZE + 4, 4); left; left--) {
+        const size_t length = (size_t)word_from(at + 8, 8);
+        if (word_from(at, 4) == section->tag && word_from(at + 4, 4) == section->version) {
             section->data = at + SECTION_HEAD;
             section->size = length;
             return;
@@ -148,17 +148,17 @@ void *blob_make(const struct blob_key *key, const struct blob_section *sections,
     uint8_t *bytes = malloc(*size), *at = bytes;
     if (!bytes) return NULL;
     memcpy(at, MAGIC, MAGIC_SIZE);
-    at = put(at + MAGIC_SIZE, FORMAT, 4);
-    at = put(at, kept, 4);
+    at = word_to(at + MAGIC_SIZE, FORMAT, 4);
+    at = word_to(at, kept, 4);
     at = put_key(at, key);
     for (uint32_t i = 0; i < count; i++) {
         if (!sections[i].size) continue;
-        at = put(at, sections[i].tag, 4);
-        at = put(at, sections[i].version, 4);
-        at = put(at, sections[i].size, 8);
+        at = word_to(at, sections[i].tag, 4);
+        at = word_to(at, sections[i].version, 4);
+        at = word_to(at, sections[i].size, 8);
         memcpy(at, sections[i].data, sections[i].size);
         at += sections[i].size;
     }
-    put(at, checksum(bytes, *size - SUM_SIZE), SUM_SIZE);
+    word_to(at, checksum(bytes, *size - SUM_SIZE), SUM_SIZE);
     return bytes;
 }
