@@ -21,7 +21,7 @@ static const struct layout base_four_buffers = {
     .push_bytes = sizeof(struct pm_attention_push),
 };
 
-static const struct layout base_six_buffers = {
+const struct layout base_six_buffers = {
     .descriptors = { { 0, REACH_STORAGE, TENSOR_Q },
                      { 1, REACH_STORAGE, TENSOR_K },
                      { 2, REACH_STORAGE, TENSOR_V },

@@ -8,22 +8,9 @@
 #include "kernel/family_base.h"
 #include "kernel/variant.h"
 
-static const struct layout attention_layout = {
-    .descriptors = { { 0, REACH_STORAGE, TENSOR_Q },
-                     { 1, REACH_STORAGE, TENSOR_K },
-                     { 2, REACH_STORAGE, TENSOR_V },
-                     { 3, REACH_STORAGE, BOUND_WORKSPACE },
-                     { 4, REACH_TEXELS, BOUND_PLAN },
-                     { 5, REACH_STORAGE, TENSOR_O },
-                     { 6, REACH_STORAGE, TENSOR_LSE } },
-    .count = 7,
-    .dynamic = true,
-    .push_bytes = sizeof(struct pm_attention_push),
-};
-
 static const struct layout *matrix_layout(const struct caps *caps) {
     (void)caps;
-    return &attention_layout;
+    return &base_six_buffers;
 }
 
 static struct matrix_shape shape_of(const struct variant *v, const struct caps *caps) {

@@ -109,19 +109,14 @@ static const struct variant *by_name(const uint8_t name[NAME_SIZE]) {
     return NULL;
 }
 
-/// 64 pieces are the most: no class holds more (head_class).
-static bool is_class(uint32_t pieces) {
-    return pieces > 0 && pieces <= 64 && pieces == head_class(pieces * 4);
-}
-
 void tuning_read(struct tuning *tuning, const void *bytes, size_t size) {
     const uint8_t *from = bytes;
     for (; size >= RECORD; size -= RECORD, from += RECORD) {
         const struct tuning_class of = { (tulle_dtype)from[0], from[1], (tulle_phase)from[2],
                                          from[3] % 2 != 0, from[3] / 2u };
         const struct variant *v = by_name(from + NAME_AT);
-        if (v && v->dtype == of.dtype && is_class(of.pieces) && from[2] <= TULLE_PHASE_FEW_ROWS &&
-            of.matrices <= 2)
+        if (v && v->dtype == of.dtype && is_head_class(of.pieces) &&
+            from[2] <= TULLE_PHASE_FEW_ROWS && of.matrices <= 2)
             tuning_set(tuning, &of, v);
     }
 }

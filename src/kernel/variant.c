@@ -26,6 +26,12 @@ uint32_t head_class_number(uint32_t head_dim) {
 
 uint32_t head_class(uint32_t head_dim) { return classes[head_class_number(head_dim)]; }
 
+bool is_head_class(uint32_t pieces) {
+    bool found = false;
+    for (uint32_t i = 0; i < HEAD_CLASSES; i++) found = found || classes[i] == pieces;
+    return found;
+}
+
 uint32_t larger_class(const struct attention *a) {
     return head_class(a->head_dim > a->v_head_dim ? a->head_dim : a->v_head_dim);
 }

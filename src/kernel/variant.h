@@ -26,6 +26,8 @@ extern const uint32_t variant_count;
 uint32_t head_class_number(uint32_t head_dim);
 /// The class itself, a padded head size in pieces of 4 elements: 8, 16, 24, 32, 48 or 64.
 uint32_t head_class(uint32_t head_dim);
+/// Is it one of them? Any number.
+bool is_head_class(uint32_t pieces);
 /// Of the larger of head_dim and v_head_dim.
 uint32_t larger_class(const struct attention *a);
 
