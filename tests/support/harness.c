@@ -253,7 +253,8 @@ static void without_validation(const char *why) {
 void harness_open_gpu(struct gpu *gpu, bool bare, gpu_message on_message) {
     char why[1200] = "";
     const uint8_t *uuid = harness_device()->uuid;
-    bool opened = gpu_open(gpu, uuid, bare, run.validation ? on_message : NULL, why, sizeof why);
+    const gpu_message to = on_message != NULL ? on_message : on_layer_message;
+    bool opened = gpu_open(gpu, uuid, bare, run.validation ? to : NULL, why, sizeof why);
     if (!opened && run.validation) {
         without_validation(why);
         opened = gpu_open(gpu, uuid, bare, NULL, why, sizeof why);
@@ -273,7 +274,7 @@ static void open_mode(enum mode mode, struct mode_context *context) {
 
     tulle_vulkan_import import;
     if (mode == MODE_IMPORT || mode == MODE_IMPORT_FLOOR) {
-        harness_open_gpu(&context->gpu, floor, on_layer_message);
+        harness_open_gpu(&context->gpu, floor, NULL);
         context->has_gpu = true;
         import = gpu_import(&context->gpu);
         params.import = &import;

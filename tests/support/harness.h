@@ -92,7 +92,7 @@ const tulle_device_info *harness_device(void);
 tulle_context_params harness_own_params(void);
 
 // The tests' own device, with the validation layer where it is there and wanted; its messages go to
-// on_message. bare: no feature.
+// on_message; NULL: to harness_silent. bare: no feature.
 void harness_open_gpu(struct gpu *gpu, bool bare, gpu_message on_message);
 
 // Name and refusal of every variant that the library has, for a descriptor (NULL: the plain one).
