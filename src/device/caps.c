@@ -392,6 +392,11 @@ void caps_fill(const struct vulkan *vk, VkPhysicalDevice physical_device,
 
 // The numbers are the table "Required Limits" of Vulkan 1.1. Lowered, not set: a limit that a
 // device breaks stays broken.
+void caps_without_matrices(struct caps *caps) {
+    caps->matrix_f16 = caps->matrix_bf16 = (struct matrix_shape){ 0, 0, 0 };
+    caps->matrix_reduce = false;
+}
+
 void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     if (clamp == TULLE_CLAMP_NONE) return;
     caps->api_version = VK_API_VERSION_1_1;
@@ -399,8 +404,7 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp) {
     caps->subgroup_shuffle = false;
     caps->subgroup_vote = false;
     caps->subgroup_ballot = false;
-    caps->matrix_f16 = caps->matrix_bf16 = (struct matrix_shape){ 0, 0, 0 };
-    caps->matrix_reduce = false;
+    caps_without_matrices(caps);
     caps->buffer_device_address = false;
     caps->subgroup_size_control = false;
     caps->executable_properties = false;

@@ -113,6 +113,9 @@ void caps_clamp(struct caps *caps, tulle_clamp clamp);
 /// caps as the public API shows them.
 void caps_info(const struct caps *caps, uint32_t index, tulle_device_info *out);
 
+/// As of a device that offers none.
+void caps_without_matrices(struct caps *caps);
+
 /// Corrects caps for what drivers get wrong. quirks.c
 void quirks_apply(struct caps *caps);
 

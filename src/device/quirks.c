@@ -41,6 +41,12 @@ static void lavapipe_slow_addresses(struct caps *caps) {
     if (lavapipe_before(caps, 24, 0)) caps->slow_addresses = true;
 }
 
+/// Lavapipe offers matrices of 8 × 8 whatever its vectors are, and compiles them right for subgroups
+/// of 8 alone: with 16 its compiler reads past what a lane holds of one, and dies (26.1.6).
+static void lavapipe_matrices(struct caps *caps) {
+    if (is_lavapipe(caps) && caps->subgroup_size != 8) caps_without_matrices(caps);
+}
+
 /// Each time NVIDIA's driver is loaded it takes static thread-local storage, which glibc does not
 /// get back when the loader unloads it with the last instance: the 31st loading fails for good. So
 /// one instance stays alive (instance.c). By vendor: Mesa's driver for these GPUs, and Windows, do
@@ -51,4 +57,5 @@ void quirks_apply(struct caps *caps) {
     lavapipe_release(caps);
     lavapipe_slow_addresses(caps);
     lavapipe_loop_limit(caps);
+    lavapipe_matrices(caps);
 }

@@ -144,6 +144,27 @@ static void test_quirks(void **state) {
     assert_int_equal(loop_limit((VkDriverId)0, "Mali-G76", ""), UINT32_MAX);
 }
 
+static uint32_t matrix_rows(VkDriverId driver, uint32_t subgroup_size) {
+    struct caps caps = { .driver_id = driver,
+                         .subgroup_size = subgroup_size,
+                         .driver_info = "Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)",
+                         .matrix_reduce = true,
+                         .matrix_f16 = { 8, 8, 8 },
+                         .matrix_bf16 = { 8, 8, 8 } };
+    quirks_apply(&caps);
+    assert_int_equal(caps.matrix_bf16.m, caps.matrix_f16.m);
+    assert_int_equal(caps.matrix_reduce, caps.matrix_f16.m > 0);
+    return caps.matrix_f16.m;
+}
+
+static void test_matrix_quirk(void **state) {
+    (void)state;
+    assert_int_equal(matrix_rows(VK_DRIVER_ID_MESA_LLVMPIPE, 8), 8);
+    assert_int_equal(matrix_rows(VK_DRIVER_ID_MESA_LLVMPIPE, 16), 0);
+    assert_int_equal(matrix_rows(VK_DRIVER_ID_MESA_LLVMPIPE, 4), 0);
+    assert_int_equal(matrix_rows(VK_DRIVER_ID_MESA_RADV, 64), 8);
+}
+
 static void test_queue_family(void **state) {
     const VkQueueFlags all = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT;
     const VkQueueFamilyProperties families[] = {
@@ -167,9 +188,8 @@ static void test_queue_family(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_import_features),
-        cmocka_unit_test(test_clamp),
-        cmocka_unit_test(test_quirks),
+        cmocka_unit_test(test_import_features), cmocka_unit_test(test_clamp),
+        cmocka_unit_test(test_quirks),          cmocka_unit_test(test_matrix_quirk),
         cmocka_unit_test(test_queue_family),
     };
     return cmocka_run_group_tests_name("caps", tests, NULL, NULL);
