@@ -344,27 +344,47 @@ typedef enum tulle_term_kind {
     TULLE_BLOCKS,       ///< mask[layout][⌊p/block⌋][⌊j/block⌋]
     TULLE_RANDOM,  ///< `count` distinct key blocks per (head, query block), drawn by Philox4x32-10
     TULLE_DOCUMENTS,  ///< p and j in the same interval of `positions` (cumulative lengths)
+    TULLE_PREFIX,     ///< (p < count and j < count) or j ≤ p; used without `causal`
+    TULLE_CHUNKED,    ///< ⌊p/step⌋ = ⌊j/step⌋
+    TULLE_A_SHAPE,    ///< j < count or 0 ≤ p − j < block
+    TULLE_VERTICAL_SLASH,  ///< j in `positions` or p − j in `diagonals`, by head
+    TULLE_NEIGHBORHOOD,    ///< the nearest keys on each of 1 to 3 axes; windows shift at the edges
 } tulle_term_kind;
 
 #define TULLE_INFINITE INT64_C(-1)  ///< for left and right
+#define TULLE_AXES_MOST 3           ///< of a neighbourhood
 
 /// One term of a union. Arrays are copied by tulle_pattern_create.
 typedef struct tulle_term {
     tulle_term_kind kind;
     int64_t left, right;  ///< WINDOW, DILATED: ≥ 0, or TULLE_INFINITE
-    int64_t step;         ///< DILATED, STRIDED, FIXED: ≥ 1
-    int64_t count;        ///< GLOBAL, SINK: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
-    int64_t block;        ///< BLOCKS, RANDOM: ≥ 1, in positions
+    int64_t step;         ///< DILATED, STRIDED, FIXED, CHUNKED: ≥ 1
+    int64_t count;        ///< GLOBAL, SINK, PREFIX, A_SHAPE: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
+    int64_t block;        ///< BLOCKS, RANDOM, A_SHAPE: ≥ 1, in positions
     uint64_t seed;        ///< RANDOM
-    /// GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling
+    /// GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling.
+    /// VERTICAL_SLASH: columns, any order, [layouts][position_count / layouts], −1: none
     const int64_t *positions;
-    size_t position_count;  ///< DOCUMENTS: ≥ 2
+    size_t position_count;     ///< DOCUMENTS: ≥ 2
+    const int64_t *diagonals;  ///< VERTICAL_SLASH: p − j, likewise, [layouts][…]
+    size_t diagonal_count;
     // BLOCKS: a mask of [layouts][block_rows][block_cols] cells, as 0/1 bytes or as CSR.
     const uint8_t *mask;         ///< 0/1, C order; NULL: CSR
     const int64_t *row_offsets;  ///< CSR: layouts · block_rows + 1 entries, from 0, not falling
     const int64_t *columns;      ///< CSR: row_offsets[last] block columns, rising within a row
-    int64_t layouts;             ///< 1 (or 0): shared; kv_heads: per kv head; heads: per query head
+    /// BLOCKS, VERTICAL_SLASH: 1 (or 0): shared; kv_heads: per kv head; heads: per query head
+    int64_t layouts;
     int64_t block_rows, block_cols;
+    // NEIGHBORHOOD: per axis, the slowest first; the last one's positions are neighbours.
+    uint32_t axes;                  ///< 1 … TULLE_AXES_MOST
+    int64_t grid[TULLE_AXES_MOST];  ///< positions on each axis: ≥ 1; 0 on an only axis: kv_len
+    int64_t kernel[TULLE_AXES_MOST];    ///< keys: ≥ 1; kernel · dilation ≤ grid
+    int64_t dilation[TULLE_AXES_MOST];  ///< ≥ 1, or 0 for 1
+    bool causal_axis[TULLE_AXES_MOST];
+    /// What else a pair must be selected by: the intersection of this term and all of these, whose
+    /// own factors count too. NULL where factor_count is 0.
+    const struct tulle_term *factors;
+    uint32_t factor_count;
 } tulle_term;
 
 typedef struct tulle_pattern tulle_pattern;
@@ -401,12 +421,14 @@ typedef struct tulle_array_loader {
     void *user;
 } tulle_array_loader;
 
-/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn
-/// (as a plan does, head_pattern NULL).
+/// Reads a spec: terms joined by '+' are a union, factors joined by '&' an intersection, which binds
+/// tighter; patterns joined by ';' are dealt to heads in turn (as a plan does, head_pattern NULL).
 ///
 ///     dense  window:L,R  dilated:L,R,S  global:G  global:FILE  sink:S  strided:S  fixed:S,C
-///     blocks:B,FILE  random:B,R,SEED  documents:FILE          (L and R may be inf; FILE may stand
-///                                                             in double quotes)
+///     blocks:B,FILE  random:B,R,SEED  documents:FILE  prefix:N  chunked:C  a_shape:S,W
+///     vertical_slash:FILE,FILE  neighborhood:K[,D][,cX]  neighborhood:HxW,KHxKW[,DHxDW][,cXY]
+///                                        (L and R may be inf; FILE may stand in double quotes;
+///                                        brackets: may be left out; three axes likewise)
 ///
 /// *count receives how many patterns there are and *out an array of them, to be freed by
 /// tulle_patterns_free. loader may be NULL where no FILE occurs. Errors: SYNTAX with the column,
