@@ -43,29 +43,56 @@ static tulle_result read_lengths(const tulle_attention_desc *d, const struct att
     return TULLE_OK;
 }
 
+/// How far a plan's queries and keys reach.
+struct reach {
+    int64_t position_last;       ///< of a query; −1 or less: none at 0 or above
+    int64_t kv_most, kv_fewest;  ///< keys of an entry that has queries and keys; 0: there is none
+};
+
+static tulle_result check_blocks(const struct term *factor, const struct reach *reach,
+                                 uint32_t pattern, uint32_t term, tulle_error *error) {
+    int64_t rows = reach->position_last / factor->block + 1,
+            cols = (reach->kv_most + factor->block - 1) / factor->block;
+    if (reach->position_last >= 0 && factor->block_rows < rows)
+        INVALID(
+            "pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
+            pattern, term, (long long)factor->block_rows, (long long)factor->block,
+            (long long)reach->position_last, (long long)rows);
+    if (factor->block_cols < cols)
+        INVALID(
+            "pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld",
+            pattern, term, (long long)factor->block_cols, (long long)factor->block,
+            (long long)reach->kv_most, (long long)cols);
+    return TULLE_OK;
+}
+
+/// Numbers count from 1, as those of specs do.
+static tulle_result check_factor(const struct attention *a, const struct term *factor,
+                                 const struct reach *reach, uint32_t pattern, uint32_t term,
+                                 tulle_error *error) {
+    const bool blocks = factor->kind == TULLE_BLOCKS, by_layout = factor->layouts > 1;
+    const struct grid_axis *axis = &factor->axis[0];
+    if (by_layout && factor->layouts != a->kv_heads && factor->layouts != a->heads)
+        INVALID(
+            "pattern %u, term %u (%s): its %s %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)",
+            pattern, term, blocks ? "blocks" : "vertical_slash", blocks ? "mask has" : "lists have",
+            (long long)factor->layouts, a->kv_heads, a->heads);
+    if (blocks) return check_blocks(factor, reach, pattern, term, error);
+    if (factor->axes == 1 && reach->kv_fewest && axis->kernel * axis->dilation > reach->kv_fewest)
+        INVALID(
+            "pattern %u, term %u (neighborhood): kernel x dilation is %lld; it must be at most the keys there are, %lld",
+            pattern, term, (long long)(axis->kernel * axis->dilation), (long long)reach->kv_fewest);
+    return TULLE_OK;
+}
+
 static tulle_result check_pattern(const struct attention *a, const tulle_pattern *pattern,
-                                  uint32_t index, int64_t position_last, int64_t kv_most,
-                                  tulle_error *error) {
-    // messages count both from 1, as those of specs do
+                                  uint32_t number, const struct reach *reach, tulle_error *error) {
     for (uint32_t i = 0; i < pattern->term_count; i++) {
         const struct term *term = &pattern->terms[i];
-        if (term->kind != TULLE_BLOCKS) continue;
-        if (term->layouts != 1 && term->layouts != a->kv_heads && term->layouts != a->heads)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)",
-                index + 1, i + 1, (long long)term->layouts, a->kv_heads, a->heads);
-        int64_t rows = position_last / term->block + 1,
-                cols = (kv_most + term->block - 1) / term->block;
-        if (position_last >= 0 && term->block_rows < rows)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
-                index + 1, i + 1, (long long)term->block_rows, (long long)term->block,
-                (long long)position_last, (long long)rows);
-        if (term->block_cols < cols)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld",
-                index + 1, i + 1, (long long)term->block_cols, (long long)term->block,
-                (long long)kv_most, (long long)cols);
+        tulle_result result = check_factor(a, term, reach, number, i + 1, error);
+        for (uint32_t k = 0; k < term->factor_count && !result; k++)
+            result = check_factor(a, &term->factors[k], reach, number, i + 1, error);
+        if (result) return result;
     }
     return TULLE_OK;
 }
@@ -75,9 +102,12 @@ static tulle_result check_pattern(const struct attention *a, const tulle_pattern
 static bool runs_depend_on_position(const struct attention *a) {
     if (a->causal) return true;
     for (uint32_t i = 0; i < a->pattern_count; i++)
-        for (uint32_t k = 0; k < a->patterns[i]->term_count; k++) {
-            tulle_term_kind kind = a->patterns[i]->terms[k].kind;
-            if (kind != TULLE_DENSE && kind != TULLE_SINK) return true;
+        for (uint32_t k = 0; k < a->patterns[i]->canonical_count; k++) {
+            const struct product *term = a->patterns[i]->canonical[k];
+            for (uint32_t f = 0; f < term->count; f++) {
+                const tulle_term_kind kind = term->factors[f]->kind;
+                if (kind != TULLE_DENSE && kind != TULLE_SINK) return true;
+            }
         }
     return false;
 }
@@ -90,13 +120,18 @@ static bool same_runs(const struct lengths *a, const struct lengths *b, bool by_
 /// Which heads may share a schedule under a pattern: those with the same key.
 static uint32_t head_key(const struct attention *a, const tulle_pattern *pattern, uint32_t head) {
     uint32_t key = 0;
-    for (uint32_t i = 0; i < pattern->term_count; i++) {
-        const struct term *term = &pattern->terms[i];
-        if (term->kind == TULLE_RANDOM) return head;
-        if (term->kind != TULLE_BLOCKS || term->layouts <= 1) continue;
-        if (term->layouts == a->heads && a->heads != a->kv_heads) return head;
-        // its first head stands for all
-        key = (uint32_t)blocks_layout(term, head, a->heads, a->kv_heads) * (a->heads / a->kv_heads);
+    for (uint32_t i = 0; i < pattern->canonical_count; i++) {
+        const struct product *term = pattern->canonical[i];
+        for (uint32_t k = 0; k < term->count; k++) {
+            const struct term *factor = term->factors[k];
+            if (!term_by_head(factor)) continue;
+            if (factor->kind == TULLE_RANDOM ||
+                (factor->layouts == a->heads && a->heads != a->kv_heads))
+                return head;
+            // its first head stands for all
+            key = (uint32_t)term_layout(factor, head, a->heads, a->kv_heads) *
+                  (a->heads / a->kv_heads);
+        }
     }
     return key;
 }
@@ -161,17 +196,19 @@ static void classify_heads(const struct attention *a, const uint32_t *head_patte
 
 static tulle_result read_lengths_all(const tulle_attention_desc *d, const struct attention *a,
                                      struct lengths *lengths, tulle_error *error) {
-    int64_t position_last = -1, kv_most = 0;
+    struct reach reach = { -1, 0, 0 };
     for (uint32_t b = 0; b < a->batch; b++) {
         struct lengths *e = &lengths[b];
         tulle_result result = read_lengths(d, a, b, e, error);
         if (result) return result;
-        if (e->q_length && e->q_length - 1 + e->q_offset > position_last)
-            position_last = e->q_length - 1 + e->q_offset;
-        if (e->kv_length > kv_most) kv_most = e->kv_length;
+        if (e->q_length && e->q_length - 1 + e->q_offset > reach.position_last)
+            reach.position_last = e->q_length - 1 + e->q_offset;
+        if (e->kv_length > reach.kv_most) reach.kv_most = e->kv_length;
+        if (e->q_length && e->kv_length && (!reach.kv_fewest || e->kv_length < reach.kv_fewest))
+            reach.kv_fewest = e->kv_length;
     }
     for (uint32_t i = 0; i < a->pattern_count; i++) {
-        tulle_result result = check_pattern(a, a->patterns[i], i, position_last, kv_most, error);
+        tulle_result result = check_pattern(a, a->patterns[i], i + 1, &reach, error);
         if (result) return result;
     }
     return TULLE_OK;

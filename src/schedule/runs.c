@@ -22,6 +22,7 @@ void tiler_free(struct tiler *t) {
     free(t->bits);
     free(t->include.regions);
     free(t->exclude.regions);
+    for (int i = 0; i < 3; i++) free(t->factors[i].regions);
     free(t->edges);
     free(t->cells.cells);
     free(t->rounded.cells);
@@ -162,7 +163,9 @@ static bool emit_lists(struct tiler *t, int64_t list_end) {
 /// All columns of the part's terms at positions [j0, j1), as regions.
 static void include_columns(struct tiler *t, int64_t j0, int64_t j1) {
     for (uint32_t i = 0; i < t->part->include_count; i++)
-        column_regions((struct region_target){ t, false }, t->part->include[i], j0, j1);
+        if (term_lists(t->part->include[i]))
+            column_regions((struct region_target){ .t = t }, t->part->include[i]->factors[0], j0,
+                           j1);
 }
 
 /// A list key inside a partial cell: all rows take it, so it is a region of that cell. False: out
@@ -203,11 +206,11 @@ static bool part_regions(struct tiler *t) {
     bool moves = part->list_count == 0;
     for (uint32_t i = 0; i < part->include_count; i++) {
         moves = moves && term_moves(part->include[i]);
-        term_regions((struct region_target){ t, false }, part->include[i]);
+        term_regions((struct region_target){ .t = t }, part->include[i]);
     }
     for (uint32_t i = 0; i < part->exclude_count && t->include.count; i++) {
         moves = moves && term_moves(part->exclude[i]);
-        term_regions((struct region_target){ t, true }, part->exclude[i]);
+        term_regions((struct region_target){ .t = t, .exclude = true }, part->exclude[i]);
     }
     return moves;
 }

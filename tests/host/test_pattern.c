@@ -100,7 +100,7 @@ static void test_valid(void **state) {
         tulle_pattern *pattern = make(&valid[i], 1);
         assert_int_equal(pattern->term_count, 1);
         assert_int_equal(pattern->terms[0].kind, valid[i].kind);
-        assert_null(pattern->terms[0].name);
+        assert_null(pattern->terms[0].names[0]);
         tulle_pattern_destroy(pattern);
     }
     tulle_pattern *all = make(valid, COUNT(valid));
@@ -124,10 +124,10 @@ static void test_invalid(void **state) {
         tulle_term term;
         const char *message;
     } cases[] = {
-        { { .kind = (tulle_term_kind)11 },
-          "term 2 (unknown): kind is 11; it must be one of tulle_term_kind, 0 to 10" },
+        { { .kind = (tulle_term_kind)16 },
+          "term 2 (unknown): kind is 16; it must be one of tulle_term_kind, 0 to 15" },
         { { .kind = (tulle_term_kind)255 },
-          "term 2 (unknown): kind is 255; it must be one of tulle_term_kind, 0 to 10" },
+          "term 2 (unknown): kind is 255; it must be one of tulle_term_kind, 0 to 15" },
         { { .kind = TULLE_WINDOW, .left = -2 }, "term 2 (window): left is -2; " OR_INF },
         { { .kind = TULLE_WINDOW, .left = OVER }, "term 2 (window): left is 2147483648; " OR_INF },
         { { .kind = TULLE_WINDOW, .right = INT64_MIN },
@@ -329,9 +329,10 @@ static void test_canonical_order(void **state) {
     enum { TERMS = COUNT(valid), SHUFFLES = 200 };
     tulle_pattern *first = make(valid, TERMS);
     for (uint32_t i = 1; i < first->canonical_count; ++i) {
-        int64_t before = term_step(first->canonical[i - 1]), here = term_step(first->canonical[i]);
-        assert_true(before < here ||
-                    (before == here && first->canonical[i - 1]->kind <= first->canonical[i]->kind));
+        int64_t before = product_step(first->canonical[i - 1]),
+                here = product_step(first->canonical[i]);
+        assert_true(before < here || (before == here && first->canonical[i - 1]->factors[0]->kind <=
+                                                            first->canonical[i]->factors[0]->kind));
     }
     uint32_t random = 1;
     for (int round = 0; round < SHUFFLES; ++round) {
@@ -349,7 +350,7 @@ static void test_canonical_order(void **state) {
         assert_int_equal(shuffled->term_count, TERMS + 8);
         assert_int_equal(shuffled->canonical_count, first->canonical_count);
         for (uint32_t i = 0; i < first->canonical_count; ++i)
-            assert_same_term(first->canonical[i], shuffled->canonical[i]);
+            assert_same_term(first->canonical[i]->factors[0], shuffled->canonical[i]->factors[0]);
         tulle_pattern_destroy(shuffled);
     }
     tulle_pattern_destroy(first);
@@ -361,11 +362,11 @@ static void test_term_step(void **state) {
                                  { .kind = TULLE_STRIDED, .step = 5 },
                                  { .kind = TULLE_FIXED, .step = 7, .count = 1 } };
     tulle_pattern *pattern = make(terms, 3);
-    assert_int_equal(term_step(&pattern->terms[0]), 3);
-    assert_int_equal(term_step(&pattern->terms[1]), 5);
-    assert_int_equal(term_step(&pattern->terms[2]), 1);
-    assert_int_equal(pattern->canonical[0]->kind, TULLE_FIXED);
-    assert_int_equal(pattern->canonical[1]->kind, TULLE_DILATED);
+    assert_int_equal(product_step(pattern->canonical[0]), 1);
+    assert_int_equal(product_step(pattern->canonical[1]), 3);
+    assert_int_equal(product_step(pattern->canonical[2]), 5);
+    assert_int_equal(pattern->canonical[0]->factors[0]->kind, TULLE_FIXED);
+    assert_int_equal(pattern->canonical[1]->factors[0]->kind, TULLE_DILATED);
     tulle_pattern_destroy(pattern);
 }
 
@@ -387,16 +388,16 @@ static void test_by_head(void **state) {
                                   { .kind = TULLE_RANDOM, .block = 1, .count = 1 } };
     tulle_pattern *pattern = make(&one, 1);
     assert_false(pattern_by_head(pattern));
-    assert_int_equal(blocks_layout(&pattern->terms[0], 5, 6, 2), 0);
+    assert_int_equal(term_layout(&pattern->terms[0], 5, 6, 2), 0);
     tulle_pattern_destroy(pattern);
     pattern = make(&two, 1);
     assert_true(pattern_by_head(pattern));
-    assert_int_equal(blocks_layout(&pattern->terms[0], 1, 2, 2), 1);  // per query head
-    assert_int_equal(blocks_layout(&pattern->terms[0], 1, 2, 1), 1);
-    assert_int_equal(blocks_layout(&pattern->terms[0], 2, 6, 2), 0);  // per kv head
-    assert_int_equal(blocks_layout(&pattern->terms[0], 3, 6, 2), 1);
+    assert_int_equal(term_layout(&pattern->terms[0], 1, 2, 2), 1);  // per query head
+    assert_int_equal(term_layout(&pattern->terms[0], 1, 2, 1), 1);
+    assert_int_equal(term_layout(&pattern->terms[0], 2, 6, 2), 0);  // per kv head
+    assert_int_equal(term_layout(&pattern->terms[0], 3, 6, 2), 1);
     // neither: the plan refuses it
-    assert_int_equal(blocks_layout(&pattern->terms[0], 3, 6, 3), -1);
+    assert_int_equal(term_layout(&pattern->terms[0], 3, 6, 3), -1);
     tulle_pattern_destroy(pattern);
     pattern = make(random, 2);
     assert_true(pattern_by_head(pattern));

@@ -193,7 +193,7 @@ static void test_values(void **state) {
     assert_true(t[4].kind == TULLE_SINK && t[4].count == 3);
     assert_true(t[5].kind == TULLE_GLOBAL_LIST && t[5].position_count == 2 &&
                 t[5].positions[0] == 3);
-    assert_string_equal(t[5].name, "12");
+    assert_string_equal(t[5].names[0], "12");
     tulle_pattern_destroy(pattern);
 
     pattern = parse_one("blocks:16,mask3.npy");
@@ -317,7 +317,7 @@ static void test_print_created(void **state) {
 #define FROM_0 "it must be at least 0 and below 2147483648"
 #define FROM_1 "it must be at least 1 and below 2147483648"
 #define TERMS \
-    "a term (dense, window, dilated, global, sink, strided, fixed, blocks, random or documents)"
+    "a term (dense, window, dilated, global, sink, strided, fixed, blocks, random, documents, prefix, chunked, a_shape, vertical_slash or neighborhood)"
 
 static const struct {
     const char *spec;
@@ -342,9 +342,9 @@ static const struct {
     { "sink:1+ windw:1,2", SYNTAX, "column 9: expected " TERMS ", found 'windw'" },
     { "dense dense", SYNTAX, "column 1: expected " TERMS ", found 'dense dense'" },
     { "causal", SYNTAX, "column 1: expected " TERMS ", found 'causal'" },
-    { "dense:", SYNTAX, "column 6: expected '+', ';' or the end, as in dense, found ':'" },
-    { "dense:1", SYNTAX, "column 6: expected '+', ';' or the end, as in dense, found ':'" },
-    { "dense,sink:1", SYNTAX, "column 6: expected '+', ';' or the end, as in dense, found ','" },
+    { "dense:", SYNTAX, "column 6: expected '&', '+', ';' or the end, as in dense, found ':'" },
+    { "dense:1", SYNTAX, "column 6: expected '&', '+', ';' or the end, as in dense, found ':'" },
+    { "dense,sink:1", SYNTAX, "column 6: expected '&', '+', ';' or the end, as in dense, found ','" },
     { "window", SYNTAX, "column 7: expected ':' and L, as in window:L,R, found the end" },
     { "window,1,2", SYNTAX, "column 7: expected ':' and L, as in window:L,R, found ','" },
     { "window:", SYNTAX,
@@ -356,7 +356,7 @@ static const struct {
       "column 8: expected L, a whole number or inf, as in window:L,R, found ','" },
     { "window:3+sink:1", SYNTAX, "column 9: expected ',' and R, as in window:L,R, found '+'" },
     { "window:1,2,3", SYNTAX,
-      "column 11: expected '+', ';' or the end, as in window:L,R, found ','" },
+      "column 11: expected '&', '+', ';' or the end, as in window:L,R, found ','" },
     { "window:1:2", SYNTAX, "column 9: expected ',' and R, as in window:L,R, found ':'" },
     { "window:1.5,2", SYNTAX,
       "column 8: expected L, a whole number or inf, as in window:L,R, found '1.5'" },
@@ -406,16 +406,16 @@ static const struct {
     { "global:inf", SYNTAX,
       "column 8: expected G, a whole number or a FILE, as in global:G or global:FILE, found 'inf'" },
     { "global:1,2", SYNTAX,
-      "column 9: expected '+', ';' or the end, as in global:G or global:FILE, found ','" },
+      "column 9: expected '&', '+', ';' or the end, as in global:G or global:FILE, found ','" },
     { "global:\"\"", SYNTAX, "column 8: expected FILE, a name, found \"\"" },
     { "global:\"list.npy", SYNTAX,
       "column 8: the double quote that opens FILE here is never closed" },
     { "global:\"list.npy\"\"", SYNTAX,
       "column 8: the double quote that opens FILE here is never closed" },
     { "global:\"list.npy\"x", SYNTAX,
-      "column 18: expected '+', ';' or the end, as in global:G or global:FILE, found 'x'" },
+      "column 18: expected '&', '+', ';' or the end, as in global:G or global:FILE, found 'x'" },
     { "global:h\xc3\xa9.npy,1", SYNTAX,
-      "column 14: expected '+', ';' or the end, as in global:G or global:FILE, found ','" },
+      "column 14: expected '&', '+', ';' or the end, as in global:G or global:FILE, found ','" },
     { "global:li\"st", SYNTAX,
       "column 10: found a double quote within FILE; a name that holds one must stand in double quotes, and it twice" },
     { "global:<positions 3>", SYNTAX,
@@ -428,7 +428,7 @@ static const struct {
     { "blocks:mask2.npy", SYNTAX,
       "column 8: expected B, a whole number, as in blocks:B,FILE, found 'mask2.npy'" },
     { "blocks:16,mask2.npy,1", SYNTAX,
-      "column 20: expected '+', ';' or the end, as in blocks:B,FILE, found ','" },
+      "column 20: expected '&', '+', ';' or the end, as in blocks:B,FILE, found ','" },
     { "documents:5", SYNTAX,
       "column 11: expected FILE, a name (in double quotes where it looks like a number), as in documents:FILE, found '5'" },
     { "documents:", SYNTAX,
