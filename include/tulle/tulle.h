@@ -514,15 +514,26 @@ typedef struct tulle_attention_desc {
     uint32_t pattern_count;                ///< 0: dense; at most heads where head_pattern is NULL
     /// heads indices into patterns; NULL: head h uses h mod pattern_count
     const uint32_t *head_pattern;
+    /// instead of it [batch or sequences][heads] indices, for patterns that differ by batch entry
+    const uint32_t *entry_pattern;
 
     // Positions and lengths. Query row i stands at p = i + q_offset (below 2³¹), key j at j.
     tulle_q_align q_align;     ///< where q_offset comes from; 0: the last query at the last key
     const int32_t *q_offsets;  ///< for ALIGN_GIVEN, else NULL; may be negative
-    uint32_t q_offset_count;   ///< 1 (for all) or batch
+    uint32_t q_offset_count;   ///< 1 (for all), or batch (or sequences)
     /// batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
     const int32_t *q_lengths;
     const int32_t *kv_lengths;  ///< batch entries in 0 … kv_len; NULL: kv_len
     const int32_t *kv_starts;   ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
+
+    // Packed sequences ("varlen"): sequence s has query rows cu_q[s] … cu_q[s + 1] − 1 of Q, O and
+    // LSE and keys cu_kv[s] … cu_kv[s + 1] − 1, and is computed as a batch entry of those lengths
+    // is: positions, patterns and kv_len are its own. batch is 1, lengths and starts above NULL;
+    // q_offsets has 1 entry or one a sequence.
+    uint32_t sequences;  ///< 1 …; times heads below 2³¹. 0 where cu_q is NULL
+    /// cumulative lengths, sequences + 1 entries: from 0, not falling, the last q_len; NULL: none
+    const int32_t *cu_q;
+    const int32_t *cu_kv;  ///< the same of keys, the last kv_len; NULL: cu_q
 
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// of all the caller's buffers, its workspace included; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
