@@ -89,6 +89,7 @@ extern "C" {
 #define tulle_devices TULLE_VERSIONED(tulle_devices)
 #define tulle_pattern_create TULLE_VERSIONED(tulle_pattern_create)
 #define tulle_pattern_parse TULLE_VERSIONED(tulle_pattern_parse)
+#define tulle_pattern_parse_entries TULLE_VERSIONED(tulle_pattern_parse_entries)
 #define tulle_merge TULLE_VERSIONED(tulle_merge)
 
 /// The library's own: "0.1.0". Any thread.
@@ -436,6 +437,16 @@ typedef struct tulle_array_loader {
 TULLE_API tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader,
                                            tulle_pattern ***out, uint32_t *count,
                                            tulle_error *error);
+
+/// Reads specs that differ by batch entry (or packed sequence), joined by '|': each as above, dealt
+/// to entries in turn. entry_pattern, the caller's, of entries × heads, receives what the
+/// descriptor's field of that name wants. Errors besides: INVALID_ARGUMENT where there are more
+/// specs than entries, or more patterns in one than heads. Any thread.
+TULLE_API tulle_result tulle_pattern_parse_entries(const char *spec,
+                                                   const tulle_array_loader *loader,
+                                                   uint32_t entries, uint32_t heads,
+                                                   tulle_pattern ***out, uint32_t *count,
+                                                   uint32_t *entry_pattern, tulle_error *error);
 
 /// Destroys the patterns and frees the array. patterns may be NULL.
 TULLE_API void tulle_patterns_free(tulle_pattern **patterns, uint32_t count);

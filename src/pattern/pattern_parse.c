@@ -2,6 +2,7 @@
 //
 // Reading a pattern's spec:
 //
+//     entries = spec { "|" spec }
 //     spec    = pattern { ";" pattern }
 //     pattern = term { "+" term }
 //     term    = factor { "&" factor }
@@ -10,7 +11,7 @@
 //
 // White space around each of these is skipped. FILE stands bare, or in double quotes, where "" is
 // one double quote and every other byte is itself (a backslash too, for it separates folders on
-// Windows). Bare, it ends at + & ; , and cannot hold a double quote, start with <, or look like a
+// Windows). Bare, it ends at + & ; | , and cannot hold a double quote, start with <, or look like a
 // number or inf: global:12 are the first 12 positions, global:"12" is the list in the file 12.
 // Columns in messages count characters of UTF-8 from 1.
 #include <inttypes.h>
@@ -149,7 +150,7 @@ static tulle_result read_name(struct reader *reader, const struct form *form, ch
                     "column %zu: the double quote that opens FILE here is never closed",
                     reader_column(reader, place));
     } else {
-        length = word_length(reader, place, "+&;,\"");
+        length = word_length(reader, place, "+&;|,\"");
     }
     if (quoted && !length)
         return tulle_fail(reader->error, TULLE_ERROR_SYNTAX,
@@ -211,7 +212,7 @@ static tulle_result read_values(struct reader *reader, const struct form *form, 
         ++reader->at;
         skip_space(reader);
 
-        size_t length = word_length(reader, reader->at, "+&;,\"");
+        size_t length = word_length(reader, reader->at, "+&;|,\"");
         bool named = value->class == NAME;
         if (value->class == WHOLE_OR_NAME)
             named = reader->spec[reader->at] == '"' ||
@@ -294,31 +295,107 @@ static tulle_result read_pattern(struct reader *reader, tulle_pattern **out) {
     return result;
 }
 
+// Patterns as they are read, and how many belong to each batch entry's spec.
+struct patterns {
+    tulle_pattern **read;
+    size_t capacity;
+    uint32_t count;
+    uint32_t *spec_ends;  // of each spec: how many patterns it and those before it have
+    size_t spec_capacity;
+    uint32_t spec_count;
+};
+
+static void free_patterns(struct patterns *patterns) {
+    tulle_patterns_free(patterns->read, patterns->count);
+    free(patterns->spec_ends);
+}
+
+static tulle_result read_patterns(struct reader *reader, struct patterns *into) {
+    for (;; ++reader->at) {
+        tulle_result result = reserve_next(&into->read, &into->capacity, into->count,
+                                           sizeof *into->read, "patterns", reader->error);
+        if (result || (result = read_pattern(reader, &into->read[into->count]))) return result;
+        ++into->count;
+        if (reader->spec[reader->at] == ';') continue;
+        result = reserve_next(&into->spec_ends, &into->spec_capacity, into->spec_count,
+                              sizeof *into->spec_ends, "specs", reader->error);
+        if (result) return result;
+        into->spec_ends[into->spec_count++] = into->count;
+        if (reader->spec[reader->at] == '\0') return TULLE_OK;
+    }
+}
+
+static tulle_result fail_null(const char *name, tulle_error *error) {
+    return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL; it must not be", name);
+}
+
 tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader,
                                  tulle_pattern ***out, uint32_t *count, tulle_error *error) {
     if (out) *out = NULL;
     if (count) *count = 0;
-    if (!spec || !out || !count)
-        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL; it must not be",
-                          !spec  ? "spec"
-                          : !out ? "out"
-                                 : "count");
+    if (!spec || !out || !count) return fail_null(!spec ? "spec" : !out ? "out" : "count", error);
     struct reader reader = { spec, 0, loader, error, 1 };
-    tulle_pattern **patterns = NULL;
-    size_t capacity = 0;
-    uint32_t read = 0;
-    tulle_result result;
-    for (;; ++reader.at) {
-        result = reserve_next(&patterns, &capacity, read, sizeof *patterns, "patterns", error);
-        if (result || (result = read_pattern(&reader, &patterns[read]))) break;
-        ++read;
-        if (spec[reader.at] != ';') break;
-    }
+    struct patterns patterns = { 0 };
+    tulle_result result = read_patterns(&reader, &patterns);
+    if (!result && patterns.spec_count > 1)
+        result = tulle_fail(
+            error, TULLE_ERROR_SYNTAX,
+            "%" PRIu32
+            " specs are joined by '|', one a batch entry; one for all entries is wanted here",
+            patterns.spec_count);
     if (result) {
-        tulle_patterns_free(patterns, read);
+        free_patterns(&patterns);
         return result;
     }
-    *out = patterns;
-    *count = read;
+    free(patterns.spec_ends);
+    *out = patterns.read;
+    *count = patterns.count;
+    return TULLE_OK;
+}
+
+// Deals specs to entries in turn, and each one's patterns to heads in turn.
+static tulle_result deal(const struct patterns *patterns, uint32_t entries, uint32_t heads,
+                         uint32_t *entry_pattern, tulle_error *error) {
+    if (patterns->spec_count > entries)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "%" PRIu32
+                          " specs are joined by '|', one a batch entry; there are only %" PRIu32
+                          " entries",
+                          patterns->spec_count, entries);
+    for (uint32_t spec = 0; spec < patterns->spec_count; ++spec) {
+        const uint32_t first = spec ? patterns->spec_ends[spec - 1] : 0,
+                       count = patterns->spec_ends[spec] - first;
+        if (count > heads)
+            return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                              "spec %" PRIu32 " of those joined by '|' holds %" PRIu32
+                              " patterns joined by ';', one a head; there are only %" PRIu32
+                              " heads",
+                              spec + 1, count, heads);
+        for (uint32_t entry = spec; entry < entries; entry += patterns->spec_count)
+            for (uint32_t head = 0; head < heads; ++head)
+                entry_pattern[(size_t)entry * heads + head] = first + head % count;
+    }
+    return TULLE_OK;
+}
+
+tulle_result tulle_pattern_parse_entries(const char *spec, const tulle_array_loader *loader,
+                                         uint32_t entries, uint32_t heads, tulle_pattern ***out,
+                                         uint32_t *count, uint32_t *entry_pattern,
+                                         tulle_error *error) {
+    if (out) *out = NULL;
+    if (count) *count = 0;
+    if (!spec || !out || !count || !entry_pattern)
+        return fail_null(!spec ? "spec" : !out ? "out" : !count ? "count" : "entry_pattern", error);
+    struct reader reader = { spec, 0, loader, error, 1 };
+    struct patterns patterns = { 0 };
+    tulle_result result = read_patterns(&reader, &patterns);
+    if (!result) result = deal(&patterns, entries, heads, entry_pattern, error);
+    if (result) {
+        free_patterns(&patterns);
+        return result;
+    }
+    free(patterns.spec_ends);
+    *out = patterns.read;
+    *count = patterns.count;
     return TULLE_OK;
 }

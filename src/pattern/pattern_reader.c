@@ -18,7 +18,7 @@ void skip_space(struct reader *reader) {
 
 bool at_end_of_factor(const struct reader *reader) {
     char c = reader->spec[reader->at];
-    return c == '\0' || c == '&' || c == '+' || c == ';';
+    return c == '\0' || c == '&' || c == '+' || c == ';' || c == '|';
 }
 
 size_t word_length(const struct reader *reader, size_t at, const char *separators) {

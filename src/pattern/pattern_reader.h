@@ -16,7 +16,7 @@ struct reader {
 };
 
 // What ends a word that is no name in double quotes.
-#define WORD_ENDS "+&;,:\""
+#define WORD_ENDS "+&;|,:\""
 
 /// Counts characters of UTF-8, from 1.
 size_t reader_column(const struct reader *reader, size_t place);
