@@ -343,10 +343,10 @@ typedef enum tulle_term_kind {
     TULLE_FIXED,        ///< ⌊p/step⌋ = ⌊j/step⌋ or j mod step ≥ step − count
     TULLE_BLOCKS,       ///< mask[layout][⌊p/block⌋][⌊j/block⌋]
     TULLE_RANDOM,  ///< `count` distinct key blocks per (head, query block), drawn by Philox4x32-10
-    TULLE_DOCUMENTS,  ///< p and j in the same interval of `positions` (cumulative lengths)
-    TULLE_PREFIX,     ///< (p < count and j < count) or j ≤ p; used without `causal`
-    TULLE_CHUNKED,    ///< ⌊p/step⌋ = ⌊j/step⌋
-    TULLE_A_SHAPE,    ///< j < count or 0 ≤ p − j < block
+    TULLE_DOCUMENTS,       ///< p and j in the same interval of `positions` (cumulative lengths)
+    TULLE_PREFIX,          ///< (p < count and j < count) or j ≤ p; used without `causal`
+    TULLE_CHUNKED,         ///< ⌊p/step⌋ = ⌊j/step⌋
+    TULLE_A_SHAPE,         ///< j < count or 0 ≤ p − j < block
     TULLE_VERTICAL_SLASH,  ///< j in `positions` or p − j in `diagonals`, by head
     TULLE_NEIGHBORHOOD,    ///< the nearest keys on each of 1 to 3 axes; windows shift at the edges
 } tulle_term_kind;
@@ -376,8 +376,8 @@ typedef struct tulle_term {
     int64_t layouts;
     int64_t block_rows, block_cols;
     // NEIGHBORHOOD: per axis, the slowest first; the last one's positions are neighbours.
-    uint32_t axes;                  ///< 1 … TULLE_AXES_MOST
-    int64_t grid[TULLE_AXES_MOST];  ///< positions on each axis: ≥ 1; 0 on an only axis: kv_len
+    uint32_t axes;                      ///< 1 … TULLE_AXES_MOST
+    int64_t grid[TULLE_AXES_MOST];      ///< positions on each axis: ≥ 1; 0 on an only axis: kv_len
     int64_t kernel[TULLE_AXES_MOST];    ///< keys: ≥ 1; kernel · dilation ≤ grid
     int64_t dilation[TULLE_AXES_MOST];  ///< ≥ 1, or 0 for 1
     bool causal_axis[TULLE_AXES_MOST];

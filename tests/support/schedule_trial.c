@@ -55,7 +55,7 @@ static void *own(struct trial *t, size_t bytes) {
 }
 
 static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t furthest) {
-    struct ref_term term = { .kind = (enum ref_kind)rng_between(rng, 0, REF_KINDS - 1) };
+    struct ref_term term = { .kind = (enum ref_kind)rng_between(rng, 0, REF_DOCUMENTS) };
     int64_t size = t->kv_len > t->q_len ? t->kv_len : t->q_len;
     switch (term.kind) {
     case REF_DENSE:
@@ -118,17 +118,19 @@ static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t fur
         term.list = list;
         break;
     }
+    default: break;
     }
     return term;
 }
 
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order) {
-    tulle_term given[TERMS];
-    for (size_t i = 0; i < count; i++) given[i] = library_term(&terms[order ? order[i] : i]);
+    tulle_term given[TERMS] = { { 0 } };
+    for (size_t i = 0; i < count; i++) given[i] = library_term(&terms[order ? order[i] : i], false);
     tulle_pattern *pattern = NULL;
     tulle_error error = { 0 };
-    if (tulle_pattern_create(given, (uint32_t)count, &pattern, &error))
-        FAIL("pattern refused: %s", error.message);
+    tulle_result result = tulle_pattern_create(given, (uint32_t)count, &pattern, &error);
+    for (size_t i = 0; i < count; i++) library_term_free(&given[i]);
+    if (result) FAIL("pattern refused: %s", error.message);
     return pattern;
 }
 
