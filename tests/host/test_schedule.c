@@ -102,7 +102,7 @@ static void trial_run(uint64_t seed) {
         schedule_free(&again);
         t.input.limits.workspace_rows = before;
     }
-    // The order of terms changes no bit.
+    // The order of terms and of factors changes no bit.
     tulle_pattern *was[PATTERNS];
     memcpy(was, t.patterns, sizeof was);
     for (size_t n = 0; n < t.pattern_count; n++) {
@@ -122,7 +122,7 @@ static void trial_run(uint64_t seed) {
     result = schedule_build(&t.input, room, &again, &error);
     CHECK(result == TULLE_OK, "terms in another order: %s", error.message);
     CHECK(same_schedule(&s, &again),
-          "the order of terms, or what the room held before, changes the schedule");
+          "the order of terms or factors, or what the room held before, changes the schedule");
     schedule_free(&again);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
     schedule_free(&s);

@@ -94,7 +94,7 @@ struct problem {
     // Filled by problem_run.
     tulle_plan_info info;
 
-    void *owned[96];  // freed by problem_free
+    void *owned[160];  // freed by problem_free
     size_t owned_count;
 };
 
