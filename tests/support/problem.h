@@ -17,7 +17,7 @@
 #include "reference.h"
 
 #define PROBLEM_PATTERNS 4
-#define PROBLEM_TERMS 8
+#define PROBLEM_TERMS 12
 #define PROBLEM_HEADS 64
 #define POISON 0xFFEB  // as two bytes a quiet NaN in fp16 and bf16, twice in a row one in fp32
 
