@@ -99,7 +99,8 @@ static void draw_axis(struct ref_term *term, int axis, int64_t n, struct rng *rn
                   room = n / dilation;
     term->dilation[axis] = dilation;
     term->kernel[axis] = rng_chance(rng, 15)   ? 1
-                         : rng_chance(rng, 20) ? room
+                         : rng_chance(rng, 25) ? room
+                         : rng_chance(rng, 50) ? rng_between(rng, 1, room)
                                                : random_skewed(rng, 1, room);
     term->causal_axis[axis] = rng_chance(rng, 30);
 }
