@@ -28,9 +28,9 @@ static tulle_result build_axis(const struct check *check, struct grid_axis *out,
     out->causal = given->causal_axis[i];
     if (out->length && out->kernel * out->dilation > out->length)
         return fail_term(check,
-                         "kernel[%" PRIu32 "] x dilation[%" PRIu32 "] is %" PRId64
+                         "kernel[%" PRIu32 "] x dilation[%" PRIu32 "] is %" PRId64 " x %" PRId64
                          "; it must be at most the axis's length, grid[%" PRIu32 "], %" PRId64,
-                         i, i, out->kernel * out->dilation, i, out->length);
+                         i, i, out->kernel, out->dilation, i, out->length);
     return TULLE_OK;
 }
 

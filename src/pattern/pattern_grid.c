@@ -78,8 +78,9 @@ tulle_result read_grid(struct reader *reader, const char *usage, tulle_term *giv
         if (!given->axes) given->axes = count;
         if (count != given->axes) {
             char expected[64];
-            snprintf(expected, sizeof expected, "%" PRIu32 " numbers joined by x, one an axis",
-                     given->axes);
+            snprintf(expected, sizeof expected,
+                     "%" PRIu32 " numbers joined by x, one an axis, not %" PRIu32, given->axes,
+                     count);
             return fail_expected(reader, place, expected, usage);
         }
         memcpy(into[field], values, sizeof values[0] * count);

@@ -142,11 +142,23 @@ static bool factor_repeats(const struct term *a, const struct term *b) {
            same_name(a->names[1], b->names[1]);
 }
 
-static bool repeats(const struct term *a, const struct term *b) {
-    if (!factor_repeats(a, b) || a->factor_count != b->factor_count) return false;
-    for (uint32_t i = 0; i < a->factor_count; ++i)
-        if (!factor_repeats(&a->factors[i], &b->factors[i])) return false;
+static const struct term *factor_at(const struct term *term, uint32_t i) {
+    return i ? &term->factors[i - 1] : term;
+}
+
+// Does b name every factor of a?
+static bool names_all(const struct term *a, const struct term *b) {
+    for (uint32_t i = 0; i <= a->factor_count; ++i) {
+        bool named = false;
+        for (uint32_t k = 0; k <= b->factor_count && !named; ++k)
+            named = factor_repeats(factor_at(a, i), factor_at(b, k));
+        if (!named) return false;
+    }
     return true;
+}
+
+static bool repeats(const struct term *a, const struct term *b) {
+    return names_all(a, b) && names_all(b, a);
 }
 
 // What a union says twice selects no more than once, and is printed once.
@@ -158,14 +170,13 @@ static bool printed_before(const tulle_pattern *pattern, uint32_t index) {
 }
 
 static void put_term(struct writer *writer, const struct term *term) {
-    put_factor(writer, term);
-    for (uint32_t i = 0; i < term->factor_count; ++i) {
-        bool before = factor_repeats(term, &term->factors[i]);
+    for (uint32_t i = 0; i <= term->factor_count; ++i) {
+        bool before = false;
         for (uint32_t k = 0; k < i && !before; ++k)
-            before = factor_repeats(&term->factors[k], &term->factors[i]);
+            before = factor_repeats(factor_at(term, k), factor_at(term, i));
         if (before) continue;
-        put_char(writer, '&');
-        put_factor(writer, &term->factors[i]);
+        if (i) put_char(writer, '&');
+        put_factor(writer, factor_at(term, i));
     }
 }
 

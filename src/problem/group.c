@@ -103,8 +103,9 @@ static tulle_result check_factor(const struct attention *a, const struct term *f
     if (blocks) return check_blocks(factor, reach, pattern, term, error);
     if (factor->axes == 1 && reach->kv_fewest && axis->kernel * axis->dilation > reach->kv_fewest)
         INVALID(
-            "pattern %u, term %u (neighborhood): kernel x dilation is %lld; it must be at most the keys there are, %lld",
-            pattern, term, (long long)(axis->kernel * axis->dilation), (long long)reach->kv_fewest);
+            "pattern %u, term %u (neighborhood): kernel x dilation is %lld x %lld; it must be at most the keys there are, %lld",
+            pattern, term, (long long)axis->kernel, (long long)axis->dilation,
+            (long long)reach->kv_fewest);
     return TULLE_OK;
 }
 
