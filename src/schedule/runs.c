@@ -89,14 +89,19 @@ static struct run *new_run(struct tiler *t, tulle_run_kind kind, enum run_source
     return run;
 }
 
+/// Sets or clears what the regions of a list, sorted by v0, take of keys [v, v + count).
+static void set_regions(struct tiler *t, uint32_t *words, int64_t v, int64_t count,
+                        const struct region_list *list, bool on) {
+    for (size_t i = 0; i < list->count && list->regions[i].v0 < v + count; i++)
+        if (list->regions[i].v1 > v) set_bits(t, words, v, count, &list->regions[i], on);
+}
+
 static bool emit_bits(struct tiler *t, struct run *run, int64_t v) {
     run->bits = tile_bits(t, run->count);
     if (run->bits == SIZE_MAX) return false;
     uint32_t *words = t->bits + run->bits;
-    for (size_t i = 0; i < t->include.count; i++)
-        set_bits(t, words, v, run->count, &t->include.regions[i], true);
-    for (size_t i = 0; i < t->exclude.count; i++)
-        set_bits(t, words, v, run->count, &t->exclude.regions[i], false);
+    set_regions(t, words, v, run->count, &t->include, true);
+    set_regions(t, words, v, run->count, &t->exclude, false);
     return true;
 }
 
