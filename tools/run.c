@@ -38,6 +38,10 @@ static const char help[] =
     "  --q-lengths FILE     whole numbers [b]: queries that exist in each batch entry\n"
     "  --kv-lengths FILE    whole numbers [b]: keys that exist\n"
     "  --kv-starts FILE     whole numbers [b]: the first key that exists\n"
+    "  --packed FILE        whole numbers [s+1], cumulative lengths, from 0: one batch entry holds s sequences one after\n"
+    "                       the other, each attended to alone, positions from its own start\n"
+    "  --cu-seqlens FILE    the same with Q, K, V and O of shape [rows,h,d]\n"
+    "  --cu-kv FILE         K's and V's cumulative lengths, where they differ from Q's\n"
     "  --device N           index from 'tulle info', or part of a name; default: the best\n"
     "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n" HELP_CACHE_FILE
     "  --repeat N           time the median of N runs (after one untimed); default 1\n"
@@ -61,6 +65,9 @@ enum {
     Q_LENGTHS,
     KV_LENGTHS,
     KV_STARTS,
+    PACKED,
+    CU_SEQLENS,
+    CU_KV,
     DEVICE,
     KERNEL,
     REPEAT,
@@ -86,6 +93,9 @@ static const struct option options[] = {
     { "q-lengths", required_argument, NULL, Q_LENGTHS },
     { "kv-lengths", required_argument, NULL, KV_LENGTHS },
     { "kv-starts", required_argument, NULL, KV_STARTS },
+    { "packed", required_argument, NULL, PACKED },
+    { "cu-seqlens", required_argument, NULL, CU_SEQLENS },
+    { "cu-kv", required_argument, NULL, CU_KV },
     { "device", required_argument, NULL, DEVICE },
     { "kernel", required_argument, NULL, KERNEL },
     { "repeat", required_argument, NULL, REPEAT },
@@ -98,7 +108,7 @@ static const struct option options[] = {
 // What the command line says, before any file is opened.
 struct request {
     const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts,
-        *device, *kernel;
+        *packed, *cu_seqlens, *cu_kv, *device, *kernel;
     float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
@@ -110,7 +120,9 @@ struct work {
     struct tensor q, k, v;
     tulle_pattern **patterns;
     uint32_t pattern_count;
-    int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts;
+    int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts, *cu_q, *cu_kv;
+    uint32_t sequences;       // packed; 0: none are
+    uint32_t *entry_pattern;  // where specs differ by batch entry
     float *slopes, *sinks, *lse;
     void *o;
     struct outputs outputs;
@@ -151,6 +163,9 @@ static int read_options(int argc, char **argv, struct request *r) {
         case Q_LENGTHS: r->q_lengths = optarg; break;
         case KV_LENGTHS: r->kv_lengths = optarg; break;
         case KV_STARTS: r->kv_starts = optarg; break;
+        case PACKED: r->packed = optarg; break;
+        case CU_SEQLENS: r->cu_seqlens = optarg; break;
+        case CU_KV: r->cu_kv = optarg; break;
         case DEVICE: r->device = optarg; break;
         case KERNEL: r->kernel = optarg; break;
         case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
@@ -162,6 +177,7 @@ static int read_options(int argc, char **argv, struct request *r) {
         }
     }
     if (!good) return fail_usage("run", "%s", m.text);
+    r->bshd = r->bshd || r->cu_seqlens;
     if (optind < argc) return fail_usage("run", "'%s' belongs to no option", argv[optind]);
     const char *missing = !r->q      ? "--q"
                           : !r->k    ? "--k"
@@ -170,6 +186,10 @@ static int read_options(int argc, char **argv, struct request *r) {
                           : !r->spec ? "--pattern"
                                      : NULL;
     if (missing) return fail_usage("run", "%s is missing", missing);
+    if (r->packed && r->cu_seqlens)
+        return fail_usage("run", "--packed and --cu-seqlens are both given; one is wanted");
+    if (r->cu_kv && !r->packed && !r->cu_seqlens)
+        return fail_usage("run", "--cu-kv is given without --packed or --cu-seqlens");
     return -1;
 }
 
@@ -197,10 +217,26 @@ static bool check_shapes(const struct work *w, struct message *m) {
     return true;
 }
 
+static bool read_sequences(const struct request *r, struct work *w, struct message *m) {
+    const struct tensor *const inputs[] = { &w->q, &w->k, &w->v };
+    static const char *const names[] = { "--q", "--k", "--v" };
+    for (int i = 0; i < 3 && r->cu_seqlens; i++)
+        if (inputs[i]->has_batch || !inputs[i]->has_heads)
+            return refuse(m, "%s has %s; with --cu-seqlens shape [rows,h,d] is wanted", names[i],
+                          inputs[i]->has_batch ? "a batch axis" : "no axis of heads");
+    if (r->packed && w->q.batch > 1)
+        return refuse(m, "--q has %u batch entries; with --packed there must be one", w->q.batch);
+    const char *option = r->packed ? "--packed" : "--cu-seqlens",
+               *path = r->packed ? r->packed : r->cu_seqlens;
+    return (!path || (w->cu_q = read_cumulative(option, path, &w->sequences, m))) &&
+           (!r->cu_kv || (w->cu_kv = read_cumulative("--cu-kv", r->cu_kv, &w->sequences, m)));
+}
+
 static bool read_inputs(const struct request *r, struct work *w, struct message *m) {
     if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) ||
         !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
-        !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m))
+        !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m) ||
+        !read_sequences(r, w, m))
         return false;
     const uint32_t batch = w->q.batch, heads = w->q.heads;
     return (!r->q_lengths ||
@@ -211,6 +247,26 @@ static bool read_inputs(const struct request *r, struct work *w, struct message 
             (w->kv_starts = read_integers("--kv-starts", r->kv_starts, batch, "batch entry", m))) &&
            (!r->alibi || (w->slopes = read_reals("--alibi", r->alibi, heads, "head", m))) &&
            (!r->sinks || (w->sinks = read_reals("--sink-logits", r->sinks, heads, "head", m)));
+}
+
+// Returns a status.
+static int read_patterns(const struct request *r, struct work *w) {
+    struct message m;
+    tulle_error error;
+    if (strchr(r->spec, '|')) {
+        const uint32_t entries = w->sequences ? w->sequences : w->q.batch;
+        w->entry_pattern = calloc((size_t)entries * w->q.heads, sizeof *w->entry_pattern);
+        if (!w->entry_pattern) return fail("run", STATUS_FAILED, "out of memory for the patterns");
+        return tulle_pattern_parse_entries(r->spec, &spec_files, entries, w->q.heads, &w->patterns,
+                                           &w->pattern_count, w->entry_pattern, &error)
+                   ? fail_tulle("run", &error)
+                   : STATUS_OK;
+    }
+    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error))
+        return fail_tulle("run", &error);
+    return check_specs("--pattern", w->pattern_count, w->q.heads, &m)
+               ? STATUS_OK
+               : fail("run", STATUS_BAD_INPUT, "%s", m.text);
 }
 
 static void describe(const struct request *r, struct work *w) {
@@ -242,6 +298,10 @@ static void describe(const struct request *r, struct work *w) {
         .q_lengths = w->q_lengths,
         .kv_lengths = w->kv_lengths,
         .kv_starts = w->kv_starts,
+        .entry_pattern = w->entry_pattern,
+        .sequences = w->sequences,
+        .cu_q = w->cu_q,
+        .cu_kv = w->cu_kv,
         .alibi_slopes = w->slopes,
         .sink_logits = w->sinks,
         .kernel = r->kernel,
@@ -276,10 +336,8 @@ static int run(struct request *r, struct work *w) {
     tulle_error error;
     struct figures figures;
     if (!read_inputs(r, w, &m)) return fail("run", STATUS_BAD_INPUT, "%s", m.text);
-    if (tulle_pattern_parse(r->spec, &spec_files, &w->patterns, &w->pattern_count, &error))
-        return fail_tulle("run", &error);
-    if (!check_specs("--pattern", w->pattern_count, w->q.heads, &m))
-        return fail("run", STATUS_BAD_INPUT, "%s", m.text);
+    int status = read_patterns(r, w);
+    if (status) return status;
     describe(r, w);
 
     // Outputs are opened before the work: a folder that cannot be written should not cost an hour
@@ -312,7 +370,7 @@ static int run(struct request *r, struct work *w) {
 
     // The report goes first: where it cannot be printed, that too is an error that leaves no file.
     if (!write_outputs(r, w, &m)) return fail("run", STATUS_FAILED, "%s", m.text);
-    const int status = report(r, &figures);
+    status = report(r, &figures);
     if (status) return status;
     if (!outputs_commit(&w->outputs, &m)) return fail("run", STATUS_FAILED, "%s", m.text);
     cache_file_save(&r->cache, w->context, "run");
@@ -336,6 +394,9 @@ int run_main(int argc, char **argv) {
     free(work.q_lengths);
     free(work.kv_lengths);
     free(work.kv_starts);
+    free(work.cu_q);
+    free(work.cu_kv);
+    free(work.entry_pattern);
     free(work.slopes);
     free(work.sinks);
     free(work.lse);

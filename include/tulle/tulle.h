@@ -89,6 +89,7 @@ extern "C" {
 #define tulle_devices TULLE_VERSIONED(tulle_devices)
 #define tulle_pattern_create TULLE_VERSIONED(tulle_pattern_create)
 #define tulle_pattern_parse TULLE_VERSIONED(tulle_pattern_parse)
+#define tulle_pattern_parse_entries TULLE_VERSIONED(tulle_pattern_parse_entries)
 #define tulle_merge TULLE_VERSIONED(tulle_merge)
 
 /// The library's own: "0.1.0". Any thread.
@@ -343,28 +344,48 @@ typedef enum tulle_term_kind {
     TULLE_FIXED,        ///< ⌊p/step⌋ = ⌊j/step⌋ or j mod step ≥ step − count
     TULLE_BLOCKS,       ///< mask[layout][⌊p/block⌋][⌊j/block⌋]
     TULLE_RANDOM,  ///< `count` distinct key blocks per (head, query block), drawn by Philox4x32-10
-    TULLE_DOCUMENTS,  ///< p and j in the same interval of `positions` (cumulative lengths)
+    TULLE_DOCUMENTS,       ///< p and j in the same interval of `positions` (cumulative lengths)
+    TULLE_PREFIX,          ///< (p < count and j < count) or j ≤ p; used without `causal`
+    TULLE_CHUNKED,         ///< ⌊p/step⌋ = ⌊j/step⌋
+    TULLE_A_SHAPE,         ///< j < count or 0 ≤ p − j < block
+    TULLE_VERTICAL_SLASH,  ///< j in `positions` or p − j in `diagonals`, by head
+    TULLE_NEIGHBORHOOD,    ///< the nearest keys on each of 1 to 3 axes; windows shift at the edges
 } tulle_term_kind;
 
 #define TULLE_INFINITE INT64_C(-1)  ///< for left and right
+#define TULLE_AXES_MOST 3           ///< of a neighbourhood
 
 /// One term of a union. Arrays are copied by tulle_pattern_create.
 typedef struct tulle_term {
     tulle_term_kind kind;
     int64_t left, right;  ///< WINDOW, DILATED: ≥ 0, or TULLE_INFINITE
-    int64_t step;         ///< DILATED, STRIDED, FIXED: ≥ 1
-    int64_t count;        ///< GLOBAL, SINK: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
-    int64_t block;        ///< BLOCKS, RANDOM: ≥ 1, in positions
+    int64_t step;         ///< DILATED, STRIDED, FIXED, CHUNKED: ≥ 1
+    int64_t count;        ///< GLOBAL, SINK, PREFIX, A_SHAPE: ≥ 0. FIXED: 1 … step. RANDOM: ≥ 1
+    int64_t block;        ///< BLOCKS, RANDOM, A_SHAPE: ≥ 1, in positions
     uint64_t seed;        ///< RANDOM
-    /// GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling
+    /// GLOBAL_LIST: any order, ≥ 0. DOCUMENTS: cumulative lengths, the first 0, not falling.
+    /// VERTICAL_SLASH: columns, any order, [layouts][position_count / layouts], −1: none
     const int64_t *positions;
-    size_t position_count;  ///< DOCUMENTS: ≥ 2
+    size_t position_count;     ///< DOCUMENTS: ≥ 2
+    const int64_t *diagonals;  ///< VERTICAL_SLASH: p − j, likewise, [layouts][…]
+    size_t diagonal_count;
     // BLOCKS: a mask of [layouts][block_rows][block_cols] cells, as 0/1 bytes or as CSR.
     const uint8_t *mask;         ///< 0/1, C order; NULL: CSR
     const int64_t *row_offsets;  ///< CSR: layouts · block_rows + 1 entries, from 0, not falling
     const int64_t *columns;      ///< CSR: row_offsets[last] block columns, rising within a row
-    int64_t layouts;             ///< 1 (or 0): shared; kv_heads: per kv head; heads: per query head
+    /// BLOCKS, VERTICAL_SLASH: 1 (or 0): shared; kv_heads: per kv head; heads: per query head
+    int64_t layouts;
     int64_t block_rows, block_cols;
+    // NEIGHBORHOOD: per axis, the slowest first; the last one's positions are neighbours.
+    uint32_t axes;                      ///< 1 … TULLE_AXES_MOST
+    int64_t grid[TULLE_AXES_MOST];      ///< positions on each axis: ≥ 1; 0 on an only axis: kv_len
+    int64_t kernel[TULLE_AXES_MOST];    ///< keys: ≥ 1; kernel · dilation ≤ grid
+    int64_t dilation[TULLE_AXES_MOST];  ///< ≥ 1, or 0 for 1
+    bool causal_axis[TULLE_AXES_MOST];
+    /// What else a pair must be selected by: the intersection of this term and all of these, whose
+    /// own factors count too. NULL where factor_count is 0.
+    const struct tulle_term *factors;
+    uint32_t factor_count;
 } tulle_term;
 
 typedef struct tulle_pattern tulle_pattern;
@@ -401,12 +422,14 @@ typedef struct tulle_array_loader {
     void *user;
 } tulle_array_loader;
 
-/// Reads a spec: terms joined by '+' are a union; patterns joined by ';' are dealt to heads in turn
-/// (as a plan does, head_pattern NULL).
+/// Reads a spec: terms joined by '+' are a union, factors joined by '&' an intersection, which binds
+/// tighter; patterns joined by ';' are dealt to heads in turn (as a plan does, head_pattern NULL).
 ///
 ///     dense  window:L,R  dilated:L,R,S  global:G  global:FILE  sink:S  strided:S  fixed:S,C
-///     blocks:B,FILE  random:B,R,SEED  documents:FILE          (L and R may be inf; FILE may stand
-///                                                             in double quotes)
+///     blocks:B,FILE  random:B,R,SEED  documents:FILE  prefix:N  chunked:C  a_shape:S,W
+///     vertical_slash:FILE,FILE  neighborhood:K[,D][,cX]  neighborhood:HxW,KHxKW[,DHxDW][,cXY]
+///                                        (L and R may be inf; FILE may stand in double quotes;
+///                                        brackets: may be left out; three axes likewise)
 ///
 /// *count receives how many patterns there are and *out an array of them, to be freed by
 /// tulle_patterns_free. loader may be NULL where no FILE occurs. Errors: SYNTAX with the column,
@@ -414,6 +437,16 @@ typedef struct tulle_array_loader {
 TULLE_API tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader,
                                            tulle_pattern ***out, uint32_t *count,
                                            tulle_error *error);
+
+/// Reads specs that differ by batch entry (or packed sequence), joined by '|': each as above, dealt
+/// to entries in turn. entry_pattern, the caller's, of entries × heads, receives what the
+/// descriptor's field of that name wants. Errors besides: INVALID_ARGUMENT where there are more
+/// specs than entries, or more patterns in one than heads. Any thread.
+TULLE_API tulle_result tulle_pattern_parse_entries(const char *spec,
+                                                   const tulle_array_loader *loader,
+                                                   uint32_t entries, uint32_t heads,
+                                                   tulle_pattern ***out, uint32_t *count,
+                                                   uint32_t *entry_pattern, tulle_error *error);
 
 /// Destroys the patterns and frees the array. patterns may be NULL.
 TULLE_API void tulle_patterns_free(tulle_pattern **patterns, uint32_t count);
@@ -492,15 +525,26 @@ typedef struct tulle_attention_desc {
     uint32_t pattern_count;                ///< 0: dense; at most heads where head_pattern is NULL
     /// heads indices into patterns; NULL: head h uses h mod pattern_count
     const uint32_t *head_pattern;
+    /// instead of it [batch or sequences][heads] indices, for patterns that differ by batch entry
+    const uint32_t *entry_pattern;
 
     // Positions and lengths. Query row i stands at p = i + q_offset (below 2³¹), key j at j.
     tulle_q_align q_align;     ///< where q_offset comes from; 0: the last query at the last key
     const int32_t *q_offsets;  ///< for ALIGN_GIVEN, else NULL; may be negative
-    uint32_t q_offset_count;   ///< 1 (for all) or batch
+    uint32_t q_offset_count;   ///< 1 (for all), or batch (or sequences)
     /// batch entries in 0 … q_len; rows from there on are written 0, LSE −∞; NULL: q_len
     const int32_t *q_lengths;
     const int32_t *kv_lengths;  ///< batch entries in 0 … kv_len; NULL: kv_len
     const int32_t *kv_starts;   ///< batch entries in 0 … kv_len: keys before do not exist; NULL: 0
+
+    // Packed sequences ("varlen"): sequence s has query rows cu_q[s] … cu_q[s + 1] − 1 of Q, O and
+    // LSE and keys cu_kv[s] … cu_kv[s + 1] − 1, and is computed as a batch entry of those lengths
+    // is: positions, patterns and kv_len are its own. batch is 1, lengths and starts above NULL;
+    // q_offsets has 1 entry or one a sequence.
+    uint32_t sequences;  ///< 1 …; times heads below 2³¹. 0 where cu_q is NULL
+    /// cumulative lengths, sequences + 1 entries: from 0, not falling, the last q_len; NULL: none
+    const int32_t *cu_q;
+    const int32_t *cu_kv;  ///< the same of keys, the last kv_len; NULL: cu_q
 
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// of all the caller's buffers, its workspace included; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT

@@ -18,7 +18,7 @@ uint item_offset(pm_strides strides, Entry entry, uint first_row) {
 }
 
 // Where the entry's rows lie in LSE, in floats: [batch, heads, q_len].
-uint lse_offset(Entry entry) { return entry.index * entry.q_len; }
+uint lse_offset(Entry entry) { return entry.index * entry.q_len + entry.first_row; }
 
 // Row r from row 0 on; row_step: from one row of the item to the next.
 uint row_offset(uint r, uint row_step) { return r * row_step; }

@@ -74,14 +74,14 @@ struct pm_header {
 // dispatch are its second dimension. What differs between them stands here, not in the dispatch.
 
 struct pm_entry {
-    PM_UINT index;       // batch · heads + head
+    PM_UINT index;       // batch · heads + head, where sequences are packed: head
     PM_INT q_offset;     // query row i stands at position p = i + q_offset
     PM_UINT first_row;   // the rows of Q and O at which its query row 0 lies,
     PM_UINT first_key;   //   and of K and V its key 0: where sequences are packed, else 0
     PM_UINT q_length;    // rows that exist; the others are empty
     PM_UINT kv_length;   // keys that exist
     PM_UINT page_table;  // word offset of the table of its pages; 0: K and V are contiguous
-    PM_UINT unused;
+    PM_UINT sequence;    // which batch entry, or which of the packed sequences: the host's
 };
 
 #define PM_ENTRY_PLACE 0    // texel: index, q_offset, first_row, first_key

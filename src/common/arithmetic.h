@@ -19,4 +19,20 @@ static inline int64_t floor_mod(int64_t a, int64_t b) {
 }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
+/// The greatest divisor of both; a, b > 0.
+static inline int64_t common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/// The least multiple of both, or `limit` where it is more; a, b and limit > 0.
+static inline int64_t common_multiple(int64_t a, int64_t b, int64_t limit) {
+    const int64_t times = a / common_divisor(a, b);
+    return times > limit / b ? limit : times * b;
+}
+
 #endif

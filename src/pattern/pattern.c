@@ -19,29 +19,59 @@
 // -------------------------------------------------------------------------------------------------
 // Canonical order
 
-int64_t term_step(const struct term *term) {
+static int64_t term_step(const struct term *term) {
     return term->kind == TULLE_DILATED || term->kind == TULLE_STRIDED ? term->step : 1;
+}
+
+int64_t product_step(const struct product *product) {
+    int64_t step = 1;
+    for (uint32_t i = 0; i < product->count; ++i) {
+        const int64_t own = term_step(product->factors[i]),
+                      both = common_multiple(step, own, (int64_t)INT32_MAX + 1);
+        step = both <= INT32_MAX ? both : most(step, own);  // any is right
+    }
+    return step;
 }
 
 static int compare_int64(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
-static int compare_arrays(const struct term *a, const struct term *b) {
+/// Of equally many.
+static int compare_many(const int64_t *a, const int64_t *b, int64_t count) {
     int order = 0;
-    for (size_t i = 0; i < a->position_count && !order; ++i)
-        order = compare_int64(a->positions[i], b->positions[i]);
+    for (int64_t i = 0; i < count && !order; ++i) order = compare_int64(a[i], b[i]);
+    return order;
+}
+
+static int compare_arrays(const struct term *a, const struct term *b) {
+    int order = compare_many(a->positions, b->positions, (int64_t)a->position_count);
+    if (!order) order = compare_many(a->diagonals, b->diagonals, (int64_t)a->diagonal_count);
+    if (!order && a->kind == TULLE_VERTICAL_SLASH) {
+        order = compare_many(a->row_offsets, b->row_offsets, a->layouts + 1);
+        if (!order) order = compare_many(a->diagonal_offsets, b->diagonal_offsets, a->layouts + 1);
+    }
     if (order || a->kind != TULLE_BLOCKS) return order;
     int64_t rows = a->layouts * a->block_rows;
-    for (int64_t i = 0; i <= rows && !order; ++i)
-        order = compare_int64(a->row_offsets[i], b->row_offsets[i]);
+    order = compare_many(a->row_offsets, b->row_offsets, rows + 1);
     if (order) return order;
     for (int64_t i = 0; i < a->row_offsets[rows] && !order; ++i)
         order = compare_int64(a->columns[i], b->columns[i]);
     return order;
 }
 
+static int compare_axes(const struct term *a, const struct term *b) {
+    int order = compare_int64(a->axes, b->axes);
+    for (uint32_t i = 0; i < a->axes && !order; ++i) {
+        const struct grid_axis *x = &a->axis[i], *y = &b->axis[i];
+        order = compare_int64(x->length, y->length);
+        if (!order) order = compare_int64(x->kernel, y->kernel);
+        if (!order) order = compare_int64(x->dilation, y->dilation);
+        if (!order) order = compare_int64(x->causal, y->causal);
+    }
+    return order;
+}
+
 int term_compare(const struct term *a, const struct term *b) {
-    int order = compare_int64(term_step(a), term_step(b));
-    if (!order) order = compare_int64((int64_t)a->kind, (int64_t)b->kind);
+    int order = compare_int64((int64_t)a->kind, (int64_t)b->kind);
     if (!order) order = compare_int64(a->left, b->left);
     if (!order) order = compare_int64(a->right, b->right);
     if (!order) order = compare_int64(a->step, b->step);
@@ -50,14 +80,41 @@ int term_compare(const struct term *a, const struct term *b) {
     if (!order) order = (a->seed > b->seed) - (a->seed < b->seed);
     if (!order)
         order = (a->position_count > b->position_count) - (a->position_count < b->position_count);
+    if (!order)
+        order = (a->diagonal_count > b->diagonal_count) - (a->diagonal_count < b->diagonal_count);
+    if (!order) order = compare_axes(a, b);
     if (!order) order = compare_int64(a->layouts, b->layouts);
     if (!order) order = compare_int64(a->block_rows, b->block_rows);
     if (!order) order = compare_int64(a->block_cols, b->block_cols);
     return order ? order : compare_arrays(a, b);
 }
 
-static int compare_pointers(const void *a, const void *b) {
+static int compare_factors(const void *a, const void *b) {
     return term_compare(*(const struct term *const *)a, *(const struct term *const *)b);
+}
+
+int product_compare(const struct product *a, const struct product *b) {
+    int order = compare_int64(product_step(a), product_step(b));
+    for (uint32_t i = 0; i < a->count && i < b->count && !order; ++i)
+        order = term_compare(a->factors[i], b->factors[i]);
+    return order ? order : compare_int64(a->count, b->count);
+}
+
+static int compare_products(const void *a, const void *b) {
+    return product_compare(*(const struct product *const *)a, *(const struct product *const *)b);
+}
+
+struct product product_of(const struct term *term, const struct term **factors) {
+    uint32_t count = 0, kept = 0;
+    factors[count++] = term;
+    for (uint32_t i = 0; i < term->factor_count; ++i) factors[count++] = &term->factors[i];
+    qsort(factors, count, sizeof *factors, compare_factors);
+    for (uint32_t i = 0; i < count; ++i) {
+        if (kept && factors[0]->kind == TULLE_DENSE)
+            kept = 0;  // sorted first; it restricts nothing
+        if (!kept || term_compare(factors[kept - 1], factors[i])) factors[kept++] = factors[i];
+    }
+    return (struct product){ factors, kept };
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -68,29 +125,53 @@ static void free_terms(struct term *terms, uint32_t count) {
     free(terms);
 }
 
+/// Fills the canonical order.
+static void put_in_order(tulle_pattern *pattern) {
+    const struct term **room = pattern->factors;
+    const struct product **canonical = pattern->canonical;
+    for (uint32_t i = 0; i < pattern->term_count; ++i) {
+        pattern->products[i] = product_of(&pattern->terms[i], room);
+        canonical[i] = &pattern->products[i];
+        room += 1 + pattern->terms[i].factor_count;
+    }
+    qsort(canonical, pattern->term_count, sizeof *canonical, compare_products);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < pattern->term_count; ++i)
+        if (!kept || product_compare(canonical[kept - 1], canonical[i]))
+            canonical[kept++] = canonical[i];
+    pattern->canonical_count = kept;
+}
+
+static void free_pattern(tulle_pattern *pattern) {
+    if (!pattern) return;
+    free_terms(pattern->terms, pattern->term_count);
+    free(pattern->canonical);
+    free(pattern->products);
+    free(pattern->factors);
+    free(pattern);
+}
+
 tulle_result pattern_assemble(struct term *terms, uint32_t count, tulle_pattern **out,
                               tulle_error *error) {
-    tulle_pattern *pattern = malloc(sizeof *pattern);
-    const struct term **canonical = calloc(count, sizeof *canonical);
-    if (!pattern || !canonical) {
-        free(pattern);
-        free(canonical);
+    tulle_pattern *pattern = calloc(1, sizeof *pattern);
+    size_t factor_count = 0;
+    for (uint32_t i = 0; i < count; ++i) factor_count += 1 + (size_t)terms[i].factor_count;
+    if (pattern) {
+        atomic_init(&pattern->references, 1);
+        pattern->term_count = count;
+        pattern->terms = terms;
+        pattern->canonical = calloc(count, sizeof *pattern->canonical);
+        pattern->products = calloc(count, sizeof *pattern->products);
+        pattern->factors = calloc(factor_count, sizeof *pattern->factors);
+    } else {
         free_terms(terms, count);
+    }
+    if (!pattern || !pattern->canonical || !pattern->products || !pattern->factors) {
+        free_pattern(pattern);
         return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                           "no memory for a pattern of %" PRIu32 " terms", count);
     }
-    for (uint32_t i = 0; i < count; ++i) canonical[i] = &terms[i];
-    qsort(canonical, count, sizeof *canonical, compare_pointers);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; ++i)
-        if (!kept || term_compare(canonical[kept - 1], canonical[i]))
-            canonical[kept++] = canonical[i];
-
-    atomic_init(&pattern->references, 1);
-    pattern->term_count = count;
-    pattern->terms = terms;
-    pattern->canonical_count = kept;
-    pattern->canonical = canonical;
+    put_in_order(pattern);
     *out = pattern;
     return TULLE_OK;
 }
@@ -132,9 +213,7 @@ tulle_pattern *pattern_retain(const tulle_pattern *pattern) {
 void tulle_pattern_destroy(tulle_pattern *pattern) {
     if (!pattern || atomic_fetch_sub_explicit(&pattern->references, 1, memory_order_acq_rel) != 1)
         return;
-    free_terms(pattern->terms, pattern->term_count);
-    free(pattern->canonical);
-    free(pattern);
+    free_pattern(pattern);
 }
 
 void tulle_patterns_free(tulle_pattern **patterns, uint32_t count) {
@@ -146,15 +225,34 @@ void tulle_patterns_free(tulle_pattern **patterns, uint32_t count) {
 // -------------------------------------------------------------------------------------------------
 // What it selects
 
-int64_t blocks_layout(const struct term *term, int64_t head, int64_t heads, int64_t kv_heads) {
+int64_t term_layout(const struct term *term, int64_t head, int64_t heads, int64_t kv_heads) {
     if (term->layouts == 1) return 0;
     if (term->layouts == heads) return head;
     return term->layouts == kv_heads && heads > 0 ? head * kv_heads / heads : -1;
 }
 
-static bool listed(const struct term *term, int64_t position) {
-    size_t at = count_below(term->positions, term->position_count, position);
-    return at < term->position_count && term->positions[at] == position;
+static bool is_among(struct rising list, int64_t sought) {
+    size_t at = count_below(list.values, list.count, sought);
+    return at < list.count && list.values[at] == sought;
+}
+
+/// A layout's part of a list; nothing where the head has no layout.
+static struct rising layout_of(const struct term *term, const tulle_pattern_site *site,
+                               const int64_t *values, const int64_t *offsets) {
+    const int64_t layout = term_layout(term, site->head, site->heads, site->kv_heads);
+    if (layout < 0) return (struct rising){ NULL, 0 };
+    return (struct rising){ values + offsets[layout],
+                            (size_t)(offsets[layout + 1] - offsets[layout]) };
+}
+
+struct rising columns_of(const struct term *term, const tulle_pattern_site *site) {
+    if (term->kind == TULLE_VERTICAL_SLASH)
+        return layout_of(term, site, term->positions, term->row_offsets);
+    return (struct rising){ term->positions, term->position_count };
+}
+
+struct rising diagonals_of(const struct term *term, const tulle_pattern_site *site) {
+    return layout_of(term, site, term->diagonals, term->diagonal_offsets);
 }
 
 // Which interval of the cumulative lengths a position lies in; 0: none. Equal neighbours hold
@@ -166,13 +264,45 @@ static size_t document(const struct term *term, int64_t position) {
 
 static bool blocks_select(const struct term *term, const tulle_pattern_site *site, int64_t p,
                           int64_t j) {
-    int64_t layout = blocks_layout(term, site->head, site->heads, site->kv_heads);
+    int64_t layout = term_layout(term, site->head, site->heads, site->kv_heads);
     int64_t row = floor_div(p, term->block), column = floor_div(j, term->block);
     if (layout < 0 || layout >= term->layouts || row < 0 || row >= term->block_rows) return false;
     const int64_t *ends = &term->row_offsets[layout * term->block_rows + row];
     const int32_t *columns = term->columns + ends[0];
     size_t count = (size_t)(ends[1] - ends[0]), at = count_below32(columns, count, column);
     return at < count && columns[at] == column;
+}
+
+int64_t axis_length(const struct grid_axis *axis, int64_t kv_len) {
+    return axis->length ? axis->length : kv_len;
+}
+
+struct axis_keys axis_keys(const struct grid_axis *axis, int64_t length, int64_t x) {
+    const int64_t d = axis->dilation, residue = x % d, at = x / d;
+    if (axis->causal) {
+        const int64_t first = most(0, at - axis->kernel + 1);
+        return (struct axis_keys){ residue + d * first, at - first + 1 };
+    }
+    const int64_t members = ceil_div(length - residue, d),
+                  first = most(0, least(at - axis->kernel / 2, members - axis->kernel));
+    return (struct axis_keys){ residue + d * first, axis->kernel };
+}
+
+static bool neighborhood_selects(const struct term *term, int64_t kv_len, int64_t p, int64_t j) {
+    if (p < 0 || j < 0) return false;
+    for (uint32_t i = term->axes; i-- > 0;) {
+        const struct grid_axis *axis = &term->axis[i];
+        const int64_t length = axis_length(axis, kv_len);
+        if (axis->kernel * axis->dilation > length) return false;
+        if (i == 0 && (p >= length || j >= length)) return false;
+        const struct axis_keys keys = axis_keys(axis, length, p % length);
+        const int64_t behind = j % length - keys.first;
+        if (behind < 0 || behind % axis->dilation || behind / axis->dilation >= keys.count)
+            return false;
+        p /= length;
+        j /= length;
+    }
+    return true;
 }
 
 bool term_selects(const struct term *term, const tulle_pattern_site *site, int64_t p, int64_t j) {
@@ -187,7 +317,8 @@ bool term_selects(const struct term *term, const tulle_pattern_site *site, int64
                (term->left == TULLE_INFINITE || distance <= term->left * term->step) &&
                (term->right == TULLE_INFINITE || -distance <= term->right * term->step);
     case TULLE_GLOBAL: return j < term->count || (p >= 0 && p < term->count);
-    case TULLE_GLOBAL_LIST: return listed(term, j) || listed(term, p);
+    case TULLE_GLOBAL_LIST:
+        return is_among(columns_of(term, site), j) || is_among(columns_of(term, site), p);
     case TULLE_SINK: return j < term->count;
     case TULLE_STRIDED: return distance % term->step == 0;
     case TULLE_FIXED: {
@@ -199,8 +330,21 @@ bool term_selects(const struct term *term, const tulle_pattern_site *site, int64
     case TULLE_RANDOM:
         return p >= 0 && random_selects(term, site, p / term->block, floor_div(j, term->block));
     case TULLE_DOCUMENTS: return document(term, p) != 0 && document(term, p) == document(term, j);
+    case TULLE_PREFIX: return j <= p || (p < term->count && j < term->count);
+    case TULLE_CHUNKED: return floor_div(p, term->step) == floor_div(j, term->step);
+    case TULLE_A_SHAPE: return j < term->count || (distance >= 0 && distance < term->block);
+    case TULLE_VERTICAL_SLASH:
+        return is_among(columns_of(term, site), j) || is_among(diagonals_of(term, site), distance);
+    case TULLE_NEIGHBORHOOD: return neighborhood_selects(term, site->kv_len, p, j);
     }
     return false;
+}
+
+static bool product_selects(const struct product *product, const tulle_pattern_site *site,
+                            int64_t p, int64_t j) {
+    for (uint32_t i = 0; i < product->count; ++i)
+        if (!term_selects(product->factors[i], site, p, j)) return false;
+    return true;
 }
 
 bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_site *site, int64_t p,
@@ -212,15 +356,17 @@ bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_pattern_sit
     if (!at.kv_heads) at.kv_heads = at.heads;
     if (at.head < 0 || at.head >= at.heads) return false;
     for (uint32_t i = 0; i < pattern->canonical_count; ++i)
-        if (term_selects(pattern->canonical[i], &at, p, j)) return true;
+        if (product_selects(pattern->canonical[i], &at, p, j)) return true;
     return false;
 }
 
+bool term_by_head(const struct term *term) {
+    return term->kind == TULLE_RANDOM || term->layouts > 1;
+}
+
 bool pattern_by_head(const tulle_pattern *pattern) {
-    for (uint32_t i = 0; i < pattern->canonical_count; ++i) {
-        const struct term *term = pattern->canonical[i];
-        if (term->kind == TULLE_RANDOM || (term->kind == TULLE_BLOCKS && term->layouts > 1))
-            return true;
-    }
+    for (uint32_t i = 0; i < pattern->canonical_count; ++i)
+        for (uint32_t k = 0; k < pattern->canonical[i]->count; ++k)
+            if (term_by_head(pattern->canonical[i]->factors[k])) return true;
     return false;
 }

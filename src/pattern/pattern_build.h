@@ -22,18 +22,29 @@ const char *term_kind_name(tulle_term_kind kind);
 tulle_result term_fail_number(tulle_error *error, uint32_t number, tulle_term_kind kind,
                               const char *field, const char *value, const char *rule);
 
-/// Checks `given` and copies it, arrays and all. `number` counts from 1 and goes into messages.
+/// Checks `given` and copies it, arrays, factors and all. `number` counts from 1 and goes into
+/// messages.
 /// wide_mask, where not NULL, stands in for given->mask. On failure *out holds nothing that needs
 /// freeing.
 tulle_result term_build(struct term *out, const tulle_term *given, const int64_t *wide_mask,
                         uint32_t number, tulle_error *error);
 
+/// One more factor of `out`, which takes `factor` and what it owns, on failure too.
+tulle_result term_restrict(struct term *out, struct term *factor, uint32_t number,
+                           tulle_error *error);
+
 /// Frees what a term owns.
 void term_clear(struct term *term);
 
-/// The canonical order; 0 where they select the same by the same numbers and arrays, whatever the
-/// names.
+/// The canonical order of factors; 0 where they select the same by the same numbers and arrays,
+/// whatever the names.
 int term_compare(const struct term *a, const struct term *b);
+
+/// The term with all its factors; `factors` has room for as many as it has, itself counted.
+struct product product_of(const struct term *term, const struct term **factors);
+
+/// The canonical order of terms; 0 where they select the same.
+int product_compare(const struct product *a, const struct product *b);
 
 /// Is a key block among those that a RANDOM term selects for the query block? Draws, but holds
 /// nothing.

@@ -2,18 +2,19 @@
 //
 // Reading a pattern's spec:
 //
+//     entries = spec { "|" spec }
 //     spec    = pattern { ";" pattern }
 //     pattern = term { "+" term }
-//     term    = name [ ":" value { "," value } ]        which values a term takes: `forms` below
-//     value   = a whole number, inf (L and R alone), or FILE
+//     term    = factor { "&" factor }
+//     factor  = name [ ":" value { "," value } ]        which values a kind takes: `forms` below
+//     value   = a whole number, inf (L and R alone), or FILE; those of a neighborhood: pattern_grid.c
 //
 // White space around each of these is skipped. FILE stands bare, or in double quotes, where "" is
 // one double quote and every other byte is itself (a backslash too, for it separates folders on
-// Windows). Bare, it ends at + ; , and cannot hold a double quote, start with <, or look like a
+// Windows). Bare, it ends at + & ; | , and cannot hold a double quote, start with <, or look like a
 // number or inf: global:12 are the first 12 positions, global:"12" is the list in the file 12.
 // Columns in messages count characters of UTF-8 from 1.
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,8 @@
 
 #include "common/array.h"
 #include "common/error.h"
-#include "pattern/pattern_build.h"
 #include "pattern/pattern_names.h"
+#include "pattern/pattern_reader.h"
 
 enum value_class { WHOLE, WHOLE_OR_INF, SEED, NAME, WHOLE_OR_NAME };
 
@@ -75,73 +76,31 @@ static const struct form {
         { "R", WHOLE, FIELD(count), RULE_FROM_1 },
         { "SEED", SEED, FIELD(seed), RULE_SEED } } },
     { "documents:FILE", TULLE_DOCUMENTS, 1, { { "FILE", NAME, "", 0, "" } } },
+    { "prefix:N", TULLE_PREFIX, 1, { { "N", WHOLE, FIELD(count), RULE_FROM_0 } } },
+    { "chunked:C", TULLE_CHUNKED, 1, { { "C", WHOLE, FIELD(step), RULE_FROM_1 } } },
+    { "a_shape:S,W",
+      TULLE_A_SHAPE,
+      2,
+      { { "S", WHOLE, FIELD(count), RULE_FROM_0 }, { "W", WHOLE, FIELD(block), RULE_FROM_1 } } },
+    { "vertical_slash:FILE,FILE",
+      TULLE_VERTICAL_SLASH,
+      2,
+      { { "FILE", NAME, "", 0, "" }, { "FILE", NAME, "", 0, "" } } },
+    { "neighborhood:K[,D][,cX] or neighborhood:HxW,KHxKW[,DHxDW][,cXY]",
+      TULLE_NEIGHBORHOOD,
+      0,
+      { { 0 } } },
 };
 
-struct reader {
-    const char *spec;
-    size_t at;
-    const tulle_array_loader *loader;
-    tulle_error *error;
-    uint32_t number;  // of the term within its pattern, from 1
-};
-
-// -------------------------------------------------------------------------------------------------
-// Places and words
-
-static size_t column(const struct reader *reader, size_t place) {
-    size_t result = 1;
-    for (size_t i = 0; i < place; ++i) result += ((unsigned char)reader->spec[i] & 0xC0) != 0x80;
-    return result;
-}
-
-static void skip_space(struct reader *reader) {
-    while (name_is_space(reader->spec[reader->at])) ++reader->at;
-}
-
-static bool at_end_of_term(const struct reader *reader) {
-    char c = reader->spec[reader->at];
-    return c == '\0' || c == '+' || c == ';';
-}
-
-// The word from `at` on: up to a separator, without the white space before that.
-static size_t word_length(const struct reader *reader, size_t at, const char *separators) {
-    size_t length = strcspn(reader->spec + at, separators);
-    while (length && name_is_space(reader->spec[at + length - 1])) --length;
-    return length;
-}
-
-// "column 8: expected …, found …". `expected` may hold a usage as its second part; "" where it has
-// none.
-static tulle_result fail_expected(const struct reader *reader, size_t place, const char *expected,
-                                  const char *as_in) {
-    const char *found = reader->spec + place;
-    size_t length = word_length(reader, place, "+;,:\"");
-    char text[NAME_SHOWN];
-    name_show(text, found, length ? length : 1);
-    const char *quote = *found == '\0' ? "" : *found == '\'' ? "\"" : "'";
-    return tulle_fail(reader->error, TULLE_ERROR_SYNTAX,
-                      "column %zu: expected %s%s%s, found %s%s%s", column(reader, place), expected,
-                      *as_in ? ", as in " : "", as_in, quote, *found == '\0' ? "the end" : text,
-                      quote);
-}
-
-// Says where, in a message that speaks of a term: its number alone would leave open which pattern
-// of the spec it is in.
-static tulle_result with_column(const struct reader *reader, size_t place, tulle_result result) {
-    if (result && reader->error) {
-        size_t length = strlen(reader->error->message);
-        snprintf(reader->error->message + length, sizeof reader->error->message - length,
-                 " (column %zu)", column(reader, place));
-    }
-    return result;
-}
+#define TERM_NAMES \
+    "dense, window, dilated, global, sink, strided, fixed, blocks, random, documents, prefix, chunked, a_shape, vertical_slash or neighborhood"
 
 // -------------------------------------------------------------------------------------------------
 // Values
 
 static tulle_result read_number(struct reader *reader, tulle_term *term, const struct form *form,
                                 const struct value *value) {
-    size_t place = reader->at, length = word_length(reader, place, "+;,:\"");
+    size_t place = reader->at, length = word_length(reader, place, WORD_ENDS);
     const char *word = reader->spec + place;
     void *field = (char *)term + value->offset;
     if (value->class == WHOLE_OR_INF && length == 3 && !memcmp(word, "inf", 3)) {
@@ -150,19 +109,9 @@ static tulle_result read_number(struct reader *reader, tulle_term *term, const s
         return TULLE_OK;
     }
 
-    bool negative = *word == '-', too_large = false, any = false;
-    uint64_t number = 0;
-    for (size_t i = negative; i < length; ++i) {
-        if (word[i] < '0' || word[i] > '9') {
-            any = false;
-            break;
-        }
-        unsigned digit = (unsigned)(word[i] - '0');
-        too_large = too_large || number > (UINT64_MAX - digit) / 10;
-        number = number * 10 + digit;
-        any = true;
-    }
-    if (!any) {
+    bool negative = length && *word == '-', too_large;
+    uint64_t number;
+    if (!whole_number(word + negative, length - negative, &number, &too_large)) {
         char expected[64];
         snprintf(expected, sizeof expected, "%s, a whole number%s", value->label,
                  value->class == WHOLE_OR_INF    ? " or inf"
@@ -199,20 +148,21 @@ static tulle_result read_name(struct reader *reader, const struct form *form, ch
                 return tulle_fail(
                     reader->error, TULLE_ERROR_SYNTAX,
                     "column %zu: the double quote that opens FILE here is never closed",
-                    column(reader, place));
+                    reader_column(reader, place));
     } else {
-        length = word_length(reader, place, "+;,\"");
+        length = word_length(reader, place, "+&;|,\"");
     }
     if (quoted && !length)
         return tulle_fail(reader->error, TULLE_ERROR_SYNTAX,
-                          "column %zu: expected FILE, a name, found \"\"", column(reader, place));
+                          "column %zu: expected FILE, a name, found \"\"",
+                          reader_column(reader, place));
     if (!length) return fail_expected(reader, place, "FILE, a name", form->usage);
     if (!quoted && *from == '<')
         return tulle_fail(
             reader->error, TULLE_ERROR_SYNTAX,
             "column %zu: expected FILE, a name, found '<', which stands for an array that was given without a name; "
             "a name that starts with it must stand in double quotes",
-            column(reader, place));
+            reader_column(reader, place));
     if (!quoted && name_like_number(from, length))
         return fail_expected(reader, place,
                              "FILE, a name (in double quotes where it looks like a number)",
@@ -221,7 +171,7 @@ static tulle_result read_name(struct reader *reader, const struct form *form, ch
         return tulle_fail(
             reader->error, TULLE_ERROR_SYNTAX,
             "column %zu: found a double quote within FILE; a name that holds one must stand in double quotes, and it twice",
-            column(reader, place + length));
+            reader_column(reader, place + length));
 
     char *name = malloc(length + 1);
     if (!name)
@@ -239,90 +189,6 @@ static tulle_result read_name(struct reader *reader, const struct form *form, ch
 }
 
 // -------------------------------------------------------------------------------------------------
-// Arrays
-
-static tulle_result fail_file(const struct reader *reader, tulle_result result,
-                              tulle_term_kind kind, const char *shown, const char *format, ...)
-    TULLE_PRINTF(5, 6);
-
-// "term 1 (blocks): FILE "mask.npy" …".
-static tulle_result fail_file(const struct reader *reader, tulle_result result,
-                              tulle_term_kind kind, const char *shown, const char *format, ...) {
-    char rest[600];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(rest, sizeof rest, format, arguments);
-    va_end(arguments);
-    return tulle_fail(reader->error, result, "term %" PRIu32 " (%s): FILE \"%s\" %s",
-                      reader->number, term_kind_name(kind), shown, rest);
-}
-
-// Takes from a loaded array what the term's kind needs. The term then points into the array, or
-// *wide_mask does.
-static tulle_result use_array(const struct reader *reader, const tulle_array *array,
-                              const char *shown, tulle_term *term, const int64_t **wide_mask) {
-    tulle_term_kind kind = term->kind;
-    bool mask = kind == TULLE_BLOCKS;
-    if (mask ? !array->is_bool && !array->is_integer : !array->is_index)
-        return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, kind, shown,
-                         "holds %s; it must hold %s", array->type ? array->type : "another type",
-                         mask ? "bool or integers" : "int32 or int64");
-    if (mask ? array->dimensions != 2 && array->dimensions != 3 : array->dimensions != 1)
-        return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, kind, shown,
-                         "has %" PRIu32 " dimensions; it must have %s", array->dimensions,
-                         mask ? "2, of query blocks and key blocks, or 3, with layouts before them"
-                              : "1");
-    bool empty = false;
-    for (uint32_t i = 0; i < array->dimensions; ++i) {
-        if (array->shape[i] < 0 || (uint64_t)array->shape[i] > SIZE_MAX)
-            return fail_file(reader, TULLE_ERROR_CALLBACK, kind, shown,
-                             "was loaded with shape[%" PRIu32 "] = %" PRId64, i, array->shape[i]);
-        empty = empty || !array->shape[i];
-    }
-    if (!array->values && !empty)
-        return fail_file(reader, TULLE_ERROR_CALLBACK, kind, shown, "was loaded without values");
-
-    if (!mask) {
-        term->positions = array->values;
-        term->position_count = (size_t)array->shape[0];
-        return TULLE_OK;
-    }
-    const int64_t *shape = array->shape + (array->dimensions - 2);
-    term->layouts = array->dimensions == 3 ? array->shape[0] : 1;
-    term->block_rows = shape[0];
-    term->block_cols = shape[1];
-    if (!term->layouts)  // which tulle_term would take for one shared layout
-        return term_fail_number(reader->error, reader->number, kind, "layouts", "0", RULE_FROM_1);
-    *wide_mask = array->values;
-    return TULLE_OK;
-}
-
-// Loads the term's FILE and builds the term from it, which copies the array.
-static tulle_result build_from_file(const struct reader *reader, tulle_term *given,
-                                    const char *name, struct term *out) {
-    const tulle_array_loader *loader = reader->loader;
-    char shown[NAME_SHOWN], message[400] = "";
-    name_show(shown, name, strlen(name));
-    if (!loader || !loader->load)
-        return fail_file(reader, TULLE_ERROR_INVALID_ARGUMENT, given->kind, shown,
-                         "needs a loader, but loader%s is NULL", loader ? "->load" : "");
-    tulle_array array = { 0 };
-    if (!loader->load(loader->user, name, &array, message, sizeof message)) {
-        message[sizeof message - 1] = '\0';
-        for (char *c = message; *c; ++c)
-            if ((unsigned char)*c < ' ') *c = ' ';  // a tulle_error is one line
-        return fail_file(reader, TULLE_ERROR_CALLBACK, given->kind, shown,
-                         "could not be loaded: %s",
-                         *message ? message : "the loader gave no reason");
-    }
-    const int64_t *wide_mask = NULL;
-    tulle_result result = use_array(reader, &array, shown, given, &wide_mask);
-    if (!result) result = term_build(out, given, wide_mask, reader->number, reader->error);
-    if (loader->release) loader->release(loader->user, &array);
-    return result;
-}
-
-// -------------------------------------------------------------------------------------------------
 // Terms, patterns, specs
 
 static const struct form *find_form(const char *word, size_t length) {
@@ -333,9 +199,9 @@ static const struct form *find_form(const char *word, size_t length) {
     return NULL;
 }
 
-// Numbers into *given, the name of a FILE into *name.
+// Numbers into *given, the names of FILEs into *names.
 static tulle_result read_values(struct reader *reader, const struct form *form, tulle_term *given,
-                                char **name, size_t *name_place) {
+                                struct names *names) {
     for (uint32_t i = 0; i < form->value_count; ++i) {
         const struct value *value = &form->values[i];
         char expected[32];
@@ -346,48 +212,58 @@ static tulle_result read_values(struct reader *reader, const struct form *form, 
         ++reader->at;
         skip_space(reader);
 
-        size_t length = word_length(reader, reader->at, "+;,\"");
+        size_t length = word_length(reader, reader->at, "+&;|,\"");
         bool named = value->class == NAME;
         if (value->class == WHOLE_OR_NAME)
             named = reader->spec[reader->at] == '"' ||
                     (length && !name_like_number(reader->spec + reader->at, length));
-        if (named) *name_place = reader->at;
-        tulle_result result =
-            named ? read_name(reader, form, name) : read_number(reader, given, form, value);
+        names->place[names->count] = reader->at;
+        tulle_result result = named ? read_name(reader, form, &names->text[names->count])
+                                    : read_number(reader, given, form, value);
+        if (result) return result;
+        names->count += named;
+    }
+    if (form->kind == TULLE_NEIGHBORHOOD) {
+        tulle_result result = read_grid(reader, form->usage, given);
         if (result) return result;
     }
     skip_space(reader);
-    return at_end_of_term(reader)
+    return at_end_of_factor(reader)
                ? TULLE_OK
-               : fail_expected(reader, reader->at, "'+', ';' or the end", form->usage);
+               : fail_expected(reader, reader->at, "'&', '+', ';' or the end", form->usage);
 }
 
-static tulle_result read_term(struct reader *reader, struct term *out) {
+static tulle_result read_factor(struct reader *reader, struct term *out) {
     skip_space(reader);
-    size_t place = reader->at, length = word_length(reader, place, "+;,:\"");
+    size_t place = reader->at, length = word_length(reader, place, WORD_ENDS);
     const struct form *form = find_form(reader->spec + place, length);
     if (!form)
-        return length
-                   ? fail_expected(
-                         reader, place,
-                         "a term (dense, window, dilated, global, sink, strided, fixed, blocks, random or documents)",
-                         "")
-                   : fail_expected(reader, place, "a term", "window:L,R");
+        return length ? fail_expected(reader, place, "a term (" TERM_NAMES ")", "")
+                      : fail_expected(reader, place, "a term", "window:L,R");
     reader->at += length;
 
     tulle_term given = { .kind = form->kind };
-    char *name = NULL;
-    size_t name_place = place;
-    tulle_result result = read_values(reader, form, &given, &name, &name_place);
-    if (!result && !name)
-        result = with_column(reader, place,
-                             term_build(out, &given, NULL, reader->number, reader->error));
-    if (!result && name) {
-        if (given.kind == TULLE_GLOBAL) given.kind = TULLE_GLOBAL_LIST;
-        result = with_column(reader, name_place, build_from_file(reader, &given, name, out));
+    struct names names = { .place = { place } };
+    tulle_result result = read_values(reader, form, &given, &names);
+    if (!names.count) names.place[0] = place;
+    if (given.kind == TULLE_GLOBAL && names.count) given.kind = TULLE_GLOBAL_LIST;
+    if (!result) result = build_from_files(reader, &given, &names, out);
+    for (uint32_t i = 0; i < 2; ++i)
+        if (result) free(names.text[i]);
+        else out->names[i] = names.text[i];
+    return result;
+}
+
+static tulle_result read_term(struct reader *reader, struct term *out) {
+    tulle_result result = read_factor(reader, out);
+    if (result) return result;
+    while (!result && reader->spec[reader->at] == '&') {
+        struct term factor;
+        ++reader->at;
+        result = read_factor(reader, &factor);
+        if (!result) result = term_restrict(out, &factor, reader->number, reader->error);
     }
-    if (result || !name) free(name);
-    else out->name = name;
+    if (result) term_clear(out);
     return result;
 }
 
@@ -419,31 +295,107 @@ static tulle_result read_pattern(struct reader *reader, tulle_pattern **out) {
     return result;
 }
 
+// Patterns as they are read, and how many belong to each batch entry's spec.
+struct patterns {
+    tulle_pattern **read;
+    size_t capacity;
+    uint32_t count;
+    uint32_t *spec_ends;  // of each spec: how many patterns it and those before it have
+    size_t spec_capacity;
+    uint32_t spec_count;
+};
+
+static void free_patterns(struct patterns *patterns) {
+    tulle_patterns_free(patterns->read, patterns->count);
+    free(patterns->spec_ends);
+}
+
+static tulle_result read_patterns(struct reader *reader, struct patterns *into) {
+    for (;; ++reader->at) {
+        tulle_result result = reserve_next(&into->read, &into->capacity, into->count,
+                                           sizeof *into->read, "patterns", reader->error);
+        if (result || (result = read_pattern(reader, &into->read[into->count]))) return result;
+        ++into->count;
+        if (reader->spec[reader->at] == ';') continue;
+        result = reserve_next(&into->spec_ends, &into->spec_capacity, into->spec_count,
+                              sizeof *into->spec_ends, "specs", reader->error);
+        if (result) return result;
+        into->spec_ends[into->spec_count++] = into->count;
+        if (reader->spec[reader->at] == '\0') return TULLE_OK;
+    }
+}
+
+static tulle_result fail_null(const char *name, tulle_error *error) {
+    return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL; it must not be", name);
+}
+
 tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loader,
                                  tulle_pattern ***out, uint32_t *count, tulle_error *error) {
     if (out) *out = NULL;
     if (count) *count = 0;
-    if (!spec || !out || !count)
-        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL; it must not be",
-                          !spec  ? "spec"
-                          : !out ? "out"
-                                 : "count");
+    if (!spec || !out || !count) return fail_null(!spec ? "spec" : !out ? "out" : "count", error);
     struct reader reader = { spec, 0, loader, error, 1 };
-    tulle_pattern **patterns = NULL;
-    size_t capacity = 0;
-    uint32_t read = 0;
-    tulle_result result;
-    for (;; ++reader.at) {
-        result = reserve_next(&patterns, &capacity, read, sizeof *patterns, "patterns", error);
-        if (result || (result = read_pattern(&reader, &patterns[read]))) break;
-        ++read;
-        if (spec[reader.at] != ';') break;
-    }
+    struct patterns patterns = { 0 };
+    tulle_result result = read_patterns(&reader, &patterns);
+    if (!result && patterns.spec_count > 1)
+        result = tulle_fail(
+            error, TULLE_ERROR_SYNTAX,
+            "%" PRIu32
+            " specs are joined by '|', one a batch entry; one for all entries is wanted here",
+            patterns.spec_count);
     if (result) {
-        tulle_patterns_free(patterns, read);
+        free_patterns(&patterns);
         return result;
     }
-    *out = patterns;
-    *count = read;
+    free(patterns.spec_ends);
+    *out = patterns.read;
+    *count = patterns.count;
+    return TULLE_OK;
+}
+
+// Deals specs to entries in turn, and each one's patterns to heads in turn.
+static tulle_result deal(const struct patterns *patterns, uint32_t entries, uint32_t heads,
+                         uint32_t *entry_pattern, tulle_error *error) {
+    if (patterns->spec_count > entries)
+        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                          "%" PRIu32
+                          " specs are joined by '|', one a batch entry; there are only %" PRIu32
+                          " entries",
+                          patterns->spec_count, entries);
+    for (uint32_t spec = 0; spec < patterns->spec_count; ++spec) {
+        const uint32_t first = spec ? patterns->spec_ends[spec - 1] : 0,
+                       count = patterns->spec_ends[spec] - first;
+        if (count > heads)
+            return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+                              "spec %" PRIu32 " of those joined by '|' holds %" PRIu32
+                              " patterns joined by ';', one a head; there are only %" PRIu32
+                              " heads",
+                              spec + 1, count, heads);
+        for (uint32_t entry = spec; entry < entries; entry += patterns->spec_count)
+            for (uint32_t head = 0; head < heads; ++head)
+                entry_pattern[(size_t)entry * heads + head] = first + head % count;
+    }
+    return TULLE_OK;
+}
+
+tulle_result tulle_pattern_parse_entries(const char *spec, const tulle_array_loader *loader,
+                                         uint32_t entries, uint32_t heads, tulle_pattern ***out,
+                                         uint32_t *count, uint32_t *entry_pattern,
+                                         tulle_error *error) {
+    if (out) *out = NULL;
+    if (count) *count = 0;
+    if (!spec || !out || !count || !entry_pattern)
+        return fail_null(!spec ? "spec" : !out ? "out" : !count ? "count" : "entry_pattern", error);
+    struct reader reader = { spec, 0, loader, error, 1 };
+    struct patterns patterns = { 0 };
+    tulle_result result = read_patterns(&reader, &patterns);
+    if (!result) result = deal(&patterns, entries, heads, entry_pattern, error);
+    if (result) {
+        free_patterns(&patterns);
+        return result;
+    }
+    free(patterns.spec_ends);
+    *out = patterns.read;
+    *count = patterns.count;
     return TULLE_OK;
 }

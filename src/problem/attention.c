@@ -174,12 +174,56 @@ static tulle_result copy_floats(const float *from, uint32_t count, const char *n
     return TULLE_OK;
 }
 
+/// Cumulative lengths of packed sequences, that end at `length`.
+static tulle_result check_cumulative(const int32_t *cu, const char *name, uint32_t sequences,
+                                     const char *length_name, uint32_t length, tulle_error *error) {
+    if (cu[0]) INVALID("%s[0] is %d; it must be 0", name, cu[0]);
+    for (uint32_t s = 0; s < sequences; s++)
+        if (cu[s + 1] < cu[s])
+            INVALID("%s[%u] is %d, after %d; cumulative lengths must not fall", name, s + 1,
+                    cu[s + 1], cu[s]);
+    if ((uint32_t)cu[sequences] != length)
+        INVALID("%s[%u] is %d; the last must be %s, %u", name, sequences, cu[sequences],
+                length_name, length);
+    return TULLE_OK;
+}
+
+/// How many sequences there are, and where they begin.
+static tulle_result check_sequences(const tulle_attention_desc *d, struct attention *a,
+                                    tulle_error *error) {
+    a->sequences = a->batch;
+    if (!d->cu_q) {
+        if (d->sequences || d->cu_kv)
+            INVALID("cu_q is NULL; %s is given, and packed sequences need it",
+                    d->cu_kv ? "cu_kv" : "sequences");
+        return TULLE_OK;
+    }
+    if (a->batch != 1)
+        INVALID("batch is %u; packed sequences (cu_q) are those of one batch entry", a->batch);
+    if (!d->sequences || (uint64_t)d->sequences * a->heads > LENGTH_MOST)
+        INVALID("sequences is %u; it must be at least 1, and times heads below 2147483648",
+                d->sequences);
+    if (d->q_lengths || d->kv_lengths || d->kv_starts)
+        INVALID("%s is given with cu_q, which says where sequences end; it must be NULL",
+                d->q_lengths    ? "q_lengths"
+                : d->kv_lengths ? "kv_lengths"
+                                : "kv_starts");
+    a->sequences = d->sequences;
+    tulle_result result = check_cumulative(d->cu_q, "cu_q", d->sequences, "q_len", a->q_len, error);
+    if (result) return result;
+    return d->cu_kv ? check_cumulative(d->cu_kv, "cu_kv", d->sequences, "kv_len", a->kv_len, error)
+                    : check_cumulative(d->cu_q, "cu_q (cu_kv is NULL)", d->sequences, "kv_len",
+                                       a->kv_len, error);
+}
+
 /// Alignment and offsets of the queries, and how patterns are dealt to heads.
 static tulle_result check_lists(const tulle_attention_desc *d, const struct attention *a,
                                 tulle_error *error) {
+    if (d->head_pattern && d->entry_pattern)
+        INVALID("head_pattern and entry_pattern are both given; it must be one of them");
     if (d->pattern_count && !d->patterns)
         INVALID("patterns is NULL and pattern_count is %u", d->pattern_count);
-    if (!d->head_pattern && d->pattern_count > a->heads)
+    if (!d->head_pattern && !d->entry_pattern && d->pattern_count > a->heads)
         INVALID(
             "pattern_count is %u; without head_pattern at most one pattern a head is used (heads: %u)",
             d->pattern_count, a->heads);
@@ -189,9 +233,10 @@ static tulle_result check_lists(const tulle_attention_desc *d, const struct atte
         INVALID("q_offsets are given and q_align is %d; it must then be TULLE_ALIGN_GIVEN (%d)",
                 (int)d->q_align, (int)TULLE_ALIGN_GIVEN);
     if (d->q_align == TULLE_ALIGN_GIVEN &&
-        (!d->q_offsets || (d->q_offset_count != 1 && d->q_offset_count != a->batch)))
-        INVALID("q_offset_count is %u%s; q_offsets must have 1 entry or one per batch entry (%u)",
-                d->q_offset_count, d->q_offsets ? "" : " and q_offsets is NULL", a->batch);
+        (!d->q_offsets || (d->q_offset_count != 1 && d->q_offset_count != a->sequences)))
+        INVALID("q_offset_count is %u%s; q_offsets must have 1 entry or one per %s (%u)",
+                d->q_offset_count, d->q_offsets ? "" : " and q_offsets is NULL",
+                d->cu_q ? "sequence" : "batch entry", a->sequences);
     return TULLE_OK;
 }
 
@@ -217,6 +262,10 @@ static tulle_result retain_patterns(const tulle_attention_desc *d, struct attent
         if (d->head_pattern[h] >= a->pattern_count)
             INVALID("head_pattern[%u] is %u; there are %u patterns", h, d->head_pattern[h],
                     a->pattern_count);
+    for (size_t i = 0; i < (size_t)a->sequences * a->heads && d->entry_pattern; i++)
+        if (d->entry_pattern[i] >= a->pattern_count)
+            INVALID("entry_pattern[%zu][%zu] is %u; there are %u patterns", i / a->heads,
+                    i % a->heads, d->entry_pattern[i], a->pattern_count);
     return TULLE_OK;
 }
 
@@ -228,6 +277,7 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
     if (!result) result = check_strides(d, a, error);
     if (!result) result = copy_floats(d->alibi_slopes, a->heads, "alibi_slopes", &a->slopes, error);
     if (!result) result = copy_floats(d->sink_logits, a->heads, "sink_logits", &a->sinks, error);
+    if (!result) result = check_sequences(d, a, error);
     if (!result) result = check_lists(d, a, error);
     if (!result) result = retain_patterns(d, a, error);
     if (!result) result = groups_make(d, a, error);

@@ -13,6 +13,8 @@
 
 struct attention {
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+    /// that are attended to apart: the batch entries, or those packed into the only one
+    uint32_t sequences;
     tulle_dtype dtype, o_dtype;  ///< o_dtype: F32, or dtype
     /// elements; LSE's are those of a contiguous [batch, heads, q_len]
     tulle_strides strides[TENSOR_COUNT];

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: MIT
 //
-// Who shares a schedule: batch entries of the same lengths, heads of the same pattern that select
-// the same by it.
+// Who shares a schedule: sequences (batch entries, or packed into one) of the same lengths, heads of
+// the same pattern that select the same by it.
 #include "problem/group.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/arithmetic.h"
 #include "problem/attention.h"
 
 #define INVALID(...) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
 
-/// What may differ from one batch entry to the next.
+/// What may differ from one sequence to the next.
 struct lengths {
-    int64_t q_length, kv_length, kv_start, q_offset;
+    int64_t q_len, q_length, kv_length, kv_start, q_offset;
+    int64_t first_row, first_key;  ///< where it begins, if packed
 };
 
-static tulle_result read_lengths(const tulle_attention_desc *d, const struct attention *a,
-                                 uint32_t b, struct lengths *e, tulle_error *error) {
+static tulle_result read_batch_lengths(const tulle_attention_desc *d, const struct attention *a,
+                                       uint32_t b, struct lengths *e, tulle_error *error) {
     const struct {
         const int32_t *values;
         const char *name;
@@ -33,39 +35,88 @@ static tulle_result read_lengths(const tulle_attention_desc *d, const struct att
             INVALID("%s[%u] is %lld; it must be from 0 to %u", list[i].name, b, (long long)value[i],
                     list[i].most);
     }
-    *e = (struct lengths){ value[0], value[1], value[2], 0 };
+    *e = (struct lengths){
+        .q_len = a->q_len, .q_length = value[0], .kv_length = value[1], .kv_start = value[2]
+    };
+    return TULLE_OK;
+}
+
+static void read_packed_lengths(const tulle_attention_desc *d, uint32_t s, struct lengths *e) {
+    const int32_t *q = d->cu_q + s, *kv = (d->cu_kv ? d->cu_kv : d->cu_q) + s;
+    *e = (struct lengths){ .q_len = q[1] - q[0],
+                           .q_length = q[1] - q[0],
+                           .kv_length = kv[1] - kv[0],
+                           .first_row = q[0],
+                           .first_key = kv[0] };
+}
+
+static tulle_result read_lengths(const tulle_attention_desc *d, const struct attention *a,
+                                 uint32_t s, struct lengths *e, tulle_error *error) {
+    if (d->cu_q) {
+        read_packed_lengths(d, s, e);
+    } else {
+        tulle_result result = read_batch_lengths(d, a, s, e, error);
+        if (result) return result;
+    }
     if (d->q_align == TULLE_ALIGN_LAST_KEY) e->q_offset = e->kv_length - e->q_length;
-    if (d->q_align == TULLE_ALIGN_GIVEN) e->q_offset = d->q_offsets[d->q_offset_count > 1 ? b : 0];
-    if (e->q_offset + a->q_len > INT32_MAX)
+    if (d->q_align == TULLE_ALIGN_GIVEN) e->q_offset = d->q_offsets[d->q_offset_count > 1 ? s : 0];
+    if (e->q_offset + e->q_len > INT32_MAX)
+        INVALID("q_offset is %lld for %s %u; the last query's position must stay below 2147483648",
+                (long long)e->q_offset, d->cu_q ? "sequence" : "batch entry", s);
+    return TULLE_OK;
+}
+
+/// How far the queries and keys of the sequences reach that a pattern is for.
+struct reach {
+    int64_t position_last;       ///< of a query; −1 or less: none at 0 or above
+    int64_t kv_most, kv_fewest;  ///< keys of an entry that has queries and keys; 0: there is none
+};
+
+static tulle_result check_blocks(const struct term *factor, const struct reach *reach,
+                                 uint32_t pattern, uint32_t term, tulle_error *error) {
+    int64_t rows = reach->position_last / factor->block + 1,
+            cols = (reach->kv_most + factor->block - 1) / factor->block;
+    if (reach->position_last >= 0 && factor->block_rows < rows)
         INVALID(
-            "q_offset is %lld for batch entry %u; the last query's position must stay below 2147483648",
-            (long long)e->q_offset, b);
+            "pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
+            pattern, term, (long long)factor->block_rows, (long long)factor->block,
+            (long long)reach->position_last, (long long)rows);
+    if (factor->block_cols < cols)
+        INVALID(
+            "pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld",
+            pattern, term, (long long)factor->block_cols, (long long)factor->block,
+            (long long)reach->kv_most, (long long)cols);
+    return TULLE_OK;
+}
+
+/// Numbers count from 1, as those of specs do.
+static tulle_result check_factor(const struct attention *a, const struct term *factor,
+                                 const struct reach *reach, uint32_t pattern, uint32_t term,
+                                 tulle_error *error) {
+    const bool blocks = factor->kind == TULLE_BLOCKS, by_layout = factor->layouts > 1;
+    const struct grid_axis *axis = &factor->axis[0];
+    if (by_layout && factor->layouts != a->kv_heads && factor->layouts != a->heads)
+        INVALID(
+            "pattern %u, term %u (%s): its %s %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)",
+            pattern, term, blocks ? "blocks" : "vertical_slash", blocks ? "mask has" : "lists have",
+            (long long)factor->layouts, a->kv_heads, a->heads);
+    if (blocks) return check_blocks(factor, reach, pattern, term, error);
+    if (factor->axes == 1 && reach->kv_fewest && axis->kernel * axis->dilation > reach->kv_fewest)
+        INVALID(
+            "pattern %u, term %u (neighborhood): kernel x dilation is %lld x %lld; it must be at most the keys there are, %lld",
+            pattern, term, (long long)axis->kernel, (long long)axis->dilation,
+            (long long)reach->kv_fewest);
     return TULLE_OK;
 }
 
 static tulle_result check_pattern(const struct attention *a, const tulle_pattern *pattern,
-                                  uint32_t index, int64_t position_last, int64_t kv_most,
-                                  tulle_error *error) {
-    // messages count both from 1, as those of specs do
+                                  uint32_t number, const struct reach *reach, tulle_error *error) {
     for (uint32_t i = 0; i < pattern->term_count; i++) {
         const struct term *term = &pattern->terms[i];
-        if (term->kind != TULLE_BLOCKS) continue;
-        if (term->layouts != 1 && term->layouts != a->kv_heads && term->layouts != a->heads)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)",
-                index + 1, i + 1, (long long)term->layouts, a->kv_heads, a->heads);
-        int64_t rows = position_last / term->block + 1,
-                cols = (kv_most + term->block - 1) / term->block;
-        if (position_last >= 0 && term->block_rows < rows)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
-                index + 1, i + 1, (long long)term->block_rows, (long long)term->block,
-                (long long)position_last, (long long)rows);
-        if (term->block_cols < cols)
-            INVALID(
-                "pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld",
-                index + 1, i + 1, (long long)term->block_cols, (long long)term->block,
-                (long long)kv_most, (long long)cols);
+        tulle_result result = check_factor(a, term, reach, number, i + 1, error);
+        for (uint32_t k = 0; k < term->factor_count && !result; k++)
+            result = check_factor(a, &term->factors[k], reach, number, i + 1, error);
+        if (result) return result;
     }
     return TULLE_OK;
 }
@@ -75,153 +126,193 @@ static tulle_result check_pattern(const struct attention *a, const tulle_pattern
 static bool runs_depend_on_position(const struct attention *a) {
     if (a->causal) return true;
     for (uint32_t i = 0; i < a->pattern_count; i++)
-        for (uint32_t k = 0; k < a->patterns[i]->term_count; k++) {
-            tulle_term_kind kind = a->patterns[i]->terms[k].kind;
-            if (kind != TULLE_DENSE && kind != TULLE_SINK) return true;
+        for (uint32_t k = 0; k < a->patterns[i]->canonical_count; k++) {
+            const struct product *term = a->patterns[i]->canonical[k];
+            for (uint32_t f = 0; f < term->count; f++) {
+                const tulle_term_kind kind = term->factors[f]->kind;
+                if (kind != TULLE_DENSE && kind != TULLE_SINK) return true;
+            }
         }
     return false;
 }
 
 static bool same_runs(const struct lengths *a, const struct lengths *b, bool by_position) {
-    return a->q_length == b->q_length && a->kv_length == b->kv_length &&
+    return a->q_len == b->q_len && a->q_length == b->q_length && a->kv_length == b->kv_length &&
            a->kv_start == b->kv_start && (!by_position || a->q_offset == b->q_offset);
 }
 
 /// Which heads may share a schedule under a pattern: those with the same key.
 static uint32_t head_key(const struct attention *a, const tulle_pattern *pattern, uint32_t head) {
     uint32_t key = 0;
-    for (uint32_t i = 0; i < pattern->term_count; i++) {
-        const struct term *term = &pattern->terms[i];
-        if (term->kind == TULLE_RANDOM) return head;
-        if (term->kind != TULLE_BLOCKS || term->layouts <= 1) continue;
-        if (term->layouts == a->heads && a->heads != a->kv_heads) return head;
-        // its first head stands for all
-        key = (uint32_t)blocks_layout(term, head, a->heads, a->kv_heads) * (a->heads / a->kv_heads);
+    for (uint32_t i = 0; i < pattern->canonical_count; i++) {
+        const struct product *term = pattern->canonical[i];
+        for (uint32_t k = 0; k < term->count; k++) {
+            const struct term *factor = term->factors[k];
+            if (!term_by_head(factor)) continue;
+            if (factor->kind == TULLE_RANDOM ||
+                (factor->layouts == a->heads && a->heads != a->kv_heads))
+                return head;
+            // its first head stands for all
+            key = (uint32_t)term_layout(factor, head, a->heads, a->kv_heads) *
+                  (a->heads / a->kv_heads);
+        }
     }
     return key;
 }
 
-/// Classes of batch entries whose runs are the same, and of heads. A group is one of each.
-struct classes {
-    struct lengths *lengths;  ///< of each batch entry
-    uint32_t *of_batch, *of_head;
-    uint32_t *first_batch, *first_head;  ///< of each class: its first
-    uint32_t batches, heads;             ///< how many classes
+/// The index of the pattern that a head of a sequence uses.
+static uint32_t pattern_of(const tulle_attention_desc *d, const struct attention *a,
+                           uint32_t sequence, uint32_t head) {
+    if (d->entry_pattern) return d->entry_pattern[(size_t)sequence * a->heads + head];
+    return d->head_pattern ? d->head_pattern[head] : head % a->pattern_count;
+}
+
+static bool same_patterns(const tulle_attention_desc *d, const struct attention *a, uint32_t s,
+                          uint32_t t) {
+    return !d->entry_pattern ||
+           !memcmp(d->entry_pattern + (size_t)s * a->heads, d->entry_pattern + (size_t)t * a->heads,
+                   a->heads * sizeof *d->entry_pattern);
+}
+
+/// Sequences whose runs are the same make a class; a group is some heads of one.
+struct dealing {
+    const tulle_attention_desc *desc;
+    struct lengths *lengths;  ///< of each sequence
+    uint32_t *first;          ///< of each class: its first sequence,
+    uint32_t *groups;         ///< and its heads' groups, as offsets into a->groups: [class][heads]
+    uint32_t *of_sequence;
+    uint32_t classes;
 };
 
-static bool classes_create(const struct attention *a, struct classes *c) {
-    *c = (struct classes){ .lengths = malloc(a->batch * sizeof *c->lengths),
-                           .of_batch = malloc(a->batch * sizeof *c->of_batch),
-                           .of_head = malloc(a->heads * sizeof *c->of_head),
-                           .first_batch = malloc(a->batch * sizeof *c->first_batch),
-                           .first_head = malloc(a->heads * sizeof *c->first_head) };
-    return c->lengths && c->of_batch && c->of_head && c->first_batch && c->first_head;
-}
-
-static void classes_free(struct classes *c) {
-    free(c->lengths);
-    free(c->of_batch);
-    free(c->of_head);
-    free(c->first_batch);
-    free(c->first_head);
-}
-
-static void classify_batch(const struct attention *a, struct classes *c) {
+static void classify(const struct attention *a, struct dealing *deal) {
     const bool by_position = runs_depend_on_position(a);
-    for (uint32_t b = 0; b < a->batch; b++) {
+    for (uint32_t s = 0; s < a->sequences; s++) {
         uint32_t k = 0;
-        while (k < c->batches &&
-               !same_runs(&c->lengths[c->first_batch[k]], &c->lengths[b], by_position))
+        while (k < deal->classes &&
+               !(same_runs(&deal->lengths[deal->first[k]], &deal->lengths[s], by_position) &&
+                 same_patterns(deal->desc, a, deal->first[k], s)))
             k++;
-        if (k == c->batches) c->first_batch[c->batches++] = b;
-        c->of_batch[b] = k;
+        if (k == deal->classes) deal->first[deal->classes++] = s;
+        deal->of_sequence[s] = k;
     }
 }
 
-static uint32_t pattern_of(const struct attention *a, const uint32_t *head_pattern, uint32_t head) {
-    return head_pattern ? head_pattern[head] : head % a->pattern_count;
-}
-
-static void classify_heads(const struct attention *a, const uint32_t *head_pattern,
-                           struct classes *c) {
-    for (uint32_t h = 0; h < a->heads; h++) {
-        const uint32_t pattern = pattern_of(a, head_pattern, h),
-                       key = head_key(a, a->patterns[pattern], h);
-        uint32_t k = 0;
-        for (; k < c->heads; k++) {
-            const uint32_t first = c->first_head[k];
-            if (pattern_of(a, head_pattern, first) == pattern &&
-                head_key(a, a->patterns[pattern], first) == key)
-                break;
-        }
-        if (k == c->heads) c->first_head[c->heads++] = h;
-        c->of_head[h] = k;
-    }
-}
-
-static tulle_result read_lengths_all(const tulle_attention_desc *d, const struct attention *a,
-                                     struct lengths *lengths, tulle_error *error) {
-    int64_t position_last = -1, kv_most = 0;
-    for (uint32_t b = 0; b < a->batch; b++) {
-        struct lengths *e = &lengths[b];
-        tulle_result result = read_lengths(d, a, b, e, error);
-        if (result) return result;
-        if (e->q_length && e->q_length - 1 + e->q_offset > position_last)
-            position_last = e->q_length - 1 + e->q_offset;
-        if (e->kv_length > kv_most) kv_most = e->kv_length;
-    }
-    for (uint32_t i = 0; i < a->pattern_count; i++) {
-        tulle_result result = check_pattern(a, a->patterns[i], i, position_last, kv_most, error);
+static tulle_result read_lengths_all(struct attention *a, struct dealing *deal,
+                                     tulle_error *error) {
+    for (uint32_t s = 0; s < a->sequences; s++) {
+        tulle_result result = read_lengths(deal->desc, a, s, &deal->lengths[s], error);
         if (result) return result;
     }
     return TULLE_OK;
 }
 
-/// False: out of memory.
-static bool fill_groups(const uint32_t *head_pattern, const struct classes *c,
-                        struct attention *a) {
-    a->groups = calloc((size_t)c->batches * c->heads, sizeof *a->groups);
-    if (!a->groups) return false;
-    a->group_count = c->batches * c->heads;
-    for (uint32_t i = 0; i < a->batch * a->heads; i++)
-        a->groups[c->of_batch[i / a->heads] * c->heads + c->of_head[i % a->heads]].entry_count++;
-    for (uint32_t g = 0; g < a->group_count; g++) {
-        struct group *group = &a->groups[g];
-        const struct lengths *e = &c->lengths[c->first_batch[g / c->heads]];
-        uint32_t head = c->first_head[g % c->heads];
-        group->site = (struct site){ a->patterns[pattern_of(a, head_pattern, head)],
-                                     { head, a->heads, a->kv_heads, e->kv_length, a->causal },
-                                     a->q_len,
-                                     e->q_length,
-                                     e->kv_start,
-                                     e->q_offset };
-        group->entries = malloc(group->entry_count * sizeof *group->entries);
-        if (!group->entries) return false;
-        group->entry_count = 0;
+static bool uses_pattern(const struct dealing *deal, const struct attention *a, uint32_t sequence,
+                         uint32_t pattern) {
+    bool uses = !deal->desc->entry_pattern;
+    for (uint32_t h = 0; h < a->heads && !uses; h++)
+        uses = pattern_of(deal->desc, a, sequence, h) == pattern;
+    return uses;
+}
+
+static tulle_result check_patterns(const struct attention *a, const struct dealing *deal,
+                                   tulle_error *error) {
+    for (uint32_t i = 0; i < a->pattern_count; i++) {
+        struct reach reach = { -1, 0, 0 };
+        for (uint32_t k = 0; k < deal->classes; k++) {
+            const struct lengths *e = &deal->lengths[deal->first[k]];
+            if (!uses_pattern(deal, a, deal->first[k], i)) continue;
+            if (e->q_length)
+                reach.position_last = most(reach.position_last, e->q_length - 1 + e->q_offset);
+            reach.kv_most = most(reach.kv_most, e->kv_length);
+            if (e->q_length && e->kv_length)
+                reach.kv_fewest =
+                    reach.kv_fewest ? least(reach.kv_fewest, e->kv_length) : e->kv_length;
+        }
+        tulle_result result = check_pattern(a, a->patterns[i], i + 1, &reach, error);
+        if (result) return result;
     }
-    for (uint32_t i = 0; i < a->batch * a->heads; i++) {
-        uint32_t b = i / a->heads;
-        struct group *group = &a->groups[c->of_batch[b] * c->heads + c->of_head[i % a->heads]];
-        const struct lengths *e = &c->lengths[b];
-        group->entries[group->entry_count++] =
-            (struct pm_entry){ .index = i,
-                               .q_offset = (int32_t)e->q_offset,
-                               .q_length = (uint32_t)e->q_length,
-                               .kv_length = (uint32_t)e->kv_length };
+    return TULLE_OK;
+}
+
+/// The group of a class of sequences and a head: one of the class's that the head may share, or a
+/// new one.
+static uint32_t group_of(const struct dealing *deal, struct attention *a, uint32_t class,
+                         uint32_t head, uint32_t class_first) {
+    const uint32_t sequence = deal->first[class], i = pattern_of(deal->desc, a, sequence, head);
+    const tulle_pattern *pattern = a->patterns[i];
+    const struct lengths *e = &deal->lengths[sequence];
+    uint32_t g = class_first;
+    for (; g < a->group_count; g++) {
+        const struct site *site = &a->groups[g].site;
+        if (site->pattern == pattern &&
+            head_key(a, pattern, (uint32_t)site->at.head) == head_key(a, pattern, head))
+            return g;
+    }
+    a->groups[a->group_count++].site =
+        (struct site){ pattern,     { head, a->heads, a->kv_heads, e->kv_length, a->causal },
+                       e->q_len,    e->q_length,
+                       e->kv_start, e->q_offset };
+    return g;
+}
+
+static void add_entry(struct group *group, const struct lengths *e, uint32_t index,
+                      uint32_t sequence) {
+    group->entries[group->entry_count++] = (struct pm_entry){ .index = index,
+                                                              .q_offset = (int32_t)e->q_offset,
+                                                              .first_row = (uint32_t)e->first_row,
+                                                              .first_key = (uint32_t)e->first_key,
+                                                              .q_length = (uint32_t)e->q_length,
+                                                              .kv_length = (uint32_t)e->kv_length,
+                                                              .sequence = sequence };
+}
+
+/// False: out of memory.
+static bool fill_groups(struct dealing *deal, struct attention *a) {
+    a->groups = calloc((size_t)deal->classes * a->heads, sizeof *a->groups);
+    deal->groups = malloc((size_t)deal->classes * a->heads * sizeof *deal->groups);
+    if (!a->groups || !deal->groups) return false;
+    for (uint32_t k = 0; k < deal->classes; k++) {
+        const uint32_t first = a->group_count;
+        if (!deal->lengths[deal->first[k]].q_len) continue;  // packed, and without a row
+        for (uint32_t h = 0; h < a->heads; h++)
+            deal->groups[(size_t)k * a->heads + h] = group_of(deal, a, k, h, first);
+    }
+    for (int counted = 0; counted < 2; counted++) {  // how many entries, then which
+        for (uint32_t s = 0; s < a->sequences; s++) {
+            const struct lengths *e = &deal->lengths[s];
+            for (uint32_t h = 0; h < a->heads && e->q_len; h++) {
+                const size_t at = (size_t)deal->of_sequence[s] * a->heads + h;
+                struct group *group = &a->groups[deal->groups[at]];
+                if (counted) add_entry(group, e, (a->batch > 1 ? s * a->heads : 0) + h, s);
+                else group->entry_count++;
+            }
+        }
+        for (uint32_t g = 0; g < a->group_count && !counted; g++) {
+            struct group *group = &a->groups[g];
+            group->entries = malloc(group->entry_count * sizeof *group->entries);
+            if (!group->entries) return false;
+            group->entry_count = 0;
+        }
     }
     return true;
 }
 
 tulle_result groups_make(const tulle_attention_desc *d, struct attention *a, tulle_error *error) {
-    struct classes c;
-    bool memory = classes_create(a, &c);
-    tulle_result result = memory ? read_lengths_all(d, a, c.lengths, error) : TULLE_OK;
+    struct dealing deal = { .desc = d,
+                            .lengths = malloc(a->sequences * sizeof *deal.lengths),
+                            .first = malloc(a->sequences * sizeof *deal.first),
+                            .of_sequence = malloc(a->sequences * sizeof *deal.of_sequence) };
+    bool memory = deal.lengths && deal.first && deal.of_sequence;
+    tulle_result result = memory ? read_lengths_all(a, &deal, error) : TULLE_OK;
     if (memory && !result) {
-        classify_batch(a, &c);
-        classify_heads(a, d->head_pattern, &c);
-        memory = fill_groups(d->head_pattern, &c, a);
+        classify(a, &deal);
+        result = check_patterns(a, &deal, error);
     }
-    classes_free(&c);
+    if (memory && !result) memory = fill_groups(&deal, a);
+    free(deal.lengths);
+    free(deal.first);
+    free(deal.of_sequence);
+    free(deal.groups);
     if (!memory)
         return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                           "no host memory for the descriptor");
@@ -235,9 +326,12 @@ void groups_free(struct attention *a) {
     a->group_count = 0;
 }
 
-const struct group *attention_group(const struct attention *a, uint32_t batch, uint32_t head) {
+const struct group *attention_group(const struct attention *a, uint32_t sequence, uint32_t head) {
     for (uint32_t g = 0; g < a->group_count; g++)
-        for (uint32_t i = 0; i < a->groups[g].entry_count; i++)
-            if (a->groups[g].entries[i].index == batch * a->heads + head) return &a->groups[g];
+        for (uint32_t i = 0; i < a->groups[g].entry_count; i++) {
+            const struct pm_entry *entry = &a->groups[g].entries[i];
+            if (entry->sequence == sequence && entry->index % a->heads == head)
+                return &a->groups[g];
+        }
     return NULL;
 }

@@ -8,12 +8,12 @@
 #include "pattern/pattern.h"
 #include "plan_memory.h"
 
-/// Where a schedule is made: one (pattern, batch entry), and the head where the pattern depends on
-/// it.
+/// Where a schedule is made: one (pattern, batch entry or packed sequence), and the head where the
+/// pattern depends on it.
 struct site {
     const tulle_pattern *pattern;
     tulle_pattern_site at;  ///< head, heads, kv_heads, kv_len (of this batch entry), causal
-    int64_t q_len;          ///< rows of Q and O
+    int64_t q_len;          ///< rows of Q and O that are this entry's
     int64_t q_length;       ///< rows that exist; the others are empty
     int64_t kv_start;       ///< first key that exists; at.kv_len is the end
     int64_t q_offset;       ///< p = i + q_offset
@@ -22,18 +22,19 @@ struct site {
 /// What of an attention has the same runs: (pattern, lengths[, head]), and its entries.
 struct group {
     struct site site;
-    struct pm_entry *entries;  ///< by index, rising
+    struct pm_entry *entries;  ///< by sequence and head, rising
     uint32_t entry_count;
 };
 
 struct attention;
 
-/// Fills a->groups from the descriptor's lengths, offsets and head_pattern, and checks the patterns
-/// against them. Of *a, all else is there. What it made is freed by groups_free, on failure too.
+/// Fills a->groups from the descriptor's lengths, offsets and deal of the patterns, and checks the
+/// patterns against them. Of *a, all else is there. What it made is freed by groups_free, on failure
+/// too.
 tulle_result groups_make(const tulle_attention_desc *desc, struct attention *a, tulle_error *error);
 void groups_free(struct attention *a);
 
-/// The group that (batch, head) belongs to.
-const struct group *attention_group(const struct attention *a, uint32_t batch, uint32_t head);
+/// The group that (batch entry or packed sequence, head) belongs to; NULL: a sequence without rows.
+const struct group *attention_group(const struct attention *a, uint32_t sequence, uint32_t head);
 
 #endif

@@ -172,13 +172,14 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
         tiling.tile_rows = (int32_t)variant_tile_rows(v, &context->caps);
         tiling.chunk = (int32_t)v->keys;
     }
-    if (batch >= a.batch || head >= a.heads) {
+    if (batch >= a.sequences || head >= a.heads) {
         result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
-                              "batch entry %u, head %u: there are %u and %u", batch, head, a.batch,
-                              a.heads);
+                              "batch entry %u, head %u: there are %u and %u", batch, head,
+                              a.sequences, a.heads);
     } else {
         struct walk w = { each, user };
-        if (!site_runs(&attention_group(&a, batch, head)->site, &tiling, walk_tile, &w))
+        const struct group *group = attention_group(&a, batch, head);
+        if (group && !site_runs(&group->site, &tiling, walk_tile, &w))
             result = context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                                   "no host memory for the schedule");
     }

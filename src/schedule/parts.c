@@ -8,7 +8,7 @@
 #include "common/arithmetic.h"
 #include "common/search.h"
 #include "plan_memory.h"
-#include "schedule/tiler.h"
+#include "schedule/regions.h"
 
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows) {
     int64_t each = rows / step, longer = rows % step;
@@ -91,27 +91,32 @@ bool part_sample(const struct site *site, const struct part *part, const struct 
 // A part's list of keys
 
 /// The lowest key ≥ `from` that a term lists; INT64_MAX: none.
-static int64_t next_listed(const struct term *term, int64_t from) {
-    if (term->kind == TULLE_FIXED) {
-        const int64_t in = from % term->step, first = term->step - term->count;
+static int64_t next_listed(const struct site *site, const struct product *term, int64_t from) {
+    const struct term *factor = term->factors[0];
+    if (!term_lists(term)) return INT64_MAX;
+    if (factor->kind == TULLE_FIXED) {
+        const int64_t in = from % factor->step, first = factor->step - factor->count;
         return in >= first ? from : from - in + first;
     }
-    if (term->kind == TULLE_GLOBAL_LIST) {
-        const size_t at = count_below(term->positions, term->position_count, from);
-        if (at < term->position_count) return term->positions[at];
-    }
-    return INT64_MAX;
+    const struct rising list = columns_of(factor, &site->at);
+    const size_t at = count_below(list.values, list.count, from);
+    return at < list.count ? list.values[at] : INT64_MAX;
+}
+
+/// How many keys of `keys` a term lists, at most.
+static int64_t most_listed(const struct site *site, const struct product *term, int64_t keys) {
+    const struct term *factor = term->factors[0];
+    if (!term_lists(term)) return 0;
+    if (factor->kind == TULLE_FIXED) return (keys / factor->step + 2) * factor->count;
+    return (int64_t)columns_of(factor, &site->at).count;
 }
 
 /// The keys that every row takes one by one, of all terms of the part. False: out of memory.
 static bool make_list(const struct site *site, int64_t list_most, struct part *part) {
     const int64_t begin = site->kv_start, end = site->at.kv_len;
     int64_t bound = 0, count = 0;
-    for (uint32_t i = 0; i < part->include_count; i++) {
-        const struct term *term = part->include[i];
-        if (term->kind == TULLE_FIXED) bound += ((end - begin) / term->step + 2) * term->count;
-        if (term->kind == TULLE_GLOBAL_LIST) bound += (int64_t)term->position_count;
-    }
+    for (uint32_t i = 0; i < part->include_count; i++)
+        bound += most_listed(site, part->include[i], end - begin);
     if (bound == 0 || begin >= end) return true;
     bound = least(bound, end - begin);
     if (bound > list_most) return true;
@@ -120,7 +125,7 @@ static bool make_list(const struct site *site, int64_t list_most, struct part *p
     for (int64_t key = begin;; key++) {
         int64_t next = end;
         for (uint32_t i = 0; i < part->include_count; i++)
-            next = least(next, next_listed(part->include[i], key));
+            next = least(next, next_listed(site, part->include[i], key));
         if (next >= end) break;
         part->list[count++] = (int32_t)next;
         key = next;
@@ -134,7 +139,8 @@ static bool make_list(const struct site *site, int64_t list_most, struct part *p
 
 /// Chunks that a part of these terms would take, from 9 tiles or so. False: out of memory.
 static bool cost(const struct site *site, const struct tiling *tiling,
-                 const struct term *const *terms, uint32_t count, int64_t step, int64_t *chunks) {
+                 const struct product *const *terms, uint32_t count, int64_t step,
+                 int64_t *chunks) {
     struct part part = { .step = step, .include = terms, .include_count = count };
     struct sample s;
     if (step == 1 && !make_list(site, tiling->list_most, &part)) return false;
@@ -156,21 +162,31 @@ void parts_free(struct part *parts, uint32_t count) {
 struct deal {
     const struct site *site;
     const struct tiling *tiling;
-    const struct term *const *terms;  ///< in canonical order: by step
+    const struct product *const *terms;  ///< in canonical order: by step
     uint32_t count;
-    bool *plain;                      ///< which of them go to the part of step 1
-    const struct term **plain_terms;  ///< these, as far as it is decided; room for all
-    uint32_t plain_count, stepped;    ///< stepped: parts of other steps so far
+    bool *plain;                         ///< which of them go to the part of step 1
+    const struct product **plain_terms;  ///< these, as far as it is decided; room for all
+    uint32_t plain_count, stepped;       ///< stepped: parts of other steps so far
 };
+
+/// From the first to the last key that a row may take; INT64_MAX: no bound.
+static int64_t reach_of(const struct product *term) {
+    int64_t reach = INT64_MAX;
+    for (uint32_t i = 0; i < term->count; i++) {
+        const struct term *factor = term->factors[i];
+        const bool window = factor->kind == TULLE_WINDOW;
+        if ((window || factor->kind == TULLE_DILATED) && factor->left >= 0 && factor->right >= 0)
+            reach = least(reach, (factor->left + factor->right) * (window ? 1 : factor->step));
+    }
+    return reach;
+}
 
 /// Do terms [first, end), all of this step, cost less in the part of step 1: where a class has
 /// fewer rows than a tile, or little reach? False: out of memory.
 static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, bool *plain) {
-    const struct term *term = d->terms[first];
-    const int64_t step = term_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
-    const int64_t reach = term->kind == TULLE_DILATED && term->left >= 0 && term->right >= 0
-                              ? (term->left + term->right) * term->step
-                              : INT64_MAX;
+    const struct product *term = d->terms[first];
+    const int64_t step = product_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
+    const int64_t reach = reach_of(term);
     // combine takes no more parts, and one is for step 1
     *plain = d->stepped + 1 == PM_PARTS_MOST;
     if (*plain || (q_len >= step * rows && reach > 8 * rows)) return true;
@@ -197,11 +213,11 @@ static void take_plain(struct deal *d, uint32_t term) {
 /// Terms of step 1, and those that cost less there. False: out of memory.
 static bool deal_terms(struct deal *d) {
     for (uint32_t i = 0; i < d->count; i++)
-        if (term_step(d->terms[i]) == 1) take_plain(d, i);
+        if (product_step(d->terms[i]) == 1) take_plain(d, i);
     for (uint32_t i = 0, end; i < d->count; i = end) {
-        const int64_t step = term_step(d->terms[i]);
+        const int64_t step = product_step(d->terms[i]);
         bool plain;
-        for (end = i + 1; end < d->count && term_step(d->terms[end]) == step;) end++;
+        for (end = i + 1; end < d->count && product_step(d->terms[end]) == step;) end++;
         if (step == 1) continue;
         if (!choose_plain(d, i, end, &plain)) return false;
         if (!plain) d->stepped++;
@@ -212,14 +228,15 @@ static bool deal_terms(struct deal *d) {
 
 /// The parts' steps and how many terms are theirs, and all terms in the parts' order. Returns how
 /// many parts there are.
-static uint32_t order_terms(const struct deal *d, struct part *parts, const struct term **order) {
+static uint32_t order_terms(const struct deal *d, struct part *parts,
+                            const struct product **order) {
     uint32_t count = 0, used = 0;
     for (uint32_t i = 0; i < d->count; i++)
         if (d->plain[i]) order[used++] = d->terms[i];
     if (used) parts[count++] = (struct part){ .step = 1, .include_count = used };
     for (uint32_t i = 0; i < d->count; i++) {
         if (d->plain[i]) continue;
-        const int64_t step = term_step(d->terms[i]);
+        const int64_t step = product_step(d->terms[i]);
         if (!count || parts[count - 1].step != step) parts[count++] = (struct part){ .step = step };
         parts[count - 1].include_count++;
         order[used++] = d->terms[i];
@@ -229,11 +246,11 @@ static uint32_t order_terms(const struct deal *d, struct part *parts, const stru
 
 /// Each part's own copy of its terms and, behind them, of those of the parts before it. False: out
 /// of memory.
-static bool give_terms(struct part *parts, uint32_t count, const struct term *const *order) {
+static bool give_terms(struct part *parts, uint32_t count, const struct product *const *order) {
     uint32_t before = 0;
     for (uint32_t k = 0; k < count; k++) {
         const uint32_t own = parts[k].include_count;
-        const struct term **terms = malloc((own + before + 1) * sizeof *terms);
+        const struct product **terms = malloc((own + before + 1) * sizeof *terms);
         if (!terms) return false;
         memcpy(terms, order + before, own * sizeof *terms);
         memcpy(terms + own, order, before * sizeof *terms);
@@ -249,7 +266,7 @@ bool parts_create(const struct site *site, const struct tiling *tiling, struct p
                   uint32_t *out_count) {
     const uint32_t n = site->pattern->canonical_count;
     struct part *parts = calloc(n, sizeof *parts);
-    const struct term **order = malloc(2 * (size_t)n * sizeof *order);
+    const struct product **order = malloc(2 * (size_t)n * sizeof *order);
     struct deal deal = { .site = site,
                          .tiling = tiling,
                          .terms = site->pattern->canonical,

@@ -9,11 +9,11 @@
 /// A union's terms of one step, tiled together, less every term of the parts before it.
 struct part {
     int64_t step;
-    const struct term *const *include;
+    const struct product *const *include;
     uint32_t include_count;
-    const struct term *const *exclude;
+    const struct product *const *exclude;
     uint32_t exclude_count;
-    // Keys that every row takes, chosen one by one (FIXED's columns, GLOBAL_LIST's): positions,
+    // Keys that every row takes, chosen one by one (term_lists): positions,
     // rising, each once, all within [kv_start, kv_len). Only where step is 1.
     int32_t *list;
     int64_t list_count;

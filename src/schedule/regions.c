@@ -1,29 +1,53 @@
 // SPDX-License-Identifier: MIT
+//
+// A term's regions: its only factor's, or what all of its factors have in common.
 #include "schedule/regions.h"
 
+#include <stdlib.h>
+
 #include "common/arithmetic.h"
-#include "common/search.h"
+
+static void push(struct tiler *t, struct region_list *list, const struct region *region) {
+    if (ARRAY_RESERVE(list->regions, list->capacity, list->count + 1))
+        list->regions[list->count++] = *region;
+    else t->out_of_memory = true;
+}
+
+/// The first and the last key that the region's diagonals leave.
+static int64_t lowest_key(const struct tiler *t, const struct region *region) {
+    return region->left >= TILE_FAR ? -TILE_FAR : t->u0 + region->r0 - region->left;
+}
+
+static int64_t highest_key(const struct tiler *t, const struct region *region) {
+    return region->right >= TILE_FAR ? TILE_FAR - 1 : t->u0 + region->r1 - 1 + region->right;
+}
+
+/// Of one factor of several: clipped to the tile's rows and its own diagonals, not to the keys that
+/// exist.
+static void add_to_list(struct region_target to, struct region region) {
+    region.v0 = most(region.v0, lowest_key(to.t, &region));
+    region.v1 = least(region.v1, highest_key(to.t, &region) + 1);
+    if (region.v0 < region.v1) push(to.t, to.list, &region);
+}
 
 /// Adds a region clipped to the tile: to its rows, to the keys that exist, and to what its
 /// diagonals leave.
-static void add_region(struct region_target to, int64_t v0, int64_t v1, int64_t r0, int64_t r1,
-                       int64_t left, int64_t right, int64_t period) {
+static void add_region(struct region_target to, struct region region) {
     struct tiler *t = to.t;
-    if (!to.exclude && t->site->at.causal) right = least(right, 0);
-    r0 = most(r0, 0);
-    r1 = least(r1, t->rows);
-    if (r0 >= r1) return;
-    int64_t lowest = left >= TILE_FAR ? -TILE_FAR : t->u0 + r0 - left;
-    int64_t highest = right >= TILE_FAR ? TILE_FAR : t->u0 + r1 - 1 + right + 1;
-    if (most(v0, lowest) < t->v_begin || least(v1, highest) > t->v_end) t->clipped = true;
-    v0 = most(most(v0, lowest), t->v_begin);
-    v1 = least(least(v1, highest), t->v_end);
-    if (v0 >= v1) return;
-    struct region_list *list = to.exclude ? &t->exclude : &t->include;
-    if (ARRAY_RESERVE(list->regions, list->capacity, list->count + 1))
-        list->regions[list->count++] =
-            (struct region){ v0, v1, (int32_t)r0, (int32_t)r1, left, right, period };
-    else t->out_of_memory = true;
+    region.r0 = (int32_t)most(region.r0, 0);
+    region.r1 = (int32_t)least(region.r1, t->rows);
+    if (region.r0 >= region.r1) return;
+    if (to.list) {
+        add_to_list(to, region);
+        return;
+    }
+    if (!to.exclude && t->site->at.causal) region.right = least(region.right, 0);
+    const int64_t lowest = lowest_key(t, &region), highest = highest_key(t, &region) + 1;
+    if (most(region.v0, lowest) < t->v_begin || least(region.v1, highest) > t->v_end)
+        t->clipped = true;
+    region.v0 = most(most(region.v0, lowest), t->v_begin);
+    region.v1 = least(least(region.v1, highest), t->v_end);
+    if (region.v0 < region.v1) push(t, to.exclude ? &t->exclude : &t->include, &region);
 }
 
 /// First class coordinate at or after position x.
@@ -31,144 +55,131 @@ static int64_t first_at(const struct tiler *t, int64_t x) {
     return ceil_div(x - t->residue, t->part->step);
 }
 
-/// Rows of the tile at positions [p0, p1), all keys of [j0, j1) (positions).
-static void add_rectangle(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1) {
-    struct tiler *t = to.t;
-    add_region(to, j0 <= -TILE_FAR ? -TILE_FAR : first_at(t, j0),
-               j1 >= TILE_FAR ? TILE_FAR : first_at(t, j1),
-               p0 <= -TILE_FAR ? 0 : first_at(t, p0) - t->u0,
-               p1 >= TILE_FAR ? t->rows : first_at(t, p1) - t->u0, TILE_FAR, TILE_FAR, 1);
+/// First row of the tile at or after position x; below 0 or past the last where none is there.
+static int64_t row_at(const struct tiler *t, int64_t x) { return first_at(t, x) - t->u0; }
+
+int64_t next_row_at(const struct tiler *t, int64_t x) {
+    return t->residue + (t->u0 + most(row_at(t, x), 0)) * t->part->step;
 }
 
-static void add_columns(struct region_target to, int64_t j0, int64_t j1) {
-    add_rectangle(to, -TILE_FAR, TILE_FAR, j0, j1);
+static int64_t steps_within(const struct tiler *t, int64_t reach) {
+    return reach >= TILE_FAR ? TILE_FAR : floor_div(reach, t->part->step);
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
-static int64_t steps_within(int64_t reach, int64_t times, int64_t step) {
-    return reach == TULLE_INFINITE ? TILE_FAR : least(reach * times / step, TILE_FAR);
-}
-
-void column_regions(struct region_target to, const struct term *term, int64_t j0, int64_t j1) {
-    if (term->kind == TULLE_FIXED) {
-        for (int64_t block = floor_div(j0, term->step); block * term->step < j1; block++)
-            add_columns(to, most(j0, (block + 1) * term->step - term->count),
-                        least(j1, (block + 1) * term->step));
-    } else if (term->kind == TULLE_GLOBAL_LIST) {
-        const int64_t *positions = term->positions;
-        for (size_t i = count_below(positions, term->position_count, j0);
-             i < term->position_count && positions[i] < j1; i++)
-            add_columns(to, positions[i], positions[i] + 1);
-    }
-}
-
-/// Listed queries at positions [p0, p1): every key.
-static void listed_rows(struct region_target to, const struct term *term, int64_t p0, int64_t p1) {
-    const int64_t *positions = term->positions;
-    for (size_t i = count_below(positions, term->position_count, p0);
-         i < term->position_count && positions[i] < p1; i++)
-        add_rectangle(to, positions[i], positions[i] + 1, -TILE_FAR, TILE_FAR);
-}
-
-/// Blocks of FIXED's step on the diagonal.
-static void fixed_blocks(struct region_target to, const struct term *term, int64_t p0, int64_t p1) {
-    const int64_t step = term->step;
-    for (int64_t block = floor_div(p0, step); block * step < p1; block++)
-        add_rectangle(to, block * step, (block + 1) * step, block * step, (block + 1) * step);
-}
-
-/// Queries [block · size, …) of one block: key blocks first … last.
-static void add_blocks(struct region_target to, int64_t size, int64_t block, int64_t first,
-                       int64_t last) {
-    add_rectangle(to, block * size, (block + 1) * size, first * size, (last + 1) * size);
-}
-
-static void mask_blocks(struct region_target to, const struct term *term, int64_t p0, int64_t p1) {
-    const tulle_pattern_site *at = &to.t->site->at;
-    const int64_t layout = blocks_layout(term, at->head, at->heads, at->kv_heads),
-                  size = term->block;
-    for (int64_t block = most(0, floor_div(p0, size));
-         block * size < p1 && block < term->block_rows; block++) {
-        const int64_t *offset = term->row_offsets + layout * term->block_rows + block;
-        for (int64_t i = offset[0]; i < offset[1];) {
-            int64_t first = term->columns[i], last = first;  // neighbours make one region
-            while (++i < offset[1] && term->columns[i] == last + 1) last++;
-            add_blocks(to, size, block, first, last);
-        }
-    }
-}
-
-static void drawn_blocks(struct region_target to, const struct term *term, int64_t p0, int64_t p1) {
-    struct tiler *t = to.t;
-    const int64_t size = term->block, last_block = floor_div(p1 - 1, size);
-    if (last_block < 0) return;
-    const size_t room = random_most(term, &t->site->at, last_block);
-    if (!TILER_RESERVE(t, blocks, blocks_capacity, room)) return;
-    for (int64_t block = most(0, floor_div(p0, size)); block <= last_block; block++) {
-        const size_t count = random_blocks(term, &t->site->at, block, t->blocks);
-        for (size_t i = 0; i < count;) {
-            int64_t first = t->blocks[i], last = first;
-            while (++i < count && t->blocks[i] == last + 1) last++;
-            add_blocks(to, size, block, first, last);
-        }
-    }
-}
-
-static void documents(struct region_target to, const struct term *term, int64_t p0, int64_t p1) {
-    const int64_t *ends = term->positions;
-    // from the last document that begins at or before p0
-    const size_t begun = count_below(ends, term->position_count - 1, p0 + 1);
-    for (size_t i = begun ? begun - 1 : 0; i + 1 < term->position_count && ends[i] < p1; i++)
-        if (ends[i + 1] > p0) add_rectangle(to, ends[i], ends[i + 1], ends[i], ends[i + 1]);
-}
-
-void term_regions(struct region_target to, const struct term *term) {
+void add_shape(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1,
+               int64_t left, int64_t right, int64_t period) {
     const struct tiler *t = to.t;
-    const int64_t step = t->part->step, p0 = t->row + t->site->q_offset,
-                  p1 = p0 + (t->rows - 1) * step + 1;
-    const bool columns = to.exclude || !t->part->list;
-    switch (term->kind) {
-    case TULLE_DENSE: add_columns(to, -TILE_FAR, TILE_FAR); break;
-    case TULLE_WINDOW:
-        add_region(to, -TILE_FAR, TILE_FAR, 0, t->rows, steps_within(term->left, 1, step),
-                   steps_within(term->right, 1, step), 1);
-        break;
-    case TULLE_DILATED:
-        add_region(to, -TILE_FAR, TILE_FAR, 0, t->rows, steps_within(term->left, term->step, step),
-                   steps_within(term->right, term->step, step), term->step / gcd(term->step, step));
-        break;
-    case TULLE_STRIDED:
-        add_region(to, -TILE_FAR, TILE_FAR, 0, t->rows, TILE_FAR, TILE_FAR,
-                   term->step / gcd(term->step, step));
-        break;
-    case TULLE_GLOBAL:
-        add_columns(to, -TILE_FAR, term->count);
-        add_rectangle(to, 0, term->count, -TILE_FAR, TILE_FAR);
-        break;
-    case TULLE_SINK: add_columns(to, -TILE_FAR, term->count); break;
-    case TULLE_GLOBAL_LIST:
-        listed_rows(to, term, p0, p1);
-        if (columns) column_regions(to, term, t->site->kv_start, t->site->at.kv_len);
-        break;
-    case TULLE_FIXED:
-        fixed_blocks(to, term, p0, p1);
-        if (columns) column_regions(to, term, t->site->kv_start, t->site->at.kv_len);
-        break;
-    case TULLE_BLOCKS: mask_blocks(to, term, p0, p1); break;
-    case TULLE_RANDOM: drawn_blocks(to, term, p0, p1); break;
-    case TULLE_DOCUMENTS: documents(to, term, p0, p1); break;
+    const int64_t r0 = p0 <= -TILE_FAR ? 0 : most(row_at(t, p0), 0),
+                  r1 = p1 >= TILE_FAR ? t->rows : least(row_at(t, p1), t->rows);
+    if (r0 >= r1) return;
+    add_region(to, (struct region){ j0 <= -TILE_FAR ? -TILE_FAR : first_at(t, j0),
+                                    j1 >= TILE_FAR ? TILE_FAR : first_at(t, j1), (int32_t)r0,
+                                    (int32_t)r1, steps_within(t, left), steps_within(t, right),
+                                    period / common_divisor(period, t->part->step) });
+}
+
+// -------------------------------------------------------------------------------------------------
+// Several factors
+
+static int by_key(const void *a, const void *b) {
+    const struct region *x = a, *y = b;
+    return (x->v0 > y->v0) - (x->v0 < y->v0);
+}
+
+static void sort(struct region_list *list) {
+    if (list->count > 1) qsort(list->regions, list->count, sizeof *list->regions, by_key);
+}
+
+/// What both take; with no pair in it where they have none in common.
+static struct region common(const struct region *a, const struct region *b) {
+    const struct region both = { most(a->v0, b->v0),
+                                 least(a->v1, b->v1),
+                                 (int32_t)most(a->r0, b->r0),
+                                 (int32_t)least(a->r1, b->r1),
+                                 least(a->left, b->left),
+                                 least(a->right, b->right),
+                                 common_multiple(a->period, b->period, TILE_FAR) };
+    return both;
+}
+
+static bool is_empty(const struct region *region) {
+    return region->v0 >= region->v1 || region->r0 >= region->r1 || region->left + region->right < 0;
+}
+
+/// Every pair of a region of a and one of b that overlap, into `to`.
+static void intersect(struct region_target to, struct region_list *a, struct region_list *b) {
+    size_t first = 0;          // regions of b before it end before those of a begin
+    int64_t ends = INT64_MIN;  // of the regions of b up to `first`, the last end
+    sort(a);
+    sort(b);
+    for (size_t i = 0; i < a->count; i++) {
+        const struct region *x = &a->regions[i];
+        while (first < b->count && (ends = most(ends, b->regions[first].v1)) <= x->v0) first++;
+        for (size_t k = first; k < b->count && b->regions[k].v0 < x->v1; k++) {
+            const struct region both = common(x, &b->regions[k]);
+            if (!is_empty(&both)) add_region(to, both);
+        }
     }
 }
 
-bool term_moves(const struct term *term) {
-    return term->kind == TULLE_WINDOW || term->kind == TULLE_DILATED ||
-           term->kind == TULLE_STRIDED || term->kind == TULLE_DENSE;
+/// The positions of the keys of some regions.
+static void reach_of(const struct tiler *t, const struct region_list *list, int64_t *j0,
+                     int64_t *j1) {
+    int64_t v0 = TILE_FAR, v1 = -TILE_FAR;
+    for (size_t i = 0; i < list->count; i++) {
+        v0 = least(v0, list->regions[i].v0);
+        v1 = most(v1, list->regions[i].v1);
+    }
+    *j0 = t->residue + most(v0, t->v_begin) * t->part->step;
+    *j1 = t->residue + (least(v1, t->v_end) - 1) * t->part->step + 1;
+}
+
+/// Does the factor have regions of every key of the sequence, that others had better restrict first?
+static bool is_scattered(const struct term *factor) {
+    return factor->kind == TULLE_GLOBAL_LIST || factor->kind == TULLE_FIXED ||
+           factor->kind == TULLE_VERTICAL_SLASH;
+}
+
+static void product_regions(struct region_target to, const struct product *term) {
+    struct tiler *t = to.t;
+    struct region_list *had = &t->factors[0], *next = &t->factors[1], *both = &t->factors[2];
+    int64_t j0 = t->site->kv_start, j1 = t->site->at.kv_len;
+    uint32_t done = 0;
+    for (int scattered = 0; scattered < 2; scattered++) {
+        for (uint32_t i = 0; i < term->count; i++) {
+            if (is_scattered(term->factors[i]) != scattered) continue;
+            struct region_list *list = done ? next : had;
+            list->count = both->count = 0;
+            factor_regions((struct region_target){ t, to.exclude, list }, term->factors[i], j0, j1);
+            if (++done == term->count) {
+                intersect(to, had, next);
+                return;
+            }
+            if (done > 1) {
+                intersect((struct region_target){ t, to.exclude, both }, had, next);
+                struct region_list *const before = had;
+                had = both;
+                both = before;
+            }
+            if (!had->count) return;
+            reach_of(t, had, &j0, &j1);
+            if (j0 >= j1) return;
+        }
+    }
+}
+
+void term_regions(struct region_target to, const struct product *term) {
+    const struct site *site = to.t->site;
+    if (term->count > 1) product_regions(to, term);
+    else factor_regions(to, term->factors[0], site->kv_start, site->at.kv_len);
+}
+
+bool term_moves(const struct product *term) {
+    for (uint32_t i = 0; i < term->count; i++) {
+        const tulle_term_kind kind = term->factors[i]->kind;
+        if (kind != TULLE_WINDOW && kind != TULLE_DILATED && kind != TULLE_STRIDED &&
+            kind != TULLE_DENSE)
+            return false;
+    }
+    return true;
 }

@@ -17,21 +17,41 @@ struct region {
 
 #define TILE_FAR (INT64_MAX / 4)
 
-/// Where a term's regions go: to what the tile takes, or to what is taken from that.
+/// Where regions go: to what the tile takes, or to what is taken from that; or, as they are, into a
+/// list.
 struct region_target {
     struct tiler *t;
     bool exclude;
+    struct region_list *list;  ///< NULL: to the tile
 };
 
 /// The regions of a term on the tile; columns chosen one by one are left out where the part's list
 /// has them. Out of memory: t->out_of_memory, as everywhere below.
-void term_regions(struct region_target to, const struct term *term);
+void term_regions(struct region_target to, const struct product *term);
+
+/// The regions of one factor on the tile, at least those at keys [j0, j1). regions_factor.c
+void factor_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1);
+
+/// Of a NEIGHBORHOOD; p0, p1: the tile's rows lie within. regions_grid.c
+void grid_regions(struct region_target to, const struct term *factor, int64_t p0, int64_t p1,
+                  int64_t j0, int64_t j1);
 
 /// Keys [j0, j1) that lie in the columns that every row takes one by one.
-void column_regions(struct region_target to, const struct term *term, int64_t j0, int64_t j1);
+void column_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1);
+
+/// Has the factor columns that every row takes one by one, and stands it alone in its term?
+bool term_lists(const struct product *term);
 
 /// Are its regions the same for every tile, but for where that stands?
-bool term_moves(const struct term *term);
+bool term_moves(const struct product *term);
+
+/// Pairs of rows at positions [p0, p1) and keys at [j0, j1) with p − j ≤ left, j − p ≤ right and
+/// (p − j) mod period = 0; TILE_FAR and beyond, and below −TILE_FAR: no bound.
+void add_shape(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1,
+               int64_t left, int64_t right, int64_t period);
+
+/// The position of the tile's first row at or after position x, which may be past its last.
+int64_t next_row_at(const struct tiler *t, int64_t x);
 
 /// Room in one of a tiler's arrays.
 #define TILER_RESERVE(t, array, capacity, needed) \

@@ -22,6 +22,7 @@ void tiler_free(struct tiler *t) {
     free(t->bits);
     free(t->include.regions);
     free(t->exclude.regions);
+    for (int i = 0; i < 3; i++) free(t->factors[i].regions);
     free(t->edges);
     free(t->cells.cells);
     free(t->rounded.cells);
@@ -88,14 +89,19 @@ static struct run *new_run(struct tiler *t, tulle_run_kind kind, enum run_source
     return run;
 }
 
+/// Sets or clears what the regions of a list, sorted by v0, take of keys [v, v + count).
+static void set_regions(struct tiler *t, uint32_t *words, int64_t v, int64_t count,
+                        const struct region_list *list, bool on) {
+    for (size_t i = 0; i < list->count && list->regions[i].v0 < v + count; i++)
+        if (list->regions[i].v1 > v) set_bits(t, words, v, count, &list->regions[i], on);
+}
+
 static bool emit_bits(struct tiler *t, struct run *run, int64_t v) {
     run->bits = tile_bits(t, run->count);
     if (run->bits == SIZE_MAX) return false;
     uint32_t *words = t->bits + run->bits;
-    for (size_t i = 0; i < t->include.count; i++)
-        set_bits(t, words, v, run->count, &t->include.regions[i], true);
-    for (size_t i = 0; i < t->exclude.count; i++)
-        set_bits(t, words, v, run->count, &t->exclude.regions[i], false);
+    set_regions(t, words, v, run->count, &t->include, true);
+    set_regions(t, words, v, run->count, &t->exclude, false);
     return true;
 }
 
@@ -162,7 +168,9 @@ static bool emit_lists(struct tiler *t, int64_t list_end) {
 /// All columns of the part's terms at positions [j0, j1), as regions.
 static void include_columns(struct tiler *t, int64_t j0, int64_t j1) {
     for (uint32_t i = 0; i < t->part->include_count; i++)
-        column_regions((struct region_target){ t, false }, t->part->include[i], j0, j1);
+        if (term_lists(t->part->include[i]))
+            column_regions((struct region_target){ .t = t }, t->part->include[i]->factors[0], j0,
+                           j1);
 }
 
 /// A list key inside a partial cell: all rows take it, so it is a region of that cell. False: out
@@ -203,11 +211,11 @@ static bool part_regions(struct tiler *t) {
     bool moves = part->list_count == 0;
     for (uint32_t i = 0; i < part->include_count; i++) {
         moves = moves && term_moves(part->include[i]);
-        term_regions((struct region_target){ t, false }, part->include[i]);
+        term_regions((struct region_target){ .t = t }, part->include[i]);
     }
     for (uint32_t i = 0; i < part->exclude_count && t->include.count; i++) {
         moves = moves && term_moves(part->exclude[i]);
-        term_regions((struct region_target){ t, true }, part->exclude[i]);
+        term_regions((struct region_target){ .t = t, .exclude = true }, part->exclude[i]);
     }
     return moves;
 }

@@ -62,6 +62,7 @@ struct tiler {
     bool shiftable;
     // scratch
     struct region_list include, exclude;
+    struct region_list factors[3];  ///< of a term of several: regions.c
     int64_t *edges;
     size_t edge_count, edge_capacity;
     struct cell_list cells, rounded;

@@ -52,10 +52,12 @@ static void touched_bytes(const struct schedule_input *in, const struct group *g
     *low = UINT64_MAX;
     *high = 0;
     for (uint32_t i = first; i < end; i++) {
-        const uint64_t index = group->entries[i].index, batch = index / in->heads;
-        uint64_t head = index % in->heads;
+        const struct pm_entry *entry = &group->entries[i];
+        const uint64_t batch = entry->index / in->heads,
+                       row = keys ? entry->first_key : entry->first_row;
+        uint64_t head = entry->index % in->heads;
         if (keys) head = head * in->kv_heads / in->heads;
-        uint64_t base = batch * shape->batch + head * shape->head;
+        uint64_t base = batch * shape->batch + head * shape->head + row * shape->row;
         *low = least_unsigned(*low, base + (uint64_t)from * shape->row);
         uint64_t past = base + (uint64_t)to * shape->row + shape->row_bytes;
         if (past > *high) *high = past;

@@ -1,202 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Two ways to one answer: what must not change the result, or only by rounding. Both sides run
-// through the library, and differ by at most what each may differ from the exact answer
-// (tolerance.c).
+// Inputs moved about, queries in chunks, work divided in other ways: the same answer. And patterns
+// that say the same: metamorphic_patterns.c.
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cases.h"
 #include "device/context.h"
-#include "problem.h"
-
-// -------------------------------------------------------------------------------------------------
-// Each check runs with the best kernel and with each other family on a device of the tests' own,
-// and on the floor.
-
-struct setting {
-    const struct mode_context *context;
-    const char *kernel;
-    VkBufferUsageFlags usage;
-    uint64_t seed;
-};
-
-static void for_each_setting(void (*check)(const struct setting *), uint64_t stream) {
-    const struct mode_context *import = harness_mode(MODE_IMPORT),
-                              *floor = harness_mode(MODE_IMPORT_FLOOR);
-    tulle_device_info info;
-    tulle_context_info(import->tulle, &info);
-    VkBufferUsageFlags usage =
-        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
-    if (info.buffer_device_address) {
-        usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    }
-    struct variants variants;
-    harness_variants(import->tulle, NULL, &variants);
-    char tried[8][32] = { "" };
-    size_t count = 0;
-    for (uint32_t n = 0; n < variants.count; n++) {
-        // one variant of a family: what stands before the first underscore and before the last
-        char family[32];
-        snprintf(family, sizeof family, "%.*s",
-                 (int)(strrchr(variants.names[n], '_') - variants.names[n]), variants.names[n]);
-        bool known = false;
-        for (size_t t = 0; t < count; t++) {
-            known = known || strcmp(tried[t], family) == 0;
-        }
-        if (known || count == 8) {
-            continue;
-        }
-        const tulle_attention_desc plain = { .heads = 1,
-                                             .q_len = 64,
-                                             .kv_len = 64,
-                                             .head_dim = 64,
-                                             .buffer_usage = usage,
-                                             .kernel = variants.names[n] };
-        struct variants named;
-        harness_variants(import->tulle, &plain, &named);
-        bool serves = false;
-        for (uint32_t m = 0; m < named.count; m++) {
-            serves = serves || named.serves[m];
-        }
-        if (serves) {
-            memcpy(tried[count++], family, sizeof family);
-            check(&(struct setting){ import, variants.names[n], usage,
-                                     rng_hash(harness_seed(), stream) });
-        }
-    }
-    check(&(struct setting){ import, NULL, usage, rng_hash(harness_seed(), stream + 1) });
-    check(&(struct setting){ floor, NULL, 0, rng_hash(harness_seed(), stream + 2) });
-}
-
-static void state_problem(struct problem *problem, const struct setting *setting, int64_t batch,
-                          int64_t heads, int64_t kv_heads, int64_t q_len, int64_t kv_len,
-                          int64_t head_dim) {
-    problem_init(problem, setting->seed);
-    problem->batch = batch;
-    problem->heads = heads;
-    problem->kv_heads = kv_heads;
-    problem->q_len = q_len;
-    problem->kv_len = kv_len;
-    problem->head_dim = head_dim;
-    problem->kernel = setting->kernel;
-    problem->usage = setting->usage;
-    problem->data = DATA_RISING;
-}
-
-static void run(struct problem *problem, const struct setting *setting) {
-    problem_must_run(problem, setting->context, WAY_RECORD);
-}
-
-static void fill_run_check(struct problem *problem, const struct setting *setting,
-                           const char *what) {
-    problem_fill(problem);
-    run(problem, setting);
-    problem_check(problem, what);
-}
-
-static struct ref_term ones(struct problem *problem, int64_t block) {
-    const int64_t rows = (problem->kv_len + problem->q_len) / block + 1;
-    uint8_t *mask = problem_own(problem, (size_t)(rows * rows), 1);
-    memset(mask, 1, (size_t)(rows * rows));
-    return (struct ref_term){ .kind = REF_BLOCKS,
-                              .block = block,
-                              .mask = mask,
-                              .layouts = 1,
-                              .block_rows = rows,
-                              .block_cols = rows };
-}
-
-// -------------------------------------------------------------------------------------------------
-// Patterns that say the same
-
-static void check_equal_to_dense(const struct setting *setting) {
-    for (int variant = 0; variant < 6; variant++) {
-        struct problem dense, other;
-        struct problem *both[] = { &dense, &other };
-        for (int n = 0; n < 2; n++) {
-            state_problem(both[n], setting, 2, 2, 1, 70, 151, 40);
-            both[n]->causal = variant % 2 == 1;
-        }
-        switch (variant / 2) {
-        case 0: problem_term(&other, 0, ones(&other, 32)); break;
-        case 1: problem_term(&other, 0, ones(&other, 7)); break;
-        default:
-            problem_term(&other, 0,
-                         (struct ref_term){
-                             .kind = REF_WINDOW, .left = TULLE_INFINITE, .right = TULLE_INFINITE });
-            break;
-        }
-        fill_run_check(&dense, setting, "dense");
-        fill_run_check(&other, setting, "as good as dense");
-        problem_check_same(&dense, &other,
-                           variant / 2 < 2 ? "blocks of ones and dense"
-                                           : "an infinite window and dense");
-        problem_free(&dense);
-        problem_free(&other);
-    }
-}
-
-static void test_equal_to_dense(void **state) {
-    (void)state;
-    for_each_setting(check_equal_to_dense, 100);
-}
-
-// Terms in any order, and twice: the same bits.
-static void check_union_order(const struct setting *setting) {
-    struct rng rng = { setting->seed };
-    struct problem first;
-    for (int attempt = 0; attempt < 5; attempt++) {
-        struct problem problem;
-        state_problem(&problem, setting, 1, 3, 1, 90, 140, 32);
-        problem.causal = true;
-        int64_t *ends = problem_own(&problem, 3, sizeof *ends),
-                *list = problem_own(&problem, 2, sizeof *list);
-        ends[1] = 50;
-        ends[2] = 140;
-        list[0] = 33;
-        list[1] = 7;
-        struct ref_term terms[] = {
-            { .kind = REF_WINDOW, .left = 9, .right = 3 },
-            { .kind = REF_DILATED, .left = 6, .right = 2, .step = 4 },
-            { .kind = REF_STRIDED, .step = 6 },
-            { .kind = REF_GLOBAL, .count = 2 },
-            { .kind = REF_GLOBAL_LIST, .list = list, .list_len = 2 },
-            { .kind = REF_RANDOM, .block = 16, .count = 2, .seed = 5 },
-            { .kind = REF_FIXED, .step = 20, .count = 3 },
-        };
-        const size_t count = sizeof terms / sizeof terms[0];
-        for (size_t n = 0; n < count && attempt > 0; n++) {
-            const size_t other = (size_t)rng_between(&rng, (int64_t)n, (int64_t)count - 1);
-            const struct ref_term swapped = terms[n];
-            terms[n] = terms[other];
-            terms[other] = swapped;
-        }
-        for (size_t n = 0; n < count; n++) {
-            problem_term(&problem, 0, terms[n]);
-        }
-        if (attempt == 4) {
-            problem_term(&problem, 0, terms[2]);  // once more
-        }
-        fill_run_check(&problem, setting, "a union");
-        if (attempt == 0) {
-            first = problem;
-        } else {
-            problem_check_identical(&first, &problem,
-                                    attempt == 4 ? "a term given twice" : "terms in another order");
-            problem_free(&problem);
-        }
-    }
-    problem_free(&first);
-}
-
-static void test_union_order(void **state) {
-    (void)state;
-    for_each_setting(check_union_order, 200);
-}
+#include "metamorphic.h"
 
 // -------------------------------------------------------------------------------------------------
 // Inputs moved about
@@ -275,8 +88,8 @@ static void check_key_permutation(const struct setting *setting) {
         memcpy(moved.q64, plain.q64, (size_t)(2 * 60 * 64) * sizeof(double));
         problem_store(&moved);
         problem_reference(&moved);
-        run(&plain, setting);
-        run(&moved, setting);
+        run_setting(&plain, setting);
+        run_setting(&moved, setting);
         problem_check(&plain, "keys in order");
         problem_check_same(&plain, &moved, "keys permuted");
         problem_free(&plain);
@@ -303,8 +116,8 @@ static void check_gqa(const struct setting *setting) {
             problem_fill(both[p]);
         }
         copy_inputs(&expanded, &grouped, 0, 0);
-        run(&grouped, setting);
-        run(&expanded, setting);
+        run_setting(&grouped, setting);
+        run_setting(&expanded, setting);
         problem_check(&grouped, "grouped heads");
         problem_check_same(&grouped, &expanded, "grouped heads and heads repeated");
         problem_free(&grouped);
@@ -397,7 +210,7 @@ static void check_chunks_of(const struct setting *setting, int pattern, bool cau
         chunk.q_offset_count = 1;
         problem_fill(&chunk);
         copy_inputs(&chunk, &whole, row, 0);
-        run(&chunk, setting);
+        run_setting(&chunk, setting);
         problem_check(&chunk, "a chunk");
         place_rows(&pieced, &chunk, row);
         problem_free(&chunk);
@@ -461,7 +274,7 @@ static void check_splits(const struct setting *setting) {
             both[n]->workspace_limit = variant % 2 == 1 ? 0 : UINT64_MAX;
             both[n]->ranges = variant == 3;
             problem_fill(both[n]);
-            run(both[n], setting);
+            run_setting(both[n], setting);
         }
         problem_check(&other, "in small dispatches");
         problem_check_same(&plain, &other, "work divided in another way");
@@ -490,7 +303,7 @@ static void check_ranges(const struct setting *setting) {
         both[n]->dispatch_pairs = 3000;
         both[n]->ranges = n == 1;
         problem_fill(both[n]);
-        run(both[n], setting);
+        run_setting(both[n], setting);
         problem_check(both[n], "ranges");
     }
     if (whole.info.dispatches < 2) {
@@ -582,7 +395,7 @@ static void check_workspace_place(const struct setting *setting) {
         problems[n].workspace_at = places[n].units * unit;
         problem_fill(&problems[n]);
         caps->texel_alignment = places[n].texel_alignment;
-        run(&problems[n], setting);
+        run_setting(&problems[n], setting);
         caps->texel_alignment = alignment;
         if (problems[n].info.workspace_bytes == 0) {
             harness_fail("the plan needs no workspace: nothing was tried");
@@ -743,6 +556,8 @@ int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_to_dense),   cmocka_unit_test(test_union_order),
+        cmocka_unit_test(test_factor_order),     cmocka_unit_test(test_neutral_factors),
+        cmocka_unit_test(test_equal_patterns),   cmocka_unit_test(test_dilated_neighborhood),
         cmocka_unit_test(test_key_permutation),  cmocka_unit_test(test_gqa),
         cmocka_unit_test(test_chunks),           cmocka_unit_test(test_row_by_row),
         cmocka_unit_test(test_splits),           cmocka_unit_test(test_ranges),

@@ -38,6 +38,18 @@ static tulle_result create(tulle_error *error) {
     static const int64_t offsets[] = { 0, 1, 2 }, columns[] = { 1, 0 }, list[] = { 3, 1, 1 },
                          ends[] = { 0, 2 };
     static const uint8_t mask[] = { 1, 0, 0, 1 };
+    static const tulle_term inner[] = {
+        { .kind = TULLE_BLOCKS, .block = 1, .mask = mask, .block_rows = 2, .block_cols = 2 }
+    };
+    static const tulle_term factors[] = {
+        { .kind = TULLE_GLOBAL_LIST, .positions = list, .position_count = 3 },
+        { .kind = TULLE_DOCUMENTS,
+          .positions = ends,
+          .position_count = 2,
+          .factors = inner,
+          .factor_count = 1 },
+        { .kind = TULLE_VERTICAL_SLASH, .positions = list, .position_count = 3 },
+    };
     const tulle_term terms[] = {
         { .kind = TULLE_WINDOW, .left = 3 },
         { .kind = TULLE_GLOBAL_LIST, .positions = list, .position_count = 3 },
@@ -50,6 +62,17 @@ static tulle_result create(tulle_error *error) {
           .columns = columns,
           .block_rows = 2,
           .block_cols = 2 },
+        { .kind = TULLE_VERTICAL_SLASH,
+          .positions = list,
+          .position_count = 3,
+          .diagonals = ends,
+          .diagonal_count = 2 },
+        { .kind = TULLE_NEIGHBORHOOD,
+          .axes = 2,
+          .grid = { 8, 8 },
+          .kernel = { 3, 3 },
+          .factors = factors,
+          .factor_count = 3 },
     };
     tulle_pattern *pattern = (tulle_pattern *)error;
     tulle_result result =
@@ -66,7 +89,9 @@ static tulle_result parse(tulle_error *error) {
     tulle_result result = tulle_pattern_parse(
         // more terms than a pattern has room for at first
         "window:1,0+sink:1+sink:2+sink:3+sink:4+sink:5+sink:6+sink:7+sink:8+sink:9+sink:10+sink:11+sink:12+"
-        "sink:13+sink:14+sink:15+global:list;blocks:1,mask+documents:\"a\"\"b\";dense",
+        "sink:13+sink:14+sink:15+global:list;blocks:1,mask+documents:\"a\"\"b\";dense;"
+        "vertical_slash:list,other&sink:1&sink:2&sink:3&sink:4&sink:5&sink:6&sink:7&sink:8&sink:9&global:list&"
+        "blocks:1,mask+neighborhood:8x8,3x3&documents:ends",
         &loader, &patterns, &count, error);
     if (result) assert_null(patterns);
     if (result) assert_int_equal(count, 0);

@@ -102,7 +102,7 @@ static void trial_run(uint64_t seed) {
         schedule_free(&again);
         t.input.limits.workspace_rows = before;
     }
-    // The order of terms changes no bit.
+    // The order of terms and of factors changes no bit.
     tulle_pattern *was[PATTERNS];
     memcpy(was, t.patterns, sizeof was);
     for (size_t n = 0; n < t.pattern_count; n++) {
@@ -122,7 +122,7 @@ static void trial_run(uint64_t seed) {
     result = schedule_build(&t.input, room, &again, &error);
     CHECK(result == TULLE_OK, "terms in another order: %s", error.message);
     CHECK(same_schedule(&s, &again),
-          "the order of terms, or what the room held before, changes the schedule");
+          "the order of terms or factors, or what the room held before, changes the schedule");
     schedule_free(&again);
     for (size_t n = 0; n < t.pattern_count; n++) tulle_pattern_destroy(was[n]);
     schedule_free(&s);
@@ -149,6 +149,53 @@ static void test_random(void **state) {
         (unsigned long long)tally.waves);
 }
 
+/// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.
+/// Returns how many items there are.
+static uint64_t run_long(const struct ref_term *term, bool windows) {
+    struct trial t = { .batch = 1,
+                       .heads = 1,
+                       .kv_heads = 1,
+                       .q_len = 3,
+                       .kv_len = 100003,
+                       .q_length = { 3 },
+                       .kv_length = { 100003 },
+                       .q_offset = { 100000 },
+                       .terms = { { *term } },
+                       .term_count = { 1 },
+                       .pattern_count = 1 };
+    t.patterns[0] = trial_pattern(t.terms[0], 1, NULL);
+    trial_group(&t);
+    trial_want(&t);
+    t.input.limits = (struct schedule_limits){ .tile_rows = 8,
+                                               .chunk = 32,
+                                               .direct = true,
+                                               .segment_texels = 65536,
+                                               .segment_alignment = 1,
+                                               .max_workgroups_x = 65535,
+                                               .max_workgroups_y = 65535,
+                                               .item_chunks_most = 60000,
+                                               .item_chunks_least = 60000,
+                                               .items_wanted = 1,
+                                               .dispatch_pairs = UINT64_C(1) << 40,
+                                               .workspace_rows = 1 << 20,
+                                               .window_bytes = 40001 * 16 };
+    t.input.header = &t.header;
+    t.input.heads = t.input.kv_heads = 1;
+    for (int i = 0; i < TENSOR_COUNT; i++)
+        t.input.tensors[i] = (struct tensor_shape){ .row = 16,
+                                                    .row_bytes = 16,
+                                                    .windowed = windows && i == TENSOR_K };
+    struct schedule s = { 0 };
+    tulle_error error = { 0 };
+    tulle_result result = schedule_build(&t.input, NULL, &s, &error);
+    CHECK(result == TULLE_OK, "%s", error.message);
+    machine_run(&t, &s);
+    const uint64_t items = s.items;
+    schedule_free(&s);
+    trial_free(&t);
+    return items;
+}
+
 /// Long runs, cut where a window ends and where 15 bits of keys do.
 static void test_long(void **state) {
     (void)state;
@@ -158,49 +205,55 @@ static void test_long(void **state) {
                                              { .kind = REF_STRIDED, .step = 2 } };
     for (size_t n = 0; n < COUNT(terms); n++)
         for (int windows = 0; windows < 2; windows++) {
-            struct trial t = { .batch = 1,
-                               .heads = 1,
-                               .kv_heads = 1,
-                               .q_len = 3,
-                               .kv_len = 100003,
-                               .q_length = { 3 },
-                               .kv_length = { 100003 },
-                               .q_offset = { 100000 },
-                               .terms = { { terms[n] } },
-                               .term_count = { 1 },
-                               .pattern_count = 1 };
             trial_begin();
             trial_say("term %zu, windows %d", n, windows);
-            t.patterns[0] = trial_pattern(t.terms[0], 1, NULL);
-            trial_group(&t);
-            trial_want(&t);
-            t.input.limits = (struct schedule_limits){ .tile_rows = 8,
-                                                       .chunk = 32,
-                                                       .direct = true,
-                                                       .segment_texels = 65536,
-                                                       .segment_alignment = 1,
-                                                       .max_workgroups_x = 65535,
-                                                       .max_workgroups_y = 65535,
-                                                       .item_chunks_most = 60000,
-                                                       .item_chunks_least = 60000,
-                                                       .items_wanted = 1,
-                                                       .dispatch_pairs = UINT64_C(1) << 40,
-                                                       .workspace_rows = 1 << 20,
-                                                       .window_bytes = 40001 * 16 };
-            t.input.header = &t.header;
-            t.input.heads = t.input.kv_heads = 1;
-            for (int i = 0; i < TENSOR_COUNT; i++)
-                t.input.tensors[i] = (struct tensor_shape){ .row = 16,
-                                                            .row_bytes = 16,
-                                                            .windowed = windows && i == TENSOR_K };
-            struct schedule s = { 0 };
-            tulle_error error = { 0 };
-            tulle_result result = schedule_build(&t.input, NULL, &s, &error);
-            CHECK(result == TULLE_OK, "%s", error.message);
-            machine_run(&t, &s);
-            CHECK((s.items > 1) == windows, "%llu items", (unsigned long long)s.items);
-            schedule_free(&s);
-            trial_free(&t);
+            const uint64_t items = run_long(&terms[n], windows);
+            CHECK((items > 1) == windows, "%llu items", (unsigned long long)items);
+        }
+}
+
+/// Neighbourhoods with thousands of keys, and intersections whose steps have a common multiple
+/// beyond 31 bits, or whose factors hardly meet.
+static void test_long_intersections(void **state) {
+    (void)state;
+    static const int64_t columns[] = { 3, 99999, -1, 50000 }, diagonals[] = { 0, 99998, 40000 };
+    static const struct ref_term apart = { .kind = REF_STRIDED, .step = 46342 },
+                                 sink = { .kind = REF_SINK, .count = 60000 },
+                                 chunked = { .kind = REF_CHUNKED, .step = 99999 },
+                                 fixed = { .kind = REF_FIXED, .step = 7, .count = 2 };
+    static const struct ref_term terms[] = {
+        { .kind = REF_PREFIX, .count = 100002 },
+        { .kind = REF_CHUNKED, .step = 60000 },
+        { .kind = REF_A_SHAPE, .count = 30000, .block = 45000 },
+        { .kind = REF_VERTICAL_SLASH,
+          .list = columns,
+          .list_len = 4,
+          .diagonals = diagonals,
+          .diagonals_len = 3,
+          .layouts = 1 },
+        { .kind = REF_NEIGHBORHOOD, .axes = 1, .kernel = { 33334 }, .dilation = { 3 } },
+        { .kind = REF_NEIGHBORHOOD,
+          .axes = 2,
+          .grid = { 317, 316 },
+          .kernel = { 300, 200 },
+          .dilation = { 1, 1 } },
+        { .kind = REF_NEIGHBORHOOD,
+          .axes = 3,
+          .grid = { 47, 47, 46 },
+          .kernel = { 20, 23, 45 },
+          .dilation = { 2, 2, 1 },
+          .causal_axis = { true, false, false } },
+        { .kind = REF_STRIDED, .step = 46341, .factors = &apart, .n_factors = 1 },
+        { .kind = REF_WINDOW, .left = 70000, .factors = &sink, .n_factors = 1 },
+        { .kind = REF_WINDOW, .left = 30000, .factors = &sink, .n_factors = 1 },
+        { .kind = REF_STRIDED, .step = 3, .factors = &fixed, .n_factors = 1 },
+        { .kind = REF_SINK, .count = 99999, .factors = &chunked, .n_factors = 1 },
+    };
+    for (size_t n = 0; n < COUNT(terms); n++)
+        for (int windows = 0; windows < 2; windows++) {
+            trial_begin();
+            trial_say("term %zu, windows %d", n, windows);
+            run_long(&terms[n], windows);
         }
 }
 
@@ -632,10 +685,15 @@ int main(void) {
     printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
     fflush(stdout);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),         cmocka_unit_test(test_long),
-        cmocka_unit_test(test_resumed),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_window_padding),
-        cmocka_unit_test(test_even_stretches), cmocka_unit_test(test_speed),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_long_intersections),
+        cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_window_padding),
+        cmocka_unit_test(test_even_stretches),
+        cmocka_unit_test(test_speed),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

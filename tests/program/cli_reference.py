@@ -188,9 +188,14 @@ def check(arguments):
     print(f"at worst {worst:.2g} of what is allowed")
 
 
-if sys.argv[1:] == ["make"]:
-    make()
-elif sys.argv[1:2] == ["check"]:
-    check(sys.argv[2:])
-else:
-    sys.exit(__doc__)
+def main():
+    if sys.argv[1:] == ["make"]:
+        make()
+    elif sys.argv[1:2] == ["check"]:
+        check(sys.argv[2:])
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

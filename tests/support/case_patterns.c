@@ -4,6 +4,7 @@
 // are drawn so that edges fall inside, on and outside the small shapes of the suite.
 
 #include "cases.h"
+#include "random_term.h"
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -66,15 +67,21 @@ static struct ref_term fixed(const struct problem *problem, struct rng *rng) {
     return (struct ref_term){ .kind = REF_FIXED, .step = step, .count = rng_between(rng, 1, step) };
 }
 
+// The largest position that is asked about.
+static int64_t last_position(const struct problem *problem) {
+    int64_t last = problem->kv_len - 1;
+    for (int64_t b = 0; b < problem->batch; b++) {
+        last = most(last, problem_offset(problem, b) + problem->q_len - 1);
+    }
+    return last;
+}
+
 // layouts: 1, kv_heads or heads. percent of the blocks are set.
 static struct ref_term blocks(struct problem *problem, struct rng *rng, int64_t layouts,
                               int percent) {
     static const int64_t sizes[] = { 1, 3, 8, 16, 29, 32, 64, 100 };
     const int64_t block = sizes[rng_between(rng, problem->kv_len > 100 ? 1 : 0, 7)];
-    int64_t last = problem->kv_len - 1;  // the largest position that is asked about
-    for (int64_t b = 0; b < problem->batch; b++) {
-        last = most(last, problem_offset(problem, b) + problem->q_len - 1);
-    }
+    const int64_t last = last_position(problem);
     const int64_t rows = last / block + 1 + rng_between(rng, 0, 1),
                   cols = (problem->kv_len - 1) / block + 1 + rng_between(rng, 0, 1);
     uint8_t *mask = problem_own(problem, (size_t)(layouts * rows * cols), 1);
@@ -108,6 +115,36 @@ static struct ref_term documents(struct problem *problem, struct rng *rng) {
     return (struct ref_term){ .kind = REF_DOCUMENTS, .list = ends, .list_len = (size_t)count };
 }
 
+static void *own(void *user, size_t count, size_t size) { return problem_own(user, count, size); }
+
+static struct random_site site_of(struct problem *problem) {
+    struct random_site site = { .heads = problem->heads,
+                                .kv_heads = problem->kv_heads,
+                                .q_len = problem->q_len,
+                                .kv_len = problem->kv_len,
+                                .keys_least = problem->kv_len,
+                                .furthest = last_position(problem),
+                                .own = own,
+                                .user = problem };
+    for (int64_t b = 0; b < problem->batch && problem->kv_lengths != NULL; b++) {
+        const bool rows = problem->q_lengths == NULL || problem->q_lengths[b] > 0;
+        if (rows && problem->kv_lengths[b] > 0 && problem->kv_lengths[b] < site.keys_least) {
+            site.keys_least = problem->kv_lengths[b];
+        }
+    }
+    return site;
+}
+
+static struct ref_term of_kind(struct problem *problem, enum ref_kind kind, struct rng *rng) {
+    const struct random_site site = site_of(problem);
+    return random_term(&site, kind, rng);
+}
+
+static struct ref_term intersection(struct problem *problem, struct rng *rng) {
+    const struct random_site site = site_of(problem);
+    return random_intersection(&site, rng);
+}
+
 static void add(struct problem *problem, size_t pattern, struct ref_term term) {
     problem_term(problem, pattern, term);
 }
@@ -138,6 +175,11 @@ enum pattern_level {
     P_STEPS,
     P_MIXED,
     P_DOCUMENTS_STRIDED,
+    P_CHUNKED,
+    P_VERTICAL_SLASH,
+    P_NEIGHBORHOOD,
+    P_INTERSECTION,
+    P_INTERSECTIONS,
     P_DEALT,
     P_GIVEN,
     P_COUNT
@@ -164,11 +206,16 @@ static const char *const names[P_COUNT] = {
     "documents",
     "window+global",
     "window+strided",
-    "sink+window",
+    "a-shape",
     "window+global+random",
     "dilated+strided+strided",
     "fixed+blocks+list",
     "documents+strided",
+    "chunked",
+    "vertical-slash",
+    "neighborhood",
+    "intersection",
+    "intersections",
     "dealt",
     "given",
 };
@@ -178,7 +225,7 @@ const char *case_pattern_name(size_t level) { return names[level]; }
 
 // One of the plain kinds, for patterns dealt to heads.
 static struct ref_term any(struct problem *problem, struct rng *rng) {
-    switch (rng_between(rng, 0, 8)) {
+    switch (rng_between(rng, 0, 14)) {
     case 0: return (struct ref_term){ .kind = REF_DENSE };
     case 1: return dilated(problem, rng);
     case 2: return global(problem, rng);
@@ -187,6 +234,12 @@ static struct ref_term any(struct problem *problem, struct rng *rng) {
     case 5: return fixed(problem, rng);
     case 6: return random_blocks(problem, rng);
     case 7: return documents(problem, rng);
+    case 8: return of_kind(problem, REF_PREFIX, rng);
+    case 9: return of_kind(problem, REF_CHUNKED, rng);
+    case 10: return of_kind(problem, REF_A_SHAPE, rng);
+    case 11: return of_kind(problem, REF_VERTICAL_SLASH, rng);
+    case 12: return of_kind(problem, REF_NEIGHBORHOOD, rng);
+    case 13: return intersection(problem, rng);
     default: return window(problem, rng);
     }
 }
@@ -240,7 +293,11 @@ void case_pattern(size_t level, struct problem *problem, struct rng *rng) {
         add(problem, 0, (struct ref_term){ .kind = REF_WINDOW, .left = term.step - 1 });
         add(problem, 0, term);
         break;
-    case P_A_SHAPE:
+    case P_A_SHAPE:  // as one term or as two
+        if (rng_chance(rng, 50)) {
+            add(problem, 0, of_kind(problem, REF_A_SHAPE, rng));
+            break;
+        }
         add(problem, 0, sink(problem, rng));
         term = window(problem, rng);
         term.right = 0;
@@ -266,6 +323,23 @@ void case_pattern(size_t level, struct problem *problem, struct rng *rng) {
         add(problem, 0, documents(problem, rng));
         add(problem, 0, strided(problem, rng));
         add(problem, 0, random_blocks(problem, rng));
+        break;
+    case P_CHUNKED:  // as it is, axial with what is strided, behind a prefix
+        term = of_kind(problem, REF_CHUNKED, rng);
+        add(problem, 0, term);
+        if (rng_chance(rng, 40)) {
+            add(problem, 0, (struct ref_term){ .kind = REF_STRIDED, .step = term.step });
+        } else if (rng_chance(rng, 60)) {
+            add(problem, 0, of_kind(problem, REF_PREFIX, rng));
+        }
+        break;
+    case P_VERTICAL_SLASH: add(problem, 0, of_kind(problem, REF_VERTICAL_SLASH, rng)); break;
+    case P_NEIGHBORHOOD: add(problem, 0, of_kind(problem, REF_NEIGHBORHOOD, rng)); break;
+    case P_INTERSECTION: add(problem, 0, intersection(problem, rng)); break;
+    case P_INTERSECTIONS:
+        add(problem, 0, intersection(problem, rng));
+        add(problem, 0, any(problem, rng));
+        add(problem, 0, intersection(problem, rng));
         break;
     case P_DEALT:
     case P_GIVEN:

@@ -57,76 +57,17 @@ struct ref_term *problem_term(struct problem *problem, size_t pattern, struct re
 // -------------------------------------------------------------------------------------------------
 // For the library
 
-// Block mask to CSR; freed by the caller.
-static void mask_to_csr(const struct ref_term *term, tulle_term *out) {
-    const int64_t rows = term->layouts * term->block_rows;
-    int64_t *offsets = calloc((size_t)rows + 1, sizeof *offsets);
-    int64_t *columns = calloc((size_t)(rows * term->block_cols) + 1, sizeof *columns);
-    if (offsets == NULL || columns == NULL) {
-        abort();
-    }
-    int64_t count = 0;
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t col = 0; col < term->block_cols; col++) {
-            if (term->mask[row * term->block_cols + col] != 0) {
-                columns[count++] = col;
-            }
-        }
-        offsets[row + 1] = count;
-    }
-    out->row_offsets = offsets;
-    out->columns = columns;
-    out->mask = NULL;
-}
-
-tulle_term library_term(const struct ref_term *term) {
-    static const tulle_term_kind kinds[] = {
-        [REF_DENSE] = TULLE_DENSE,
-        [REF_WINDOW] = TULLE_WINDOW,
-        [REF_DILATED] = TULLE_DILATED,
-        [REF_GLOBAL] = TULLE_GLOBAL,
-        [REF_GLOBAL_LIST] = TULLE_GLOBAL_LIST,
-        [REF_SINK] = TULLE_SINK,
-        [REF_STRIDED] = TULLE_STRIDED,
-        [REF_FIXED] = TULLE_FIXED,
-        [REF_BLOCKS] = TULLE_BLOCKS,
-        [REF_RANDOM] = TULLE_RANDOM,
-        [REF_DOCUMENTS] = TULLE_DOCUMENTS,
-    };
-    _Static_assert(sizeof kinds / sizeof *kinds == REF_KINDS,
-                   "a kind of the reference's is missing");
-    return (tulle_term){ .kind = kinds[term->kind],
-                         .left = term->left,
-                         .right = term->right,
-                         .step = term->step,
-                         .count = term->count,
-                         .block = term->block,
-                         .seed = term->seed,
-                         .positions = term->list,
-                         .position_count = term->list_len,
-                         .mask = term->mask,
-                         .layouts = term->layouts,
-                         .block_rows = term->block_rows,
-                         .block_cols = term->block_cols };
-}
-
 tulle_pattern *problem_pattern(const struct ref_pattern *pattern, bool csr) {
     tulle_term terms[PROBLEM_TERMS];
     for (size_t n = 0; n < pattern->n_terms; n++) {
-        terms[n] = library_term(&pattern->terms[n]);
-        if (csr && terms[n].kind == TULLE_BLOCKS) {
-            mask_to_csr(&pattern->terms[n], &terms[n]);
-        }
+        terms[n] = library_term(&pattern->terms[n], csr);
     }
     tulle_error error = { 0 };
     tulle_pattern *made = NULL;
     const tulle_result result =
         tulle_pattern_create(terms, (uint32_t)pattern->n_terms, &made, &error);
     for (size_t n = 0; n < pattern->n_terms; n++) {
-        if (csr && terms[n].kind == TULLE_BLOCKS) {
-            free((void *)(uintptr_t)terms[n].row_offsets);
-            free((void *)(uintptr_t)terms[n].columns);
-        }
+        library_term_free(&terms[n]);
     }
     harness_ok(result, &error, "tulle_pattern_create");
     return made;

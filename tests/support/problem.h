@@ -17,7 +17,7 @@
 #include "reference.h"
 
 #define PROBLEM_PATTERNS 4
-#define PROBLEM_TERMS 8
+#define PROBLEM_TERMS 12
 #define PROBLEM_HEADS 64
 #define POISON 0xFFEB  // as two bytes a quiet NaN in fp16 and bf16, twice in a row one in fp32
 
@@ -94,7 +94,7 @@ struct problem {
     // Filled by problem_run.
     tulle_plan_info info;
 
-    void *owned[96];  // freed by problem_free
+    void *owned[160];  // freed by problem_free
     size_t owned_count;
 };
 

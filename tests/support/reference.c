@@ -50,11 +50,39 @@ void ref_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_
 // The blocks drawn for one (term, head, block row, candidates); kept from one pair to the next,
 // since all rows of a block and all keys share them.
 struct ref_draw {
-    bool filled;
+    const struct ref_term *term;
     int64_t head, block_row, candidates;
-    int64_t *blocks;  // n_blocks entries, in the order drawn
+    int64_t *blocks;  // n_blocks entries, in the order drawn; NULL: nothing is drawn yet
     int64_t n_blocks;
 };
+
+// One for each random term, factors included, that was asked about so far.
+struct ref_draws {
+    struct ref_draw *of;
+    size_t count;
+};
+
+static struct ref_draw *ref_draw_of(struct ref_draws *draws, const struct ref_term *term) {
+    for (size_t n = 0; n < draws->count; n++) {
+        if (draws->of[n].term == term) {
+            return &draws->of[n];
+        }
+    }
+    struct ref_draw *more = realloc(draws->of, (draws->count + 1) * sizeof *more);
+    if (more == NULL) {
+        ref_die("out of memory");
+    }
+    draws->of = more;
+    more[draws->count] = (struct ref_draw){ .term = term };
+    return &more[draws->count++];
+}
+
+static void ref_free_draws(struct ref_draws *draws) {
+    for (size_t n = 0; n < draws->count; n++) {
+        free(draws->of[n].blocks);
+    }
+    free(draws->of);
+}
 
 static bool ref_drawn(const struct ref_draw *draw, int64_t block) {
     for (int64_t n = 0; n < draw->n_blocks; n++) {
@@ -69,7 +97,6 @@ static bool ref_drawn(const struct ref_draw *draw, int64_t block) {
 static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, int64_t head,
                           int64_t block_row, int64_t candidates) {
     free(draw->blocks);
-    draw->filled = true;
     draw->head = head;
     draw->block_row = block_row;
     draw->candidates = candidates;
@@ -88,7 +115,7 @@ static void ref_fill_draw(struct ref_draw *draw, const struct ref_term *term, in
 }
 
 static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
-                               int64_t kv_len, bool causal, struct ref_draw *draw) {
+                               int64_t kv_len, bool causal, struct ref_draws *draws) {
     if (p < 0) {
         return false;
     }
@@ -99,7 +126,8 @@ static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j
     if (term->count >= candidates) {
         return 0 <= block_col && block_col < candidates;
     }
-    if (!draw->filled || draw->head != head || draw->block_row != block_row ||
+    struct ref_draw *draw = ref_draw_of(draws, term);
+    if (draw->blocks == NULL || draw->head != head || draw->block_row != block_row ||
         draw->candidates != candidates) {
         ref_fill_draw(draw, term, head, block_row, candidates);
     }
@@ -109,21 +137,26 @@ static bool ref_random_selects(const struct ref_term *term, int64_t p, int64_t j
 // -------------------------------------------------------------------------------------------------
 // Selection
 
+static int64_t ref_layout(const struct ref_term *term, int64_t head, int64_t heads,
+                          int64_t kv_heads) {
+    if (term->layouts == 1) {
+        return 0;
+    }
+    if (term->layouts == heads) {
+        return head;
+    }
+    if (term->layouts != kv_heads) {
+        ref_die("a term has neither one layout nor one per kv head nor one per head");
+    }
+    return head * kv_heads / heads;
+}
+
 static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
                                int64_t heads, int64_t kv_heads) {
     if (p < 0) {
         return false;
     }
-    int64_t layout = 0;
-    if (term->layouts == 1) {
-        layout = 0;
-    } else if (term->layouts == heads) {
-        layout = head;
-    } else if (term->layouts == kv_heads) {
-        layout = head * kv_heads / heads;
-    } else {
-        ref_die("a block mask has neither one layout nor one per kv head nor one per head");
-    }
+    int64_t layout = ref_layout(term, head, heads, kv_heads);
     int64_t row = ref_floor_div(p, term->block);
     int64_t col = ref_floor_div(j, term->block);
     if (row >= term->block_rows || col < 0 || col >= term->block_cols) {
@@ -132,13 +165,70 @@ static bool ref_blocks_selects(const struct ref_term *term, int64_t p, int64_t j
     return term->mask[(layout * term->block_rows + row) * term->block_cols + col] != 0;
 }
 
-static bool ref_listed(const struct ref_term *term, int64_t position) {
-    for (size_t n = 0; n < term->list_len; n++) {
-        if (term->list[n] == position) {
+static bool ref_listed(const int64_t *list, size_t count, int64_t number) {
+    for (size_t n = 0; n < count; n++) {
+        if (list[n] == number) {
             return true;
         }
     }
     return false;
+}
+
+// -1 in a list is no number of it: no column is -1, and no diagonal either.
+static bool ref_vertical_slash_selects(const struct ref_term *term, int64_t p, int64_t j,
+                                       int64_t head, int64_t heads, int64_t kv_heads) {
+    const size_t layout = (size_t)ref_layout(term, head, heads, kv_heads),
+                 columns = term->list_len / (size_t)term->layouts,
+                 diagonals = term->diagonals_len / (size_t)term->layouts;
+    return (j >= 0 && ref_listed(term->list + layout * columns, columns, j)) ||
+           (p - j >= 0 && ref_listed(term->diagonals + layout * diagonals, diagonals, p - j));
+}
+
+// The rule of one axis of n positions: is j among the kernel's keys of p?
+static bool ref_axis_selects(int64_t p, int64_t j, int64_t n, int64_t kernel, int64_t dilation,
+                             bool causal) {
+    if (kernel * dilation > n) {
+        ref_die("a neighbourhood is larger than its axis");
+    }
+    if (p < 0 || p >= n || j < 0 || j >= n || j % dilation != p % dilation) {
+        return false;
+    }
+    const int64_t place = p / dilation, m = j / dilation;
+    // how many positions of the axis have p's residue
+    const int64_t places = (n - p % dilation + dilation - 1) / dilation;
+    if (causal) {
+        return place - kernel + 1 <= m && m <= place;
+    }
+    int64_t start = place - kernel / 2;
+    if (start > places - kernel) {
+        start = places - kernel;
+    }
+    if (start < 0) {
+        start = 0;
+    }
+    return start <= m && m < start + kernel;
+}
+
+static bool ref_neighborhood_selects(const struct ref_term *term, int64_t p, int64_t j,
+                                     int64_t kv_len) {
+    int64_t positions = 1;
+    int64_t grid[REF_AXES];
+    for (int axis = 0; axis < term->axes; axis++) {
+        grid[axis] = term->axes == 1 && term->grid[0] == 0 ? kv_len : term->grid[axis];
+        positions *= grid[axis];
+    }
+    if (p < 0 || p >= positions || j < 0 || j >= positions) {
+        return false;
+    }
+    bool selected = true;
+    for (int axis = term->axes - 1; axis >= 0; axis--) {  // the last one runs fastest
+        selected = ref_axis_selects(p % grid[axis], j % grid[axis], grid[axis], term->kernel[axis],
+                                    term->dilation[axis], term->causal_axis[axis]) &&
+                   selected;
+        p /= grid[axis];
+        j /= grid[axis];
+    }
+    return selected;
 }
 
 // The document d with c_d <= position < c_{d+1}, or -1.
@@ -151,9 +241,10 @@ static int64_t ref_document(const struct ref_term *term, int64_t position) {
     return -1;
 }
 
-static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
+// The term alone, without its factors.
+static bool ref_kind_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
                              int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal,
-                             struct ref_draw *draw) {
+                             struct ref_draws *draws) {
     const int64_t distance = p - j;
     switch (term->kind) {
     case REF_DENSE: return true;
@@ -165,49 +256,63 @@ static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, 
                (term->right == -1 || -term->right * term->step <= distance) &&
                distance % term->step == 0;
     case REF_GLOBAL: return j < term->count || (0 <= p && p < term->count);
-    case REF_GLOBAL_LIST: return ref_listed(term, j) || ref_listed(term, p);
+    case REF_GLOBAL_LIST:
+        return ref_listed(term->list, term->list_len, j) ||
+               ref_listed(term->list, term->list_len, p);
     case REF_SINK: return j < term->count;
     case REF_STRIDED: return distance % term->step == 0;
     case REF_FIXED:
         return ref_floor_div(p, term->step) == ref_floor_div(j, term->step) ||
                j - term->step * ref_floor_div(j, term->step) >= term->step - term->count;
     case REF_BLOCKS: return ref_blocks_selects(term, p, j, head, heads, kv_heads);
-    case REF_RANDOM: return ref_random_selects(term, p, j, head, kv_len, causal, draw);
+    case REF_RANDOM: return ref_random_selects(term, p, j, head, kv_len, causal, draws);
     case REF_DOCUMENTS: {
         int64_t document = ref_document(term, p);
         return document != -1 && document == ref_document(term, j);
     }
+    case REF_PREFIX: return (p < term->count && j < term->count) || j <= p;
+    case REF_CHUNKED: return ref_floor_div(p, term->step) == ref_floor_div(j, term->step);
+    case REF_A_SHAPE: return j < term->count || (0 <= distance && distance < term->block);
+    case REF_VERTICAL_SLASH: return ref_vertical_slash_selects(term, p, j, head, heads, kv_heads);
+    case REF_NEIGHBORHOOD: return ref_neighborhood_selects(term, p, j, kv_len);
     }
     ref_die("unknown kind of term");
     return false;
 }
 
-// draws: one for each term.
+static bool ref_term_selects(const struct ref_term *term, int64_t p, int64_t j, int64_t head,
+                             int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal,
+                             struct ref_draws *draws) {
+    if (!ref_kind_selects(term, p, j, head, heads, kv_heads, kv_len, causal, draws)) {
+        return false;
+    }
+    for (size_t n = 0; n < term->n_factors; n++) {
+        if (!ref_term_selects(&term->factors[n], p, j, head, heads, kv_heads, kv_len, causal,
+                              draws)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool ref_pattern_selects(const struct ref_pattern *pattern, int64_t p, int64_t j,
                                 int64_t head, int64_t heads, int64_t kv_heads, int64_t kv_len,
-                                bool causal, struct ref_draw *draws) {
+                                bool causal, struct ref_draws *draws) {
     for (size_t n = 0; n < pattern->n_terms; n++) {
         if (ref_term_selects(&pattern->terms[n], p, j, head, heads, kv_heads, kv_len, causal,
-                             &draws[n])) {
+                             draws)) {
             return true;
         }
     }
     return false;
 }
 
-static void ref_free_draws(struct ref_draw *draws, size_t count) {
-    for (size_t n = 0; n < count; n++) {
-        free(draws[n].blocks);
-    }
-    free(draws);
-}
-
 bool ref_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head,
                  int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal) {
-    struct ref_draw *draws = ref_allocate(pattern->n_terms, sizeof *draws);
+    struct ref_draws draws = { 0 };
     bool selected =
-        ref_pattern_selects(pattern, p, j, head, heads, kv_heads, kv_len, causal, draws);
-    ref_free_draws(draws, pattern->n_terms);
+        ref_pattern_selects(pattern, p, j, head, heads, kv_heads, kv_len, causal, &draws);
+    ref_free_draws(&draws);
     return selected;
 }
 
@@ -223,9 +328,9 @@ struct ref_slice {
     const double *q, *k, *v;         // of this batch entry and (kv) head
     double *o, *lse;                 // likewise
     double *absolute, *score_bound;  // likewise, or NULL
-    struct ref_draw *draws;          // [pattern->n_terms]
-    int64_t *keys;                   // [kv_len]: the selected keys of the row at hand
-    double *logits;                  // [kv_len]: their z_ij
+    struct ref_draws *draws;
+    int64_t *keys;   // [kv_len]: the selected keys of the row at hand
+    double *logits;  // [kv_len]: their z_ij
 };
 
 // Returns how many keys the row selects.
@@ -385,13 +490,14 @@ void ref_attention(const struct ref_problem *problem) {
             slice.absolute =
                 problem->absolute == NULL ? NULL : problem->absolute + q_row * problem->v_head_dim;
             slice.score_bound = problem->score_bound == NULL ? NULL : problem->score_bound + q_row;
-            slice.draws = ref_allocate(slice.pattern->n_terms, sizeof *slice.draws);
+            struct ref_draws draws = { 0 };
+            slice.draws = &draws;
             slice.keys = keys;
             slice.logits = logits;
             for (int64_t row = 0; row < problem->q_len; row++) {
                 pairs += ref_row(&slice, row);
             }
-            ref_free_draws(slice.draws, slice.pattern->n_terms);
+            ref_free_draws(&draws);
         }
     }
     if (problem->pairs != NULL) {

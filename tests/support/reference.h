@@ -11,7 +11,7 @@
 //
 // The caller passes valid input (the reference is not where bad input is refused). What would make
 // an answer meaningless (a block mask that does not cover a position, a pattern index out of range,
-// no memory) aborts with a message, so that a test never passes by comparing two guesses.
+// a neighbourhood larger than its axis, no memory) aborts with a message, so that a test never passes by comparing two guesses.
 
 #ifndef REFERENCE_H
 #define REFERENCE_H
@@ -34,26 +34,45 @@ enum ref_kind {
     REF_BLOCKS,       // mask[layout][floor(p / block)][floor(j / block)], nothing for p < 0
     // floor(j / block) among the blocks drawn for (head, floor(p / block)), nothing for p < 0
     REF_RANDOM,
-    REF_DOCUMENTS  // p and j in the same document of the cumulative lengths
+    REF_DOCUMENTS,       // p and j in the same document of the cumulative lengths
+    REF_PREFIX,          // (p < count and j < count) or j <= p
+    REF_CHUNKED,         // floor(p / step) = floor(j / step)
+    REF_A_SHAPE,         // j < count or 0 <= p - j < block
+    REF_VERTICAL_SLASH,  // j in list or p - j in diagonals, those of the head's layout
+    REF_NEIGHBORHOOD  // on each axis among the kernel's positions that are nearest to the query's
 };
-#define REF_KINDS (REF_DOCUMENTS + 1)
+#define REF_KINDS (REF_NEIGHBORHOOD + 1)
+#define REF_AXES 3  // the most that a neighbourhood has
 
-// One term of a union. Only the fields that the kind's line above (or here) names are read.
+// One term of a union. Only the fields that the kind's line above (or here) names are read, and the
+// factors.
 struct ref_term {
     enum ref_kind kind;
     // WINDOW, DILATED: how many keys to either side (DILATED: in steps); -1 = infinite
     int64_t left, right;
-    int64_t step;   // DILATED, STRIDED, FIXED: s >= 1
-    int64_t count;  // GLOBAL: g; SINK: s; FIXED: c; RANDOM: r
-    int64_t block;  // BLOCKS, RANDOM: positions per block, B >= 1
+    int64_t step;   // DILATED, STRIDED, FIXED: s >= 1; CHUNKED: c >= 1
+    int64_t count;  // GLOBAL: g; SINK, A_SHAPE: s; FIXED: c; RANDOM: r; PREFIX: n
+    int64_t block;  // BLOCKS, RANDOM: positions per block, B >= 1; A_SHAPE: w >= 1
     uint64_t seed;  // RANDOM
-    // GLOBAL_LIST: positions, any order; DOCUMENTS: c_0 = 0 <= c_1 <= ... <= c_D
+    // GLOBAL_LIST: positions, any order; DOCUMENTS: c_0 = 0 <= c_1 <= ... <= c_D;
+    // VERTICAL_SLASH: columns, [layouts][list_len / layouts], -1: none
     const int64_t *list;
-    size_t list_len;      // entries of list (DOCUMENTS: D + 1)
+    size_t list_len;           // entries of list (DOCUMENTS: D + 1)
+    const int64_t *diagonals;  // VERTICAL_SLASH: [layouts][diagonals_len / layouts], -1: none
+    size_t diagonals_len;
     const uint8_t *mask;  // BLOCKS: 0/1, [layouts][block_rows][block_cols]
-    // BLOCKS: 1, kv_heads or heads: head h takes layout 0, floor(h * kv_heads / heads) or h
+    // BLOCKS, VERTICAL_SLASH: 1, kv_heads or heads: head h takes layout 0, floor(h * kv_heads /
+    // heads) or h
     int64_t layouts;
     int64_t block_rows, block_cols;
+    // NEIGHBORHOOD: the axes, the slowest first, and of each: positions (0 on an only axis:
+    // kv_len), keys, the step between them, whether it is causal. kernel * dilation <= grid.
+    int axes;
+    int64_t grid[REF_AXES], kernel[REF_AXES], dilation[REF_AXES];
+    bool causal_axis[REF_AXES];
+    // What all else must select the pair too, each with factors of its own if it has some.
+    const struct ref_term *factors;
+    size_t n_factors;
 };
 
 // A union of terms: selects what any of them selects; no terms select nothing.
@@ -103,8 +122,8 @@ struct ref_problem {
 void ref_attention(const struct ref_problem *problem);
 
 // Whether the pattern selects (p, j) for this query head, before causal and lengths are intersected
-// with it. kv_len (the batch entry's kv length) and causal matter to REF_RANDOM alone, whose
-// candidates they are.
+// with it. kv_len (the batch entry's kv length) matters to REF_RANDOM, whose candidates it gives,
+// and to a neighbourhood on one axis, whose length it is; causal to REF_RANDOM alone.
 bool ref_selects(const struct ref_pattern *pattern, int64_t p, int64_t j, int64_t head,
                  int64_t heads, int64_t kv_heads, int64_t kv_len, bool causal);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "library_term.h"
+#include "random_term.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -41,12 +42,6 @@ void trial_failed(const char *file, int line, const char *format, ...) {
 // -------------------------------------------------------------------------------------------------
 // How one is made
 
-/// Small numbers often, large ones too.
-static int64_t skewed(struct rng *rng, int64_t low, int64_t high) {
-    int64_t most = rng_chance(rng, 40) ? 4 : rng_chance(rng, 50) ? 40 : high;
-    return rng_between(rng, low, low + most < high ? low + most : high);
-}
-
 static void *own(struct trial *t, size_t bytes) {
     void *memory = calloc(1, bytes ? bytes : 1);
     assert_non_null(memory);
@@ -54,102 +49,119 @@ static void *own(struct trial *t, size_t bytes) {
     return t->owned[t->owned_count++] = memory;
 }
 
-static struct ref_term random_term(struct trial *t, struct rng *rng, int64_t furthest) {
-    struct ref_term term = { .kind = (enum ref_kind)rng_between(rng, 0, REF_KINDS - 1) };
-    int64_t size = t->kv_len > t->q_len ? t->kv_len : t->q_len;
-    switch (term.kind) {
-    case REF_DENSE:
-        // dense swallows all others
-        if (rng_chance(rng, 70)) {
-            term.kind = REF_WINDOW;
-            term.left = skewed(rng, 0, 40);
-        }
-        break;
-    case REF_WINDOW:
-    case REF_DILATED:
-        term.left = rng_chance(rng, 10) ? -1 : skewed(rng, 0, size);
-        term.right = rng_chance(rng, 10) ? -1 : rng_chance(rng, 40) ? 0 : skewed(rng, 0, size);
-        term.step = skewed(rng, 1, rng_chance(rng, 10) ? size + 5 : 20);
-        break;
-    case REF_GLOBAL:
-    case REF_SINK: term.count = skewed(rng, 0, rng_chance(rng, 20) ? size + 3 : 30); break;
-    case REF_STRIDED: term.step = skewed(rng, 1, rng_chance(rng, 10) ? size + 5 : 20); break;
-    case REF_FIXED:
-        term.step = skewed(rng, 1, rng_chance(rng, 10) ? size + 5 : 60);
-        term.count = rng_between(rng, 1, rng_chance(rng, 70) && term.step > 3 ? 3 : term.step);
-        break;
-    case REF_GLOBAL_LIST: {
-        term.list_len = (size_t)skewed(rng, 0, rng_chance(rng, 30) ? 60 : 12);
-        int64_t *list = own(t, term.list_len * sizeof *list);
-        for (size_t i = 0; i < term.list_len; i++)
-            list[i] = rng_between(rng, 0, rng_chance(rng, 10) ? 2 * size : size);
-        term.list = list;
-        break;
+static void *own_for_term(void *user, size_t count, size_t size) { return own(user, count * size); }
+
+/// What terms of this trial are for; its shapes and lengths are set.
+static struct random_site site_of(struct trial *t) {
+    struct random_site site = { .heads = t->heads,
+                                .kv_heads = t->kv_heads,
+                                .q_len = t->q_len,
+                                .kv_len = t->kv_len,
+                                .keys_least = t->kv_len > 0 ? t->kv_len : 1,
+                                .own = own_for_term,
+                                .user = t };
+    for (int64_t b = 0; b < t->batch; b++) {
+        const int64_t last = t->q_len - 1 + t->q_offset[b];
+        if (last > site.furthest) site.furthest = last;
+        if (t->q_length[b] > 0 && t->kv_length[b] > 0 && t->kv_length[b] < site.keys_least)
+            site.keys_least = t->kv_length[b];
     }
-    case REF_BLOCKS: {
-        static const int64_t sizes[] = { 1, 3, 8, 16, 32, 64, 100 };
-        term.block = sizes[rng_between(rng, 0, COUNT(sizes) - 1)];
-        if (furthest / term.block > 400) term.block = 64;
-        term.layouts = rng_chance(rng, 60) ? 1 : rng_chance(rng, 50) ? t->kv_heads : t->heads;
-        term.block_rows = (furthest < 0 ? 0 : furthest) / term.block + 1 + rng_between(rng, 0, 1);
-        term.block_cols =
-            (t->kv_len > 0 ? t->kv_len - 1 : 0) / term.block + 1 + rng_between(rng, 0, 1);
-        size_t cells = (size_t)(term.layouts * term.block_rows * term.block_cols);
-        uint8_t *cell = own(t, cells);
-        int density = (int)rng_between(rng, 0, 100);
-        for (size_t i = 0; i < cells; i++) cell[i] = rng_chance(rng, density);
-        term.mask = cell;
-        break;
-    }
-    case REF_RANDOM: {
-        static const int64_t sizes[] = { 1, 5, 16, 32, 64 };
-        term.block = sizes[rng_between(rng, 0, COUNT(sizes) - 1)];
-        term.count = rng_between(rng, 1, 6);
-        term.seed = rng_next(rng);
-        break;
-    }
-    case REF_DOCUMENTS: {
-        term.list_len = (size_t)skewed(rng, 2, 12);
-        int64_t *list = own(t, term.list_len * sizeof *list);
-        for (size_t i = 1; i < term.list_len; i++)
-            list[i] =
-                list[i - 1] +
-                (rng_chance(rng, 15) ? 0 : skewed(rng, 0, 1 + 3 * size / (int64_t)term.list_len));
-        term.list = list;
-        break;
-    }
-    }
-    return term;
+    return site;
+}
+
+static struct ref_term draw_term(const struct random_site *site, struct rng *rng) {
+    if (rng_chance(rng, 30)) return random_intersection(site, rng);
+    const enum ref_kind kind = (enum ref_kind)rng_between(rng, 0, REF_KINDS - 1);
+    // dense swallows all others
+    if (kind == REF_DENSE && rng_chance(rng, 70))
+        return (struct ref_term){ .kind = REF_WINDOW, .left = random_skewed(rng, 0, 40) };
+    return random_term(site, kind, rng);
+}
+
+/// All factors of a term, each without its own, from last to first: the same pairs.
+static size_t factors_of(const struct ref_term *term, struct ref_term *factors, size_t count) {
+    for (size_t n = term->n_factors; n-- > 0;)
+        count = factors_of(&term->factors[n], factors, count);
+    CHECK(count < RANDOM_FACTORS_MOST, "more factors than there is room for");
+    factors[count] = *term;
+    factors[count].factors = NULL;
+    factors[count].n_factors = 0;
+    return count + 1;
 }
 
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order) {
-    tulle_term given[TERMS];
-    for (size_t i = 0; i < count; i++) given[i] = library_term(&terms[order ? order[i] : i]);
+    tulle_term given[TERMS] = { { 0 } };
+    for (size_t i = 0; i < count; i++) {
+        struct ref_term factors[RANDOM_FACTORS_MOST], term = terms[order ? order[i] : i];
+        if (order && term.n_factors > 0) {
+            const size_t others = factors_of(&term, factors, 0) - 1;
+            term = factors[0];
+            term.factors = &factors[1];
+            term.n_factors = others;
+        }
+        given[i] = library_term(&term, false);
+    }
     tulle_pattern *pattern = NULL;
     tulle_error error = { 0 };
-    if (tulle_pattern_create(given, (uint32_t)count, &pattern, &error))
-        FAIL("pattern refused: %s", error.message);
+    tulle_result result = tulle_pattern_create(given, (uint32_t)count, &pattern, &error);
+    for (size_t i = 0; i < count; i++) library_term_free(&given[i]);
+    if (result) FAIL("pattern refused: %s", error.message);
     return pattern;
 }
 
 static void say_term(const struct ref_term *term) {
-    static const char *const names[] = { "dense",  "window", "dilated",  "global",
-                                         "list",   "sink",   "strided",  "fixed",
-                                         "blocks", "random", "documents" };
+    static const char *const names[] = {
+        "dense",   "window",  "dilated",        "global",       "list",      "sink",
+        "strided", "fixed",   "blocks",         "random",       "documents", "prefix",
+        "chunked", "a_shape", "vertical_slash", "neighborhood",
+    };
+    _Static_assert(COUNT(names) == REF_KINDS, "a name for each kind");
     trial_say(" %s(l%lld r%lld s%lld c%lld b%lld n%zu:", names[term->kind], (long long)term->left,
               (long long)term->right, (long long)term->step, (long long)term->count,
               (long long)term->block, term->list_len);
     for (size_t i = 0; i < term->list_len && i < 14; i++)
         trial_say("%lld,", (long long)term->list[i]);
+    if (term->diagonals_len > 0) trial_say(" diagonals %zu:", term->diagonals_len);
+    for (size_t i = 0; i < term->diagonals_len && i < 14; i++)
+        trial_say("%lld,", (long long)term->diagonals[i]);
+    for (int axis = 0; axis < term->axes; axis++)
+        trial_say(" %lld of %lld by %lld%s", (long long)term->kernel[axis],
+                  (long long)term->grid[axis], (long long)term->dilation[axis],
+                  term->causal_axis[axis] ? " causal" : "");
     trial_say(")");
+    for (size_t n = 0; n < term->n_factors; n++) {
+        trial_say(" &");
+        say_term(&term->factors[n]);
+    }
 }
 
-/// Do the runs of some pattern depend on where the queries stand?
+/// Does what the term selects depend on where the query stands?
+static bool term_by_position(const struct ref_term *term) {
+    if (term->kind != REF_DENSE && term->kind != REF_SINK) return true;
+    for (size_t n = 0; n < term->n_factors; n++)
+        if (term_by_position(&term->factors[n])) return true;
+    return false;
+}
+
 static bool by_position(const struct trial *t) {
     for (size_t p = 0; p < t->pattern_count; p++)
         for (size_t i = 0; i < t->term_count[p]; i++)
-            if (t->terms[p][i].kind != REF_DENSE && t->terms[p][i].kind != REF_SINK) return true;
+            if (term_by_position(&t->terms[p][i])) return true;
     return t->causal;
+}
+
+/// May what the term selects depend on the head?
+static bool depends_on_head(const struct ref_term *term) {
+    if (term->kind == REF_RANDOM || term->layouts > 1) return true;
+    for (size_t n = 0; n < term->n_factors; n++)
+        if (depends_on_head(&term->factors[n])) return true;
+    return false;
+}
+
+static bool by_head(const struct trial *t, size_t pattern) {
+    for (size_t i = 0; i < t->term_count[pattern]; i++)
+        if (depends_on_head(&t->terms[pattern][i])) return true;
+    return false;
 }
 
 void trial_group(struct trial *t) {
@@ -195,20 +207,35 @@ void trial_group(struct trial *t) {
     t->input.groups = t->groups;
 }
 
+/// What the reference selects of a group for one of its heads.
+static void want_of(const struct trial *t, const struct group *group, int64_t head, uint8_t *want) {
+    size_t pattern = t->head_pattern[head];
+    struct ref_pattern reference = { t->terms[pattern], t->term_count[pattern] };
+    int64_t kv_len = group->site.at.kv_len;
+    for (int64_t i = 0; i < group->site.q_length; i++)
+        for (int64_t j = group->site.kv_start; j < kv_len; j++) {
+            int64_t p = i + group->site.q_offset;
+            want[i * t->kv_len + j] =
+                (!t->causal || j <= p) &&
+                ref_selects(&reference, p, j, head, t->heads, t->kv_heads, kv_len, t->causal);
+        }
+}
+
 void trial_want(struct trial *t) {
+    const size_t cells = (size_t)(t->q_len * t->kv_len);
     for (uint32_t g = 0; g < t->input.group_count; g++) {
         const struct group *group = &t->groups[g];
-        size_t pattern = t->head_pattern[group->entries[0].index % t->heads];
-        struct ref_pattern reference = { t->terms[pattern], t->term_count[pattern] };
-        int64_t head = group->entries[0].index % t->heads, kv_len = group->site.at.kv_len;
-        uint8_t *want = t->want[g] = own(t, (size_t)(t->q_len * t->kv_len));
-        for (int64_t i = 0; i < group->site.q_length; i++)
-            for (int64_t j = group->site.kv_start; j < kv_len; j++) {
-                int64_t p = i + group->site.q_offset;
-                want[i * t->kv_len + j] =
-                    (!t->causal || j <= p) &&
-                    ref_selects(&reference, p, j, head, t->heads, t->kv_heads, kv_len, t->causal);
-            }
+        int64_t head = group->entries[0].index % t->heads;
+        want_of(t, group, head, t->want[g] = own(t, cells));
+        // heads that the library says share all: they must
+        for (uint32_t e = 1; e < group->entry_count && by_head(t, t->head_pattern[head]); e++) {
+            int64_t other = group->entries[e].index % t->heads;
+            if (other == head) continue;
+            uint8_t *also = own(t, cells);
+            want_of(t, group, other, also);
+            CHECK(!memcmp(also, t->want[g], cells), "heads %lld and %lld are in one group",
+                  (long long)head, (long long)other);
+        }
     }
 }
 
@@ -246,7 +273,6 @@ void trial_make(struct trial *t, struct rng *rng) {
         t->kv_len = rng_between(rng, 1, 1200);
     }
     t->causal = rng_chance(rng, 50);
-    int64_t furthest = 0;
     bool lengths = rng_chance(rng, 40), starts = rng_chance(rng, 25),
          offset_given = rng_chance(rng, 40);
     int64_t offset = rng_between(rng, -t->q_len, t->kv_len + 40);
@@ -256,8 +282,6 @@ void trial_make(struct trial *t, struct rng *rng) {
         t->kv_start[b] = starts ? rng_between(rng, 0, t->kv_length[b]) : 0;
         t->q_offset[b] = offset_given ? offset : t->kv_length[b] - t->q_length[b];
         if (offset_given && rng_chance(rng, 20)) t->q_offset[b] += rng_between(rng, -3, 3);
-        int64_t last = t->q_len - 1 + t->q_offset[b];
-        if (last > furthest) furthest = last;
     }
     t->pattern_count = (size_t)rng_between(rng, 1, PATTERNS);
     trial_say("batch %lld heads %lld/%lld q_len %lld kv_len %lld causal %d\n ", (long long)t->batch,
@@ -266,18 +290,19 @@ void trial_make(struct trial *t, struct rng *rng) {
     for (int64_t b = 0; b < t->batch; b++)
         trial_say(" [q %lld kv %lld start %lld offset %lld]", (long long)t->q_length[b],
                   (long long)t->kv_length[b], (long long)t->kv_start[b], (long long)t->q_offset[b]);
+    const struct random_site site = site_of(t);
     for (size_t n = 0; n < t->pattern_count; n++) {
         t->term_count[n] = (size_t)rng_between(rng, 1, TERMS);
         bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
         for (size_t i = 0; i < t->term_count[n]; i++) {
-            t->terms[n][i] = random_term(t, rng, furthest);
+            t->terms[n][i] = draw_term(&site, rng);
             if (moving)
                 t->terms[n][i] =
                     (struct ref_term){ .kind = rng_chance(rng, 60) ? REF_WINDOW : REF_DILATED,
-                                       .left = skewed(rng, 0, 70),
-                                       .right = skewed(rng, 0, 70),
+                                       .left = random_skewed(rng, 0, 70),
+                                       .right = random_skewed(rng, 0, 70),
                                        .step = rng_between(rng, 1, 3) };
             say_term(&t->terms[n][i]);
         }
@@ -303,7 +328,7 @@ void trial_make(struct trial *t, struct rng *rng) {
     l->item_chunks_least = rng_chance(rng, 50) ? 1 : rng_between(rng, 1, 64);
     l->item_chunks_most =
         rng_chance(rng, 30) ? rng_between(rng, l->chunk < 32 ? 32 / l->chunk : 1, 40) : 60000;
-    l->items_wanted = rng_chance(rng, 50) ? 1 : skewed(rng, 1, 4000);
+    l->items_wanted = rng_chance(rng, 50) ? 1 : random_skewed(rng, 1, 4000);
     l->dispatch_pairs =
         rng_chance(rng, 20) ? (uint64_t)rng_between(rng, 1, 20000) : UINT64_C(1) << 40;
     l->workspace_rows = rng_chance(rng, 40)   ? (uint64_t)rng_between(rng, 0, 4 * l->tile_rows)

@@ -57,7 +57,7 @@ struct trial {
     uint8_t *want[BATCH * HEADS];
     uint32_t group_of[BATCH * HEADS];        // by batch · heads + head
     struct pm_entry entries[BATCH * HEADS];  // the same
-    void *owned[64];                         // freed with it
+    void *owned[200];                        // freed with it
     size_t owned_count;
 };
 
@@ -66,7 +66,7 @@ void trial_make(struct trial *t, struct rng *rng);
 void trial_free(struct trial *t);
 
 // Its steps, for a trial made by hand: The library's pattern of these terms, in their order or in
-// `order` (NULL: their own); to be destroyed.
+// `order`, with factors from last to first (NULL: as they are); to be destroyed.
 tulle_pattern *trial_pattern(const struct ref_term *terms, size_t count, const size_t *order);
 // Gathers (batch, head) that share everything into groups, as the plan does: `groups`, `group_of`
 // and the input's.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "arrays/tensor.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,30 +71,36 @@ uint32_t tensor_shape(const struct tensor *like, uint32_t dim, bool bshd, int64_
 
 void tensor_free(struct tensor *tensor) { array_free(&tensor->array); }
 
-static bool read_list(const char *option, const char *path, uint32_t count, const char *what,
+/// A .npy file of one axis. *count: of how many numbers; 0: of any, and receives how many.
+static bool read_list(const char *option, const char *path, uint32_t *count, const char *what,
                       struct array *array, struct message *message) {
     struct message reason;
-    char shape[256];
+    char shape[256], wanted[32] = "n";
     if (!npy_read(path, array, &reason)) return refuse(message, "%s: %s", option, reason.text);
-    if (array->dimensions == 1 && array->count == count) return true;
-    refuse(message, "%s: '%s' has shape %s; [%u] is wanted, one number a %s", option, path,
-           array_shape_text(array->shape, array->dimensions, shape, sizeof shape), count, what);
+    if (array->dimensions == 1 && array->count < UINT32_MAX &&
+        (!*count || array->count == *count)) {
+        *count = (uint32_t)array->count;
+        return true;
+    }
+    if (*count) snprintf(wanted, sizeof wanted, "%u", *count);
+    refuse(message, "%s: '%s' has shape %s; [%s] is wanted, one number a %s", option, path,
+           array_shape_text(array->shape, array->dimensions, shape, sizeof shape), wanted, what);
     array_free(array);
     return false;
 }
 
-int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what,
-                       struct message *message) {
+static int32_t *read_any_integers(const char *option, const char *path, uint32_t *count,
+                                  const char *what, struct message *message) {
     struct array array;
     int32_t *numbers = NULL;
     if (!read_list(option, path, count, what, &array, message)) return NULL;
     if (!array_is_integer(&array) || array.element == ELEMENT_BOOL) {
         refuse(message, "%s: '%s' holds %s; whole numbers are wanted", option, path,
                element_name(array.element));
-    } else if (!(numbers = malloc(count * sizeof *numbers))) {
+    } else if (!(numbers = malloc((*count + (size_t)1) * sizeof *numbers))) {
         refuse(message, "out of memory");
     }
-    for (uint32_t i = 0; numbers && i < count; i++) {
+    for (uint32_t i = 0; numbers && i < *count; i++) {
         bool fits = true;
         const int64_t value = array_integer(&array, i, &fits);
         if (!fits || value < INT32_MIN || value > INT32_MAX) {
@@ -109,11 +116,32 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
     return numbers;
 }
 
+int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what,
+                       struct message *message) {
+    return read_any_integers(option, path, &count, what, message);
+}
+
+int32_t *read_cumulative(const char *option, const char *path, uint32_t *sequences,
+                         struct message *message) {
+    uint32_t count = *sequences ? *sequences + 1 : 0;
+    int32_t *lengths =
+        read_any_integers(option, path, &count, "sequence, and 0 before them", message);
+    if (lengths && count < 2) {
+        refuse(message,
+               "%s: '%s' holds %u numbers; cumulative lengths are 0 and each sequence's end",
+               option, path, count);
+        free(lengths);
+        return NULL;
+    }
+    if (lengths) *sequences = count - 1;
+    return lengths;
+}
+
 float *read_reals(const char *option, const char *path, uint32_t count, const char *what,
                   struct message *message) {
     struct array array;
     float *numbers = NULL;
-    if (!read_list(option, path, count, what, &array, message)) return NULL;
+    if (!read_list(option, path, &count, what, &array, message)) return NULL;
     if (array.element != ELEMENT_F32 && array.element != ELEMENT_F16)
         refuse(message, "%s: '%s' holds %s; float32 or float16 is wanted", option, path,
                element_name(array.element));

@@ -36,4 +36,9 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
 float *read_reals(const char *option, const char *path, uint32_t count, const char *what,
                   struct message *message);
 
+/// Cumulative lengths of packed sequences, 0 and each one's end; *sequences: how many there must be,
+/// or 0, and receives how many there are. Freed by the caller; NULL on failure.
+int32_t *read_cumulative(const char *option, const char *path, uint32_t *sequences,
+                         struct message *message);
+
 #endif

@@ -61,7 +61,8 @@ class Plan:
         scale: Optional[float] = None, softcap: Optional[float] = None, alibi_slopes: Optional[Floats] = None,
         sink_logits: Optional[Floats] = None, return_lse: bool = False, q_align: Literal["last", "first"] = "last",
         q_offsets: Union[int, Integers, None] = None, q_lengths: Optional[Integers] = None, kv_lengths: Optional[Integers] = None,
-        kv_starts: Optional[Integers] = None, broadcast: str = "", kernel: Optional[str] = None, workspace_limit: int = 0,
+        kv_starts: Optional[Integers] = None, cu_q: Optional[Integers] = None, cu_kv: Optional[Integers] = None,
+        entry_pattern: Optional[npt.ArrayLike] = None, broadcast: str = "", kernel: Optional[str] = None, workspace_limit: int = 0,
         dispatch_pairs: int = 0, context: Optional[Context] = None,
     ) -> None:
         """broadcast: those of "qkv" of which one row serves all of batch, heads and length (a NumPy array whose strides are all 0)."""
@@ -101,10 +102,21 @@ class Plan:
         desc.alibi_slopes = pointer("alibi_slopes", alibi_slopes, np.float32, heads)
         desc.sink_logits = pointer("sink_logits", sink_logits, np.float32, heads)
         desc.q_align = {"last": lib.TULLE_ALIGN_LAST_KEY, "first": lib.TULLE_ALIGN_FIRST_KEY}[one_of("q_align", q_align, ("last", "first"))]
+        sequences = batch
+        if cu_q is not None:
+            sequences = desc.sequences = max(len(np.atleast_1d(np.asarray(cu_q))) - 1, 0)
+        desc.cu_q = pointer("cu_q", cu_q, np.int32, sequences + 1)
+        desc.cu_kv = pointer("cu_kv", cu_kv, np.int32, sequences + 1)
+        if entry_pattern is not None:
+            dealt = np.asarray(entry_pattern)
+            if dealt.shape != (sequences, heads):
+                raise InvalidArgument(f"entry_pattern is of shape {dealt.shape}; ({sequences}, {heads}) is wanted, a number for each head of each"
+                                      " batch entry or sequence")
+            desc.entry_pattern = pointer("entry_pattern", dealt.ravel(), np.uint32, sequences * heads)
         if q_offsets is not None:
             offsets = np.atleast_1d(np.asarray(q_offsets))
             desc.q_align = lib.TULLE_ALIGN_GIVEN
-            desc.q_offset_count = 1 if len(offsets) == 1 else batch
+            desc.q_offset_count = 1 if len(offsets) == 1 else sequences
             desc.q_offsets = pointer("q_offsets", offsets, np.int32, desc.q_offset_count)
         desc.q_lengths = pointer("q_lengths", q_lengths, np.int32, batch)
         desc.kv_lengths = pointer("kv_lengths", kv_lengths, np.int32, batch)
