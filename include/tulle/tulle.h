@@ -277,38 +277,47 @@ TULLE_API tulle_result tulle_cache_save(tulle_context *context, tulle_error *err
 /// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
-/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features`
-/// sets should be enabled on a device that will be imported; the base kernel needs none of them.
-typedef struct tulle_features {
-    VkPhysicalDeviceFeatures2 required;  ///< pNext NULL; no feature is required today
-    /// its pNext chains the structs below, as far as the device has them
-    VkPhysicalDeviceFeatures2 recommended;
-    VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
-    /// where the device has matrices that kernels use. A chain may hold either these structs or
-    /// VkPhysicalDeviceVulkan12Features, which has the same features under the same names.
+/// Cooperative matrices and what their kernels need besides, as vkCreateDevice takes it. Three structs
+/// are declared here, field by field, since older headers lack them.
+typedef struct tulle_matrix_features {
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceShaderFloat16Int8Features float16;
-    struct {  ///< VkPhysicalDeviceCooperativeMatrixFeaturesKHR, which older headers lack
+    struct {  ///< VkPhysicalDeviceCooperativeMatrixFeaturesKHR
         VkStructureType sType;
         void *pNext;
         VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
     } cooperative_matrix;
-    VkPhysicalDeviceMaintenance4Features maintenance4;  ///< or VkPhysicalDeviceVulkan13Features
-    struct {  ///< VkPhysicalDeviceCooperativeMatrix2FeaturesNV, the same
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+    struct {  ///< VkPhysicalDeviceCooperativeMatrix2FeaturesNV
         VkStructureType sType;
         void *pNext;
         VkBool32 cooperativeMatrixWorkgroupScope, cooperativeMatrixFlexibleDimensions,
             cooperativeMatrixReductions, cooperativeMatrixConversions,
             cooperativeMatrixPerElementOperations, cooperativeMatrixTensorAddressing,
             cooperativeMatrixBlockLoads;
-    } matrix2;
-    struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR, the same
+    } cooperative_matrix2;
+    struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR
         VkStructureType sType;
         void *pNext;
         VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
     } bfloat16;
-    const char *extensions[8];  ///< recommended device extensions, static strings
+} tulle_matrix_features;
+
+/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features`
+/// sets should be enabled on a device that will be imported; the base kernel needs none of them.
+/// Vulkan wants each feature once in a chain: a host with a VkPhysicalDeviceVulkan12Features or
+/// Vulkan13Features of its own does not chain these structs but merges by hand. It sets the fields
+/// that are VK_TRUE here in its own (they have the same names: 12 has bufferDeviceAddress,
+/// vulkanMemoryModel and shaderFloat16, 13 has subgroupSizeControl, computeFullSubgroups and
+/// maintenance4) and chains what is in neither.
+typedef struct tulle_features {
+    VkPhysicalDeviceFeatures2 required;  ///< pNext NULL; no feature is required today
+    /// its pNext chains the structs below, as far as the device has them
+    VkPhysicalDeviceFeatures2 recommended;
+    VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
+    tulle_matrix_features matrix;  ///< where the device has matrices that kernels use
+    const char *extensions[8];     ///< recommended device extensions, static strings
     uint32_t extension_count;
 } tulle_features;
 
