@@ -619,8 +619,9 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // Host arrays
 
 /// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous. O may be Q itself, row for row, of one
-/// dtype and strides: it is overwritten. Else O and LSE share no byte with another array.
+/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O may
+/// be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share no byte
+/// with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;

@@ -73,7 +73,8 @@ static const void *array_of(int t, const tulle_host_arrays *arrays) {
     return of[t];
 }
 
-/// O and LSE share no byte with another array. O may be Q, row for row: Q is copied before.
+/// O and LSE share no byte with another array, nor O's rows with each other. O may be Q, row for row: Q
+/// is copied before.
 static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
                                        tulle_error *error) {
     const struct attention *a = &plan->attention;
@@ -81,6 +82,13 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
     for (int t = 0; t < TENSOR_COUNT; t++) {
         tulle_strides strides = array_strides(a, t, arrays);
         prints[t] = footprint_of(a, t, &strides, (int64_t)(uintptr_t)array_of(t, arrays));
+    }
+    if (footprint_overlaps_itself(&prints[TENSOR_O])) {
+        tulle_strides o = array_strides(a, TENSOR_O, arrays);
+        return context_fail(
+            plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "arrays: o_strides are %lld (batch), %lld (head) and %lld (row) elements; rows of O would overlap, which they may not",
+            (long long)o.batch, (long long)o.head, (long long)o.row);
     }
     for (int written = TENSOR_O; written < TENSOR_COUNT; written++)
         for (int t = 0; t < written; t++) {
