@@ -274,7 +274,7 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
         { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 }
     };
     tulle_binding *binding;
-    if ((result = tulle_binding_create(plan, &buffers, &binding, error))) return result;
+    if ((result = binding_make(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
     result = run_once(plan, path, binding, timing, 0, &ms, error);
     if (!result && timing->first_ms) *timing->first_ms = clock_ms() - start;

@@ -69,7 +69,8 @@ static void for_each_setting(void (*check)(const struct setting *), uint64_t str
         }
     }
     check(&(struct setting){ import, NULL, usage, rng_hash(harness_seed(), stream + 1) });
-    check(&(struct setting){ floor, NULL, 0, rng_hash(harness_seed(), stream + 2) });
+    check(&(struct setting){ floor, NULL, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+                             rng_hash(harness_seed(), stream + 2) });
 }
 
 static void state_problem(struct problem *problem, const struct setting *setting, int64_t batch,
@@ -532,8 +533,7 @@ static void check_shared_workspace(const struct setting *setting) {
     if (needed == 0) {
         harness_fail("neither plan needs a workspace: nothing was tried");
     }
-    struct gpu_buffer workspace =
-        gpu_buffer_create(gpu, needed, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | setting->usage);
+    struct gpu_buffer workspace = gpu_buffer_create(gpu, needed, setting->usage);
     memset(workspace.mapped, 0xff, needed);
     const tulle_buffer shared = { workspace.buffer, 0, needed };
     for (int n = 0; n < 2; n++) {

@@ -13,7 +13,8 @@ tulle_attention_desc mistake_desc(void) {
                                    .kv_len = 20,
                                    .head_dim = 8,
                                    .v_head_dim = 16,
-                                   .lse = true };
+                                   .lse = true,
+                                   .buffer_usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT };
 }
 
 void mistake_refused(tulle_result got, const tulle_error *error, tulle_result want,

@@ -10,7 +10,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-// fp32 with LSE: 2 entries, 4 heads, 2 of keys, 10 queries, 20 keys, head sizes 8 and 16.
+// fp32 with LSE, for storage buffers: 2 entries, 4 heads, 2 of keys, 10 queries, 20 keys, head sizes 8
+// and 16.
 tulle_attention_desc mistake_desc(void);
 
 // Fails where the call did not give `want`, or its message does not hold both words (NULL: none), or
