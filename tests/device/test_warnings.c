@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Mistakes that do no harm: the log warns of them, once, and what comes out is right. (What is
+// Mistakes that do no harm: the log warns of them, once, and what comes out is right; and objects
+// that are destroyed in any order, on any thread. (What is
 // refused: test_mistakes.c.)
+#define _POSIX_C_SOURCE 200809L  // pthread_barrier_t under -std=c11
+
+#include <pthread.h>
 #include <string.h>
 
 #include "mistakes.h"
@@ -133,12 +137,62 @@ static void test_destroyed_parents(void **state) {
     world_close(&world);
 }
 
+struct owner {
+    pthread_t thread;
+    tulle_plan *plans[8];
+    tulle_binding *bindings[8];
+    tulle_context *context;  // of one owner alone
+    pthread_barrier_t *start;
+};
+
+static void *destroy_all(void *user) {
+    struct owner *owner = user;
+    pthread_barrier_wait(owner->start);
+    tulle_context_destroy(owner->context);
+    for (size_t n = 0; n < COUNT(owner->plans); n++) {
+        tulle_plan_destroy(owner->plans[n]);
+        tulle_binding_destroy(owner->bindings[n]);
+    }
+    return NULL;
+}
+
+// The last of them, whichever thread has it, ends the context: once, and with nothing left of it.
+static void test_destroyed_at_once(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world);
+    const int held = world.held;
+    const tulle_vulkan_import device = gpu_import(world.gpu);
+    struct owner owners[4] = { { .context = world_import(&world, &device) } };
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, COUNT(owners));
+    tulle_attention_desc desc = mistake_desc();
+    desc.kernel = "base";
+    for (size_t n = 0; n < COUNT(owners); n++) {
+        owners[n].start = &start;
+        for (size_t i = 0; i < COUNT(owners[n].plans); i++) {
+            // a plan of one thread, its binding of another
+            owners[n].plans[i] = world_plan(owners[0].context, &desc);
+            owners[(n + 1) % COUNT(owners)].bindings[i] =
+                world_bind(owners[n].plans[i], &world.buffers);
+        }
+    }
+    for (size_t n = 0; n < COUNT(owners); n++) {
+        assert_int_equal(pthread_create(&owners[n].thread, NULL, destroy_all, &owners[n]), 0);
+    }
+    for (size_t n = 0; n < COUNT(owners); n++) {
+        pthread_join(owners[n].thread, NULL);
+    }
+    pthread_barrier_destroy(&start);
+    assert_int_equal(world.held, held);  // plan memory, by the world's callbacks
+    world_close(&world);
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_missing_usage),
-        cmocka_unit_test(test_import_claims),
-        cmocka_unit_test(test_destroyed_parents),
+        cmocka_unit_test(test_missing_usage),      cmocka_unit_test(test_import_claims),
+        cmocka_unit_test(test_destroyed_parents),  cmocka_unit_test(test_destroyed_at_once),
         cmocka_unit_test(mistakes_left_all_right),
     };
     return HARNESS_RUN(argv, "warnings", tests);

@@ -19,7 +19,8 @@ static void note(void *user, tulle_log_level level, const char *message) {
 
 static void *allocate(void *user, const VkMemoryRequirements *needs, VkDeviceMemory *memory,
                       VkDeviceSize *offset, void **mapped) {
-    const struct gpu *gpu = user;
+    struct world *world = user;
+    const struct gpu *gpu = world->gpu;
     const VkMemoryAllocateFlagsInfo flags = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
         .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
@@ -29,21 +30,28 @@ static void *allocate(void *user, const VkMemoryRequirements *needs, VkDeviceMem
         .pNext = gpu->features.buffer_device_address.bufferDeviceAddress ? &flags : NULL,
         .allocationSize = needs->size,
     };
-    while (!(needs->memoryTypeBits >> info.memoryTypeIndex & 1)) info.memoryTypeIndex++;
+    while ((needs->memoryTypeBits >> info.memoryTypeIndex & 1) == 0) {
+        info.memoryTypeIndex++;
+    }
     *memory = VK_NULL_HANDLE;
     *offset = 0;
     *mapped = NULL;
-    if (gpu->AllocateMemory(gpu->device, &info, NULL, memory) != VK_SUCCESS) return NULL;
+    if (gpu->AllocateMemory(gpu->device, &info, NULL, memory) != VK_SUCCESS) {
+        return NULL;
+    }
+    atomic_fetch_add(&world->held, 1);
     return (void *)(uintptr_t)*memory;
 }
 
 static void release(void *user, void *id) {
-    const struct gpu *gpu = user;
+    struct world *world = user;
+    const struct gpu *gpu = world->gpu;
+    atomic_fetch_sub(&world->held, 1);
     gpu->FreeMemory(gpu->device, (VkDeviceMemory)(uintptr_t)id, NULL);
 }
 
 tulle_context *world_import(struct world *world, const tulle_vulkan_import *device) {
-    const tulle_memory_callbacks memory = { allocate, release, (void *)(uintptr_t)world->gpu };
+    const tulle_memory_callbacks memory = { allocate, release, world };
     const tulle_context_params params = {
         .import = device, .memory = &memory, .log = note, .log_user = &world->said
     };

@@ -6,6 +6,8 @@
 #ifndef TESTS_WORLD_H
 #define TESTS_WORLD_H
 
+#include <stdatomic.h>
+
 #include "harness.h"
 
 #define STORAGE VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
@@ -28,6 +30,7 @@ struct world {
     const struct gpu *gpu;
     tulle_context *imported, *own;
     struct said said;
+    atomic_int held;   // pieces of plan memory that contexts of world_import hold
     tulle_plan *plan;  // on the imported device, for storage buffers
     struct gpu_buffer q, k, v, o, lse;
     tulle_buffers buffers;  // right ones
