@@ -24,12 +24,12 @@
 // Conventions. Every parameter struct may be zero-initialised: zero means the default that its
 // comment names. Every fallible function returns a tulle_result and takes, last, an optional
 // tulle_error that receives a message naming the argument, its value and what is allowed; where
-// there is a context, its log gets the same message, once. (Patterns, tulle_merge, tulle_devices and
-// tulle_required_features know no context: theirs is in tulle_error alone. A pattern that was not
-// made is NULL, and the plan that it was meant for says so in the log.) On failure out-parameters
-// are set to NULL (or left untouched where the comment says so) and nothing has changed. Nothing is
-// printed, nothing aborts, and there is no global state apart from the
-// Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
+// there is a context, its log gets the same message, once. (Patterns, tulle_merge, tulle_devices
+// and tulle_required_features know no context: theirs is in tulle_error alone. A pattern that was
+// not made is NULL, and the plan that it was meant for says so in the log.) On failure
+// out-parameters are set to NULL (or left untouched where the comment says so) and nothing has
+// changed. Nothing is printed, nothing aborts, and there is no global state apart from the Vulkan
+// loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
 // VkInstance that stays (tulle_context_create).
 //
 // Versions. Program and library go together where MAJOR.MINOR is the same: the soname carries it,
@@ -42,11 +42,11 @@
 //
 // Lifetimes. Objects may be destroyed in any order, each once: a binding holds its plan, plans and
 // mergers hold their context, plans their patterns, and what is held goes with the last that holds
-// it. So a context may outlive tulle_context_destroy, which then says so in the log (a WARNING where
-// the device is imported); and until the last of its objects is destroyed an imported device, and
-// the callbacks of tulle_context_params with what their `user` points to, must stay. What a pending
-// command buffer uses (the binding, its plan, the merger, buffers) must not be destroyed before it
-// has completed.
+// it. So a context may outlive tulle_context_destroy, which then says so in the log (a WARNING
+// where the device is imported); and until the last of its objects is destroyed an imported device,
+// and the callbacks of tulle_context_params with what their `user` points to, must stay. What a
+// pending command buffer uses (the binding, its plan, the merger, buffers) must not be destroyed
+// before it has completed.
 #ifndef TULLE_TULLE_H
 #define TULLE_TULLE_H
 
@@ -137,10 +137,10 @@ typedef enum tulle_log_level {
     TULLE_LOG_DEBUG
 } tulle_log_level;
 
-/// Called with what an error would say (at ERROR), with what works and was hardly meant (at WARNING:
-/// a slower kernel for want of a buffer's usage, for one), and with what the library decided (at INFO
-/// and DEBUG). May be called from any thread that calls into the library (and others: tulle_context_params,
-/// compile_threads), and must not call back into it.
+/// Called with what an error would say (at ERROR), with what works and was hardly meant (at
+/// WARNING: a slower kernel for want of a buffer's usage, for one), and with what the library
+/// decided (at INFO and DEBUG). May be called from any thread that calls into the library (and
+/// others: tulle_context_params, compile_threads), and must not call back into it.
 typedef void (*tulle_log_callback)(void *user, tulle_log_level level, const char *message);
 
 // -------------------------------------------------------------------------------------------------
@@ -286,8 +286,8 @@ TULLE_API tulle_result tulle_cache_save(tulle_context *context, tulle_error *err
 /// call may be handed it any more. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
-/// Cooperative matrices and what their kernels need besides, as vkCreateDevice takes it. Three structs
-/// are declared here, field by field, since older headers lack them.
+/// Cooperative matrices and what their kernels need besides, as vkCreateDevice takes it. Three
+/// structs are declared here, field by field, since older headers lack them.
 typedef struct tulle_matrix_features {
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceShaderFloat16Int8Features float16;
@@ -349,8 +349,9 @@ TULLE_API void tulle_context_info(const tulle_context *context, tulle_device_inf
 /// What to create the buffers with that a plan is bound to (Q, K, V, O, LSE and the workspace), and
 /// to say in its buffer_usage, so that the fastest kernels of this device serve it, whatever its
 /// dtype and head size: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, with _UNIFORM_TEXEL_BUFFER_BIT or
-/// _SHADER_DEVICE_ADDRESS_BIT only where a kernel gains by them (CPU drivers). Memory behind a buffer
-/// with the last needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. NULL: the first alone. Any thread.
+/// _SHADER_DEVICE_ADDRESS_BIT only where a kernel gains by them (CPU drivers). Memory behind a
+/// buffer with the last needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. NULL: the first alone. Any
+/// thread.
 TULLE_API VkBufferUsageFlags tulle_buffer_usage(const tulle_context *context);
 
 // -------------------------------------------------------------------------------------------------
@@ -530,10 +531,11 @@ typedef struct tulle_attention_desc {
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// What all the caller's buffers, its workspace included, were created with, as far as kernels
     /// may use it: best tulle_buffer_usage(context), and always VK_BUFFER_USAGE_STORAGE_BUFFER_BIT.
-    /// Vulkan cannot be asked. Where a flag that is missing costs the fastest kernel, a WARNING names
-    /// both. With VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT the memory behind them has
-    /// VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. 0: the plan is for host arrays alone (tulle_attention,
-    /// whose buffers have what the fastest kernel needs); tulle_binding_create refuses it
+    /// Vulkan cannot be asked. Where a flag that is missing costs the fastest kernel, a WARNING
+    /// names both. With VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT the memory behind them has
+    /// VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. 0: the plan is for host arrays alone
+    /// (tulle_attention, whose buffers have what the fastest kernel needs); tulle_binding_create
+    /// refuses it
     VkBufferUsageFlags buffer_usage;
     /// a variant's name, or a prefix of names such as "base"; NULL: the best. UNSUPPORTED where
     /// none that begins so serves
@@ -555,13 +557,13 @@ typedef struct tulle_plan tulle_plan;
 /// to is copied. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, CALLBACK,
 /// memory, DEVICE_LOST, VULKAN.
 ///
-/// Decoding: each step is a plan and a binding of its own, with q_len the new rows (1), kv_len the keys
-/// so far, q_align left 0 (the last query stands at the last key), and the pattern of the prefill. K
-/// and V stay in buffers for the longest context, with batch and head strides of that length: a step
-/// appends rows, and moves none. (Sequences of several lengths in one batch: kv_lengths.) Such a plan
-/// takes some 10 µs (of a CPU core, measured on a Zen 4); it compiles nothing that the context has
-/// compiled, and takes plan memory that an earlier one gave back. Plan and binding stay until the step
-/// has completed.
+/// Decoding: each step is a plan and a binding of its own, with q_len the new rows (1), kv_len the
+/// keys so far, q_align left 0 (the last query stands at the last key), and the pattern of the
+/// prefill. K and V stay in buffers for the longest context, with batch and head strides of that
+/// length: a step appends rows, and moves none. (Sequences of several lengths in one batch:
+/// kv_lengths.) Such a plan takes some 10 µs (of a CPU core, measured on a Zen 4); it compiles
+/// nothing that the context has compiled, and takes plan memory that an earlier one gave back. Plan
+/// and binding stay until the step has completed.
 TULLE_API tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
                                          tulle_plan **out, tulle_error *error);
 
@@ -615,8 +617,9 @@ typedef struct tulle_buffers {
 
 typedef struct tulle_binding tulle_binding;
 
-/// Descriptor sets and views for one set of buffers, made once; the buffers must outlive it. The plan
-/// has a buffer_usage, which theirs contains. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+/// Descriptor sets and views for one set of buffers, made once; the buffers must outlive it. The
+/// plan has a buffer_usage, which theirs contains. Any thread. Errors: INVALID_ARGUMENT,
+/// UNSUPPORTED, memory, VULKAN.
 TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
                                             tulle_binding **out, tulle_error *error);
 
@@ -626,11 +629,11 @@ TULLE_API void tulle_binding_destroy(tulle_binding *binding);
 /// Records what the device does once for a plan (copying it to device memory). Where plan info says
 /// `prepare` and not `prepared`, the caller records this before the first attention, in the same
 /// command buffer or in one that is submitted before it. Until then tulle_cmd_attention refuses the
-/// plan, on every thread. (It cannot see whether the command buffer is ever submitted. tulle_attention
-/// copies by itself, and then the plan is prepared too.) Once more, in any command buffer, does no
-/// harm; where nothing is to be done, nothing is recorded. Ends with a barrier that makes the copy
-/// visible to compute shaders of later commands in submission order. Recording needs external
-/// synchronisation of cmd alone.
+/// plan, on every thread. (It cannot see whether the command buffer is ever submitted.
+/// tulle_attention copies by itself, and then the plan is prepared too.) Once more, in any command
+/// buffer, does no harm; where nothing is to be done, nothing is recorded. Ends with a barrier that
+/// makes the copy visible to compute shaders of later commands in submission order. Recording needs
+/// external synchronisation of cmd alone.
 TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error);
 
 /// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no
@@ -653,9 +656,9 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // Host arrays
 
 /// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O may
-/// be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share no byte
-/// with another array.
+/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O
+/// may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share
+/// no byte with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
@@ -727,9 +730,10 @@ TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype
 typedef struct tulle_merger tulle_merger;
 
 /// The same on the device: a pipeline for one dtype and size, and the four buffers, which have
-/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer, O's
-/// and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds),
-/// memory, VULKAN.
+/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer,
+/// O's and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any
+/// thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds), memory,
+/// VULKAN.
 TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows,
                                            uint32_t v_head_dim, tulle_dtype dtype,
                                            const tulle_buffer *into_o, const tulle_buffer *into_lse,

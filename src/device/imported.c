@@ -28,8 +28,8 @@ enum feature {
 #define AT(member, field) \
     (offsetof(tulle_matrix_features, member.field) - offsetof(tulle_matrix_features, member))
 #define OF(type) VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_##type##_FEATURES
-/// Where in a chain a feature may stand: in a struct of its own, or in its version's. `at`: bytes to
-/// the VkBool32. type is an int since headers may not know it (matrix.h).
+/// Where in a chain a feature may stand: in a struct of its own, or in its version's. `at`: bytes
+/// to the VkBool32. type is an int since headers may not know it (matrix.h).
 static const struct home {
     int type;
     size_t at;

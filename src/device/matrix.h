@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Cooperative matrices: what of VK_KHR_cooperative_matrix, VK_NV_cooperative_matrix2 and
-// VK_KHR_shader_bfloat16 the library uses. Debian 12's Vulkan headers (1.3.239) are older than they are, so their few words are declared
-// here under names of our own (their features in tulle.h); the values and layouts are the registry's.
+// VK_KHR_shader_bfloat16 the library uses. Debian 12's Vulkan headers (1.3.239) are older than they
+// are, so their few words are declared here under names of our own (their features in tulle.h); the
+// values and layouts are the registry's.
 #ifndef TULLE_SRC_DEVICE_MATRIX_H
 #define TULLE_SRC_DEVICE_MATRIX_H
 
@@ -35,8 +36,8 @@ struct matrix_properties {
 };
 
 /// Chains the structs of what matrix kernels need, all features off, before `next`, and returns the
-/// first: to ask a device for them or to enable them on one. Those of bf16 matrices and of reductions
-/// only where these are wanted; the others are left out, with their types set.
+/// first: to ask a device for them or to enable them on one. Those of bf16 matrices and of
+/// reductions only where these are wanted; the others are left out, with their types set.
 void *matrix_chain(tulle_matrix_features *chain, bool bf16, bool reduce, void *next);
 
 /// Turns on what matrix kernels use of it.

@@ -69,7 +69,8 @@ bool footprints_meet(const struct footprint *a, const struct footprint *b) {
 }
 
 bool footprint_overlaps_itself(const struct footprint *print) {
-    // of two rows the one that lies further along the first axis in which they differ, and the other
+    // of two rows the one that lies further along the first axis in which they differ, and the
+    // other
     for (int i = 0; i < 3; i++) {
         if (print->length[i] <= 1) continue;
         struct footprint further = *print;

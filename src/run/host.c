@@ -73,8 +73,8 @@ static const void *array_of(int t, const tulle_host_arrays *arrays) {
     return of[t];
 }
 
-/// O and LSE share no byte with another array, nor O's rows with each other. O may be Q, row for row: Q
-/// is copied before.
+/// O and LSE share no byte with another array, nor O's rows with each other. O may be Q, row for
+/// row: Q is copied before.
 static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
                                        tulle_error *error) {
     const struct attention *a = &plan->attention;

@@ -42,7 +42,8 @@ static void test_host_arrays(void **state) {
     harness_silent();
 }
 
-// O may be Q itself, row for row, and its rows may lie between those of others; else nothing is shared.
+// O may be Q itself, row for row, and its rows may lie between those of others; else nothing is
+// shared.
 static void test_shared_arrays(void **state) {
     (void)state;
     enum { ROWS = 80, DIM = 8 };  // of Q and O; K and V have as many

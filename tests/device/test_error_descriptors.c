@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Wrong descriptors: each mistake gives its error and a message that names the argument and the value,
-// sets no out-parameter, and leaves everything usable. (Patterns: test_pattern.c and
+// Wrong descriptors: each mistake gives its error and a message that names the argument and the
+// value, sets no out-parameter, and leaves everything usable. (Patterns: test_pattern.c and
 // test_pattern_spec.c. Contexts: test_context.c and test_import.c. What leaks shows under
 // AddressSanitizer.)
 #include <math.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What somebody new does wrong with the header open beside them. What the library can see is refused,
-// with one message that names what is wrong and what is allowed, in the tulle_error and in the log, and
-// nothing is lost by it; or it is warned of, or right after all (test_warnings.c). Each field of a
-// descriptor: test_error_descriptors.c. A struct that is not initialised is the one thing that may
-// crash.
+// What somebody new does wrong with the header open beside them. What the library can see is
+// refused, with one message that names what is wrong and what is allowed, in the tulle_error and in
+// the log, and nothing is lost by it; or it is warned of, or right after all (test_warnings.c).
+// Each field of a descriptor: test_error_descriptors.c. A struct that is not initialised is the one
+// thing that may crash.
 #include <string.h>
 
 #include "mistakes.h"

@@ -21,7 +21,8 @@ static tulle_plan_info planned(tulle_context *context, VkBufferUsageFlags usage)
     return info;
 }
 
-// Host arrays get what the device likes best; buffers without it get a slower kernel, and a warning.
+// Host arrays get what the device likes best; buffers without it get a slower kernel, and a
+// warning.
 static void test_missing_usage(void **state) {
     (void)state;
     struct world world;
