@@ -23,10 +23,13 @@
 //
 // Conventions. Every parameter struct may be zero-initialised: zero means the default that its
 // comment names. Every fallible function returns a tulle_result and takes, last, an optional
-// tulle_error that receives a message naming the argument, its value and what is allowed. On
-// failure out-parameters are set to NULL (or left untouched where the comment says so) and nothing
-// has changed. Nothing is printed, nothing aborts, and there is no global state apart from the
-// Vulkan loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
+// tulle_error that receives a message naming the argument, its value and what is allowed; where
+// there is a context, its log gets the same message, once. (Patterns, tulle_merge, tulle_devices
+// and tulle_required_features know no context: theirs is in tulle_error alone. A pattern that was
+// not made is NULL, and the plan that it was meant for says so in the log.) On failure
+// out-parameters are set to NULL (or left untouched where the comment says so) and nothing has
+// changed. Nothing is printed, nothing aborts, and there is no global state apart from the Vulkan
+// loader, which the library opens once, and, where there is a device of NVIDIA's, one bare
 // VkInstance that stays (tulle_context_create).
 //
 // Versions. Program and library go together where MAJOR.MINOR is the same: the soname carries it,
@@ -37,9 +40,13 @@
 // threads at once. A binding may be recorded by several threads at once. Destroying an object needs
 // that no other call uses it. "Any thread" below: and beside any other call.
 //
-// Lifetimes. A binding is destroyed before its plan; plans, bindings and mergers before their
-// context. Patterns may go as soon as a plan is made. What a pending command buffer uses (plan,
-// binding, merger, buffers) must stay until it has completed.
+// Lifetimes. Objects may be destroyed in any order, each once: a binding holds its plan, plans and
+// mergers hold their context, plans their patterns, and what is held goes with the last that holds
+// it. So a context may outlive tulle_context_destroy, which then says so in the log (a WARNING
+// where the device is imported); and until the last of its objects is destroyed an imported device,
+// and the callbacks of tulle_context_params with what their `user` points to, must stay. What a
+// pending command buffer uses (the binding, its plan, the merger, buffers) must not be destroyed
+// before it has completed.
 #ifndef TULLE_TULLE_H
 #define TULLE_TULLE_H
 
@@ -131,9 +138,10 @@ typedef enum tulle_log_level {
     TULLE_LOG_DEBUG
 } tulle_log_level;
 
-/// Called with what an error would say, and with what the library decided (at INFO and DEBUG). May
-/// be called from any thread that calls into the library (and others: tulle_context_params,
-/// compile_threads), and must not call back into it.
+/// Called with what an error would say (at ERROR), with what works and was hardly meant (at
+/// WARNING: a slower kernel for want of a buffer's usage, for one), and with what the library
+/// decided (at INFO and DEBUG). May be called from any thread that calls into the library (and
+/// others: tulle_context_params, compile_threads), and must not call back into it.
 typedef void (*tulle_log_callback)(void *user, tulle_log_level level, const char *message);
 
 // -------------------------------------------------------------------------------------------------
@@ -275,41 +283,51 @@ TULLE_API tulle_result tulle_context_create(const tulle_context_params *params, 
 /// thread. Errors: INVALID_ARGUMENT (there is no `write`), CALLBACK, memory, VULKAN.
 TULLE_API tulle_result tulle_cache_save(tulle_context *context, tulle_error *error);
 
-/// Destroys it; every plan, binding and merger made from it must be gone. NULL is accepted.
+/// Destroys it, as soon as the last plan, binding and merger made from it is gone (Lifetimes); no
+/// call may be handed it any more. NULL is accepted.
 TULLE_API void tulle_context_destroy(tulle_context *context);
 
-/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features`
-/// sets should be enabled on a device that will be imported; the base kernel needs none of them.
-typedef struct tulle_features {
-    VkPhysicalDeviceFeatures2 required;  ///< pNext NULL; no feature is required today
-    /// its pNext chains the structs below, as far as the device has them
-    VkPhysicalDeviceFeatures2 recommended;
-    VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
-    /// where the device has matrices that kernels use. A chain may hold either these structs or
-    /// VkPhysicalDeviceVulkan12Features, which has the same features under the same names.
+/// Cooperative matrices and what their kernels need besides, as vkCreateDevice takes it. Three
+/// structs are declared here, field by field, since older headers lack them.
+typedef struct tulle_matrix_features {
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceShaderFloat16Int8Features float16;
-    struct {  ///< VkPhysicalDeviceCooperativeMatrixFeaturesKHR, which older headers lack
+    struct {  ///< VkPhysicalDeviceCooperativeMatrixFeaturesKHR
         VkStructureType sType;
         void *pNext;
         VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
     } cooperative_matrix;
-    VkPhysicalDeviceMaintenance4Features maintenance4;  ///< or VkPhysicalDeviceVulkan13Features
-    struct {  ///< VkPhysicalDeviceCooperativeMatrix2FeaturesNV, the same
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+    struct {  ///< VkPhysicalDeviceCooperativeMatrix2FeaturesNV
         VkStructureType sType;
         void *pNext;
         VkBool32 cooperativeMatrixWorkgroupScope, cooperativeMatrixFlexibleDimensions,
             cooperativeMatrixReductions, cooperativeMatrixConversions,
             cooperativeMatrixPerElementOperations, cooperativeMatrixTensorAddressing,
             cooperativeMatrixBlockLoads;
-    } matrix2;
-    struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR, the same
+    } cooperative_matrix2;
+    struct {  ///< VkPhysicalDeviceShaderBfloat16FeaturesKHR
         VkStructureType sType;
         void *pNext;
         VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
     } bfloat16;
-    const char *extensions[8];  ///< recommended device extensions, static strings
+} tulle_matrix_features;
+
+/// What faster variants use, as vkCreateDevice takes it. Every field that `tulle_required_features`
+/// sets should be enabled on a device that will be imported; the base kernel needs none of them.
+/// Vulkan wants each feature once in a chain: a host with a VkPhysicalDeviceVulkan12Features or
+/// Vulkan13Features of its own does not chain these structs but merges by hand. It sets the fields
+/// that are VK_TRUE here in its own (they have the same names: 12 has bufferDeviceAddress,
+/// vulkanMemoryModel and shaderFloat16, 13 has subgroupSizeControl, computeFullSubgroups and
+/// maintenance4) and chains what is in neither.
+typedef struct tulle_features {
+    VkPhysicalDeviceFeatures2 required;  ///< pNext NULL; no feature is required today
+    /// its pNext chains the structs below, as far as the device has them
+    VkPhysicalDeviceFeatures2 recommended;
+    VkPhysicalDeviceBufferDeviceAddressFeatures buffer_device_address;
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_control;
+    tulle_matrix_features matrix;  ///< where the device has matrices that kernels use
+    const char *extensions[8];     ///< recommended device extensions, static strings
     uint32_t extension_count;
 } tulle_features;
 
@@ -328,6 +346,14 @@ TULLE_API tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices
 /// What this context runs on (index is UINT32_MAX where imported). Any thread. A NULL argument:
 /// nothing is written.
 TULLE_API void tulle_context_info(const tulle_context *context, tulle_device_info *info);
+
+/// What to create the buffers with that a plan is bound to (Q, K, V, O, LSE and the workspace), and
+/// to say in its buffer_usage, so that the fastest kernels of this device serve it, whatever its
+/// dtype and head size: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, with _UNIFORM_TEXEL_BUFFER_BIT or
+/// _SHADER_DEVICE_ADDRESS_BIT only where a kernel gains by them (CPU drivers). Memory behind a
+/// buffer with the last needs VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. NULL: the first alone. Any
+/// thread.
+TULLE_API VkBufferUsageFlags tulle_buffer_usage(const tulle_context *context);
 
 // -------------------------------------------------------------------------------------------------
 // Pattern: a function of (query position p, key position j, head, kv_len, causal) and of nothing
@@ -479,8 +505,8 @@ typedef struct tulle_strides {
     int64_t batch, head, row;
 } tulle_strides;
 
-/// What tulle_attention's own buffers have. A device without bufferDeviceAddress passes the bit
-/// over.
+/// What tulle_attention's own buffers have, and what buffer_usage 0 means. A device without
+/// bufferDeviceAddress passes the bit over.
 #define TULLE_USAGE_HOST                                                             \
     (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | \
      VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
@@ -547,8 +573,13 @@ typedef struct tulle_attention_desc {
     const int32_t *cu_kv;  ///< the same of keys, the last kv_len; NULL: cu_q
 
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
-    /// of all the caller's buffers, its workspace included; 0: VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
-    /// alone, which any other value contains. For tulle_attention alone: TULLE_USAGE_HOST
+    /// What all the caller's buffers, its workspace included, were created with, as far as kernels
+    /// may use it: best tulle_buffer_usage(context), and always VK_BUFFER_USAGE_STORAGE_BUFFER_BIT.
+    /// Vulkan cannot be asked. Where a flag that is missing costs the fastest kernel, a WARNING
+    /// names both. With VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT the memory behind them has
+    /// VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. 0: the plan is for host arrays alone
+    /// (tulle_attention, whose buffers have what the fastest kernel needs); tulle_binding_create
+    /// refuses it
     VkBufferUsageFlags buffer_usage;
     /// a variant's name, or a prefix of names such as "base"; NULL: the best. UNSUPPORTED where
     /// none that begins so serves
@@ -569,10 +600,19 @@ typedef struct tulle_plan tulle_plan;
 /// compiled yet. On an own device it also runs tulle_cmd_prepare. Everything the descriptor points
 /// to is copied. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, CALLBACK,
 /// memory, DEVICE_LOST, VULKAN.
+///
+/// Decoding: each step is a plan and a binding of its own, with q_len the new rows (1), kv_len the
+/// keys so far, q_align left 0 (the last query stands at the last key), and the pattern of the
+/// prefill. K and V stay in buffers for the longest context, with batch and head strides of that
+/// length: a step appends rows, and moves none. (Sequences of several lengths in one batch:
+/// kv_lengths.) Such a plan takes some 10 µs (of a CPU core, measured on a Zen 4); it compiles
+/// nothing that the context has compiled, and takes plan memory that an earlier one gave back. Plan
+/// and binding stay until the step has completed.
 TULLE_API tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
                                          tulle_plan **out, tulle_error *error);
 
-/// NULL is accepted. No command buffer that uses it may be pending.
+/// NULL is accepted. No command buffer that uses it may be pending. It goes when the last of its
+/// bindings is destroyed too; no call may be handed it any more.
 TULLE_API void tulle_plan_destroy(tulle_plan *plan);
 
 typedef struct tulle_plan_info {
@@ -621,8 +661,9 @@ typedef struct tulle_buffers {
 
 typedef struct tulle_binding tulle_binding;
 
-/// Descriptor sets and views for one set of buffers, made once; plan and buffers must outlive it.
-/// Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, memory, VULKAN.
+/// Descriptor sets and views for one set of buffers, made once; the buffers must outlive it. The
+/// plan has a buffer_usage, which theirs contains. Any thread. Errors: INVALID_ARGUMENT,
+/// UNSUPPORTED, memory, VULKAN.
 TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
                                             tulle_binding **out, tulle_error *error);
 
@@ -630,13 +671,18 @@ TULLE_API tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffer
 TULLE_API void tulle_binding_destroy(tulle_binding *binding);
 
 /// Records what the device does once for a plan (copying it to device memory). Where plan info says
-/// `prepare` and not `prepared`, the caller submits this before the first attention. Ends with a
-/// barrier that makes the copy visible to compute shaders of later commands in submission order.
-/// Recording needs external synchronisation of cmd alone.
+/// `prepare` and not `prepared`, the caller records this before the first attention, in the same
+/// command buffer or in one that is submitted before it. Until then tulle_cmd_attention refuses the
+/// plan, on every thread. (It cannot see whether the command buffer is ever submitted.
+/// tulle_attention copies by itself, and then the plan is prepared too.) Once more, in any command
+/// buffer, does no harm; where nothing is to be done, nothing is recorded. Ends with a barrier that
+/// makes the copy visible to compute shaders of later commands in submission order. Recording needs
+/// external synchronisation of cmd alone.
 TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error);
 
 /// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no
-/// submission, no wait, no compilation.
+/// submission, no wait, no compilation. Errors: INVALID_ARGUMENT (also where tulle_cmd_prepare is
+/// owed); then nothing was recorded.
 ///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; kernels for CPUs
 ///   also read what they will write, to have it in the cache, and use nothing of it), reads and
 ///   writes the workspace, all at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier
@@ -654,8 +700,9 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // Host arrays
 
 /// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous. O may be Q itself, row for row, of one
-/// dtype and strides: it is overwritten. Else O and LSE share no byte with another array.
+/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O
+/// may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share
+/// no byte with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
@@ -727,16 +774,17 @@ TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype
 typedef struct tulle_merger tulle_merger;
 
 /// The same on the device: a pipeline for one dtype and size, and the four buffers, which have
-/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets as for tulle_buffer, O's and
-/// LSE's. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds),
-/// memory, VULKAN.
+/// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer,
+/// O's and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any
+/// thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds), memory,
+/// VULKAN.
 TULLE_API tulle_result tulle_merger_create(tulle_context *context, uint32_t rows,
                                            uint32_t v_head_dim, tulle_dtype dtype,
                                            const tulle_buffer *into_o, const tulle_buffer *into_lse,
                                            const tulle_buffer *from_o, const tulle_buffer *from_lse,
                                            tulle_merger **out, tulle_error *error);
 
-/// NULL is accepted. Before its context; no command buffer that uses it may be pending.
+/// NULL is accepted. No command buffer that uses it may be pending.
 TULLE_API void tulle_merger_destroy(tulle_merger *merger);
 
 /// Records the merge; barriers as for tulle_cmd_attention.

@@ -16,8 +16,8 @@
 // An empty handle (default-constructed, moved from, released) may be destroyed, assigned to and passed to any function here:
 // those that can fail then do, with INVALID_ARGUMENT, and the others answer with zeros.
 //
-// What may be done on which thread, and in which order objects may go (a binding before its plan, plans before their context),
-// is as in tulle.h. Members are destroyed in reverse order, so declare the context first.
+// What may be done on which thread, and how long callbacks and an imported device must stay, is as in tulle.h. Handles may be
+// declared, assigned and destroyed in any order: what one of them needs is held until it goes.
 #ifndef TULLE_TULLE_HPP
 #define TULLE_TULLE_HPP
 
@@ -240,6 +240,8 @@ class context : public handle<tulle_context, tulle_context_destroy> {
         tulle_context_info(get(), &info);
         return info;
     }
+    /// What to create a plan's buffers with, for the fastest kernels.
+    VkBufferUsageFlags buffer_usage() const noexcept { return tulle_buffer_usage(get()); }
 #ifndef TULLE_NO_EXCEPTIONS
     static context create(const tulle_context_params &params = {}) {
         return try_create(params).value();
@@ -344,7 +346,7 @@ struct host_arrays {
 class plan : public handle<tulle_plan, tulle_plan_destroy> {
   public:
     using handle::handle;
-    /// patterns: a pattern, patterns, or an array of pointers; empty for what desc says. For host arrays alone set desc.buffer_usage = TULLE_USAGE_HOST.
+    /// patterns: a pattern, patterns, or an array of pointers; empty for what desc says. desc.buffer_usage: 0 for host arrays alone; for buffers what they have, best context.buffer_usage().
     static result<plan> try_create(const context &context, tulle_attention_desc desc,
                                    span<const tulle_pattern *const> patterns = {},
                                    const lists &lists = {}) {

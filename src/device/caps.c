@@ -41,13 +41,15 @@ static tulle_result device_extensions(const struct vulkan *vk, VkPhysicalDevice 
 }
 
 /// What a device with full subgroups answered.
-static void offer_matrix(const struct matrix_chain *chain, struct device_features *out) {
-    out->matrix = chain->matrix.matrix && chain->memory_model.vulkanMemoryModel &&
-                  chain->float16.shaderFloat16;
-    out->matrix_bf16 = out->matrix && chain->bfloat16.type_ && chain->bfloat16.matrix;
+static void offer_matrix(const tulle_matrix_features *chain, struct device_features *out) {
+    out->matrix = chain->cooperative_matrix.cooperativeMatrix &&
+                  chain->memory_model.vulkanMemoryModel && chain->float16.shaderFloat16;
+    out->matrix_bf16 = out->matrix && chain->bfloat16.shaderBFloat16Type &&
+                       chain->bfloat16.shaderBFloat16CooperativeMatrix;
     out->matrix_reduce = out->matrix && chain->maintenance4.maintenance4 &&
-                         chain->matrix2.reductions && chain->matrix2.conversions &&
-                         chain->matrix2.per_element;
+                         chain->cooperative_matrix2.cooperativeMatrixReductions &&
+                         chain->cooperative_matrix2.cooperativeMatrixConversions &&
+                         chain->cooperative_matrix2.cooperativeMatrixPerElementOperations;
 }
 
 tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device,
@@ -64,7 +66,7 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
     };
-    struct matrix_chain matrix = { 0 };
+    tulle_matrix_features matrix = { 0 };
     VkExtensionProperties *extensions;
     uint32_t count;
     tulle_result result;
@@ -112,124 +114,6 @@ tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_devic
     if (size.subgroupSizeControl && size.computeFullSubgroups)
         offer_matrix(&matrix, &out->features);
     return TULLE_OK;
-}
-
-// -------------------------------------------------------------------------------------------------
-// What is enabled on an imported device
-
-static bool import_has(const tulle_vulkan_import *import, const char *extension) {
-    for (uint32_t i = 0; i < import->extension_count; i++)
-        if (import->extensions[i] && strcmp(import->extensions[i], extension) == 0) return true;
-    return false;
-}
-
-/// The features of an imported device that count only together.
-struct imported {
-    bool matrix, memory_model, float16, full_subgroups, bfloat16, matrix2, maintenance4;
-};
-
-static void imported_matrix(const VkBaseInStructure *next, struct imported *out) {
-    // each feature has two homes: its own struct, and its version's; int as below
-    switch ((int)next->sType) {
-    case MATRIX_FEATURES_TYPE:
-        out->matrix |= ((const struct matrix_features *)next)->matrix != VK_FALSE;
-        break;
-    case MATRIX2_FEATURES_TYPE:
-        out->matrix2 |= ((const struct matrix2_features *)next)->reductions &&
-                        ((const struct matrix2_features *)next)->conversions &&
-                        ((const struct matrix2_features *)next)->per_element;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
-        out->maintenance4 |=
-            ((const VkPhysicalDeviceMaintenance4Features *)next)->maintenance4 != VK_FALSE;
-        break;
-    case BFLOAT16_FEATURES_TYPE:
-        out->bfloat16 |= ((const struct bfloat16_features *)next)->type_ &&
-                         ((const struct bfloat16_features *)next)->matrix;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
-        out->memory_model |=
-            ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)next)->vulkanMemoryModel !=
-            VK_FALSE;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
-        out->float16 |=
-            ((const VkPhysicalDeviceShaderFloat16Int8Features *)next)->shaderFloat16 != VK_FALSE;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
-        out->memory_model |=
-            ((const VkPhysicalDeviceVulkan12Features *)next)->vulkanMemoryModel != VK_FALSE;
-        out->float16 |= ((const VkPhysicalDeviceVulkan12Features *)next)->shaderFloat16 != VK_FALSE;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
-        out->full_subgroups |=
-            ((const VkPhysicalDeviceSubgroupSizeControlFeatures *)next)->computeFullSubgroups !=
-            VK_FALSE;
-        break;
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
-        out->full_subgroups |=
-            ((const VkPhysicalDeviceVulkan13Features *)next)->computeFullSubgroups != VK_FALSE;
-        out->maintenance4 |=
-            ((const VkPhysicalDeviceVulkan13Features *)next)->maintenance4 != VK_FALSE;
-        break;
-    default: break;
-    }
-}
-
-void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version,
-                            struct device_features *out) {
-    const VkBaseInStructure *next = import->features ? import->features->pNext : NULL;
-    struct imported with = { 0 };
-
-    memset(out, 0, sizeof *out);
-    out->api_version = api_version;
-    // each feature has two homes: its own struct, and its version's
-    for (; next; next = next->pNext) {
-        imported_matrix(next, &with);
-        // int: a caller's chain may hold types that this header does not know
-        switch ((int)next->sType) {
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
-            out->buffer_device_address |=
-                ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)next)->bufferDeviceAddress !=
-                VK_FALSE;
-            break;
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
-            out->buffer_device_address |=
-                ((const VkPhysicalDeviceVulkan12Features *)next)->bufferDeviceAddress != VK_FALSE;
-            break;
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
-            out->subgroup_size_control |=
-                ((const VkPhysicalDeviceSubgroupSizeControlFeatures *)next)->subgroupSizeControl !=
-                VK_FALSE;
-            break;
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
-            out->subgroup_size_control |=
-                ((const VkPhysicalDeviceVulkan13Features *)next)->subgroupSizeControl != VK_FALSE;
-            break;
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR:
-            out->executable_properties |=
-                ((const VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *)next)
-                    ->pipelineExecutableInfo != VK_FALSE;
-            break;
-        default: break;
-        }
-    }
-    // A feature counts only with what brings its functions and its capability: the version, or the
-    // extension.
-    if (api_version < VK_API_VERSION_1_2 &&
-        !import_has(import, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME))
-        out->buffer_device_address = false;
-    if (api_version < VK_API_VERSION_1_3 &&
-        !import_has(import, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME))
-        out->subgroup_size_control = false;
-    if (!import_has(import, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME))
-        out->executable_properties = false;
-    out->matrix = api_version >= VK_API_VERSION_1_3 && import_has(import, MATRIX_EXTENSION) &&
-                  with.matrix && with.memory_model && with.float16 && with.full_subgroups &&
-                  out->subgroup_size_control;
-    out->matrix_bf16 = out->matrix && with.bfloat16 && import_has(import, BFLOAT16_EXTENSION);
-    out->matrix_reduce =
-        out->matrix && with.matrix2 && with.maintenance4 && import_has(import, MATRIX2_EXTENSION);
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -90,9 +90,12 @@ struct device_offer {
 tulle_result caps_offer(const struct vulkan *vk, VkPhysicalDevice physical_device,
                         uint32_t api_version, struct device_offer *out, tulle_error *error);
 
-/// What the caller of an import says is enabled. The import's structs were checked before.
+/// What the caller of an import says is enabled, as far as the device offers it and the version or
+/// an extension brings its functions; `passed_over` says of the rest what it lacks, on one line
+/// ("": nothing was said that does not count). The import's structs were checked before. imported.c
 void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_version,
-                            struct device_features *out);
+                            const struct device_features *offered, struct device_features *out,
+                            char *passed_over, size_t size);
 
 /// The queue families, to be freed by the caller; NULL where memory is out.
 VkQueueFamilyProperties *caps_queue_families(const struct vulkan *vk,

@@ -5,6 +5,8 @@
 #ifndef TULLE_SRC_DEVICE_CONTEXT_H
 #define TULLE_SRC_DEVICE_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include "common/error.h"
 #include "common/thread.h"
 #include "device/caps.h"
@@ -17,7 +19,8 @@ struct submitter {
 };
 
 struct tulle_context {
-    struct vulkan vk;  ///< functions of the instance and of the device
+    atomic_uint holders;  ///< run/context.h
+    struct vulkan vk;     ///< functions of the instance and of the device
     VkInstance instance;
     VkPhysicalDevice physical_device;
     VkDevice device;

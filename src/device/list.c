@@ -59,40 +59,14 @@ tulle_result tulle_devices(uint32_t *count, tulle_device_info *devices, tulle_er
 
 /// Chains what matrix kernels need.
 static void recommend_matrix(const struct device_features *offer, tulle_features *features) {
-    features->memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
-    features->float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES;
-    features->cooperative_matrix.sType = (VkStructureType)MATRIX_FEATURES_TYPE;
-    features->bfloat16.sType = (VkStructureType)BFLOAT16_FEATURES_TYPE;
-    if (offer->matrix) {
-        features->subgroup_size_control.computeFullSubgroups = VK_TRUE;
-        features->memory_model.vulkanMemoryModel = VK_TRUE;
-        features->float16.shaderFloat16 = VK_TRUE;
-        features->cooperative_matrix.cooperativeMatrix = VK_TRUE;
-        features->memory_model.pNext = features->recommended.pNext;
-        features->float16.pNext = &features->memory_model;
-        features->cooperative_matrix.pNext = &features->float16;
-        features->recommended.pNext = &features->cooperative_matrix;
-        features->extensions[features->extension_count++] = MATRIX_EXTENSION;
-    }
-    features->matrix2.sType = (VkStructureType)MATRIX2_FEATURES_TYPE;
-    features->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
-    if (offer->matrix_reduce) {
-        features->maintenance4.maintenance4 = VK_TRUE;
-        features->matrix2.cooperativeMatrixReductions = VK_TRUE;
-        features->matrix2.cooperativeMatrixConversions = VK_TRUE;
-        features->matrix2.cooperativeMatrixPerElementOperations = VK_TRUE;
-        features->matrix2.pNext = features->recommended.pNext;
-        features->maintenance4.pNext = &features->matrix2;
-        features->recommended.pNext = &features->maintenance4;
-        features->extensions[features->extension_count++] = MATRIX2_EXTENSION;
-    }
-    if (offer->matrix_bf16) {
-        features->bfloat16.shaderBFloat16Type = VK_TRUE;
-        features->bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
-        features->bfloat16.pNext = features->recommended.pNext;
-        features->recommended.pNext = &features->bfloat16;
-        features->extensions[features->extension_count++] = BFLOAT16_EXTENSION;
-    }
+    if (!offer->matrix) return;
+    features->subgroup_size_control.computeFullSubgroups = VK_TRUE;
+    features->recommended.pNext = matrix_chain(&features->matrix, offer->matrix_bf16,
+                                               offer->matrix_reduce, features->recommended.pNext);
+    matrix_chain_enable(&features->matrix, offer->matrix_bf16, offer->matrix_reduce);
+    features->extensions[features->extension_count++] = MATRIX_EXTENSION;
+    if (offer->matrix_reduce) features->extensions[features->extension_count++] = MATRIX2_EXTENSION;
+    if (offer->matrix_bf16) features->extensions[features->extension_count++] = BFLOAT16_EXTENSION;
 }
 
 tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc_addr,

@@ -3,37 +3,39 @@
 
 #include <string.h>
 
-void *matrix_chain(struct matrix_chain *chain, bool bf16, bool reduce, void *next) {
+void *matrix_chain(tulle_matrix_features *chain, bool bf16, bool reduce, void *next) {
     memset(chain, 0, sizeof *chain);
-    chain->matrix.type = (VkStructureType)MATRIX_FEATURES_TYPE;
-    chain->matrix.next = next;
+    chain->cooperative_matrix.sType = (VkStructureType)MATRIX_FEATURES_TYPE;
+    chain->cooperative_matrix.pNext = next;
     chain->memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
-    chain->memory_model.pNext = &chain->matrix;
+    chain->memory_model.pNext = &chain->cooperative_matrix;
     chain->float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES;
     chain->float16.pNext = &chain->memory_model;
+    chain->bfloat16.sType = (VkStructureType)BFLOAT16_FEATURES_TYPE;
+    chain->cooperative_matrix2.sType = (VkStructureType)MATRIX2_FEATURES_TYPE;
+    chain->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
     void *first = &chain->float16;
     if (bf16) {
-        chain->bfloat16.type = (VkStructureType)BFLOAT16_FEATURES_TYPE;
-        chain->bfloat16.next = first;
+        chain->bfloat16.pNext = first;
         first = &chain->bfloat16;
     }
     if (reduce) {
-        chain->matrix2.type = (VkStructureType)MATRIX2_FEATURES_TYPE;
-        chain->matrix2.next = first;
-        chain->maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES;
-        chain->maintenance4.pNext = &chain->matrix2;
+        chain->cooperative_matrix2.pNext = first;
+        chain->maintenance4.pNext = &chain->cooperative_matrix2;
         first = &chain->maintenance4;
     }
     return first;
 }
 
-void matrix_chain_enable(struct matrix_chain *chain) {
-    chain->matrix.matrix = VK_TRUE;
+void matrix_chain_enable(tulle_matrix_features *chain, bool bf16, bool reduce) {
+    chain->cooperative_matrix.cooperativeMatrix = VK_TRUE;
     chain->memory_model.vulkanMemoryModel = VK_TRUE;
     chain->float16.shaderFloat16 = VK_TRUE;
-    chain->bfloat16.type_ = chain->bfloat16.matrix = VK_TRUE;
-    chain->matrix2.reductions = chain->matrix2.conversions = chain->matrix2.per_element = VK_TRUE;
-    chain->maintenance4.maintenance4 = VK_TRUE;
+    chain->bfloat16.shaderBFloat16Type = chain->bfloat16.shaderBFloat16CooperativeMatrix = bf16;
+    chain->cooperative_matrix2.cooperativeMatrixReductions = reduce;
+    chain->cooperative_matrix2.cooperativeMatrixConversions = reduce;
+    chain->cooperative_matrix2.cooperativeMatrixPerElementOperations = reduce;
+    chain->maintenance4.maintenance4 = reduce;
 }
 
 #define PROPERTIES_MOST 128  // devices list some 10 to 40

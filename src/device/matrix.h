@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Cooperative matrices: what of VK_KHR_cooperative_matrix, VK_NV_cooperative_matrix2 and
-// VK_KHR_shader_bfloat16 the library uses. Debian 12's Vulkan headers (1.3.239) are older than they are, so their few words are declared
-// here under names of our own; the values and layouts are the registry's.
+// VK_KHR_shader_bfloat16 the library uses. Debian 12's Vulkan headers (1.3.239) are older than they
+// are, so their few words are declared here under names of our own (their features in tulle.h); the
+// values and layouts are the registry's.
 #ifndef TULLE_SRC_DEVICE_MATRIX_H
 #define TULLE_SRC_DEVICE_MATRIX_H
 
@@ -24,28 +25,6 @@ enum {
     MATRIX_SCOPE_SUBGROUP = 3,
 };
 
-/// VkPhysicalDeviceCooperativeMatrixFeaturesKHR
-struct matrix_features {
-    VkStructureType type;
-    void *next;
-    VkBool32 matrix, robust_access;
-};
-
-/// VkPhysicalDeviceCooperativeMatrix2FeaturesNV
-struct matrix2_features {
-    VkStructureType type;
-    void *next;
-    VkBool32 workgroup_scope, flexible_dimensions, reductions, conversions, per_element,
-        tensor_addressing, block_loads;
-};
-
-/// VkPhysicalDeviceShaderBfloat16FeaturesKHR
-struct bfloat16_features {
-    VkStructureType type;
-    void *next;
-    VkBool32 type_, dot_product, matrix;
-};
-
 /// VkCooperativeMatrixPropertiesKHR: A is M × K, B is K × N
 struct matrix_properties {
     VkStructureType type;
@@ -56,22 +35,13 @@ struct matrix_properties {
     int scope;
 };
 
-/// The structs of what matrix kernels need, to ask a device for or to enable on one.
-struct matrix_chain {
-    struct matrix_features matrix;
-    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
-    VkPhysicalDeviceShaderFloat16Int8Features float16;
-    struct bfloat16_features bfloat16;
-    struct matrix2_features matrix2;
-    VkPhysicalDeviceMaintenance4Features maintenance4;
-};
+/// Chains the structs of what matrix kernels need, all features off, before `next`, and returns the
+/// first: to ask a device for them or to enable them on one. Those of bf16 matrices and of
+/// reductions only where these are wanted; the others are left out, with their types set.
+void *matrix_chain(tulle_matrix_features *chain, bool bf16, bool reduce, void *next);
 
-/// Chains them, all features off, before `next`, and returns the first: those of bf16 matrices and
-/// of reductions only where these are wanted.
-void *matrix_chain(struct matrix_chain *chain, bool bf16, bool reduce, void *next);
-
-/// Turns on what matrix kernels use.
-void matrix_chain_enable(struct matrix_chain *chain);
+/// Turns on what matrix kernels use of it.
+void matrix_chain_enable(tulle_matrix_features *chain, bool bf16, bool reduce);
 
 typedef VkResult(VKAPI_PTR *matrix_properties_function)(VkPhysicalDevice, uint32_t *count,
                                                         struct matrix_properties *properties);

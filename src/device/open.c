@@ -117,7 +117,7 @@ static tulle_result create_device(tulle_context *context, const struct device_of
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pipelineExecutableInfo = VK_TRUE
     };
-    struct matrix_chain matrix;
+    tulle_matrix_features matrix;
     VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                       .queueFamilyIndex = context->queue_family,
                                       .queueCount = 1,
@@ -154,7 +154,7 @@ static tulle_result create_device(tulle_context *context, const struct device_of
             size.computeFullSubgroups = VK_TRUE;
             info.pNext = matrix_chain(&matrix, enabled->matrix_bf16, enabled->matrix_reduce,
                                       (void *)info.pNext);
-            matrix_chain_enable(&matrix);
+            matrix_chain_enable(&matrix, enabled->matrix_bf16, enabled->matrix_reduce);
             extensions[info.enabledExtensionCount++] = MATRIX_EXTENSION;
             if (enabled->matrix_bf16) extensions[info.enabledExtensionCount++] = BFLOAT16_EXTENSION;
             if (enabled->matrix_reduce)
@@ -268,7 +268,12 @@ static tulle_result open_import(tulle_context *context, const tulle_vulkan_impor
     if (offer->features.api_version < VK_API_VERSION_1_1)
         return tulle_fail(error, TULLE_ERROR_NO_DEVICE,
                           "import.physical_device offers Vulkan 1.0, Tulle needs 1.1 or later");
-    caps_imported_features(import, offer->features.api_version, enabled);
+    char passed_over[600];
+    caps_imported_features(import, offer->features.api_version, &offer->features, enabled,
+                           passed_over, sizeof passed_over);
+    if (passed_over[0])
+        context_log(context, TULLE_LOG_WARNING,
+                    "import.features says what is taken as not enabled: %s", passed_over);
     return TULLE_OK;
 }
 

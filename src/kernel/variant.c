@@ -59,6 +59,15 @@ bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
            layout_has(v->family->combine.layout, of, reach);
 }
 
+VkBufferUsageFlags variant_usage(const struct variant *v, const struct caps *caps) {
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+    if (variant_by_address(v, caps)) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    for (int t = 0; t < BOUND_COUNT; t++)
+        if (variant_reaches(v, caps, t, REACH_TEXELS))
+            usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    return usage;
+}
+
 /// Has this build all modules that a plan may ask for?
 static bool modules_built(const struct variant *v, const struct attention *a,
                           const struct caps *caps, char *reason, size_t size) {
@@ -90,6 +99,22 @@ bool variant_serves(const struct variant *v, const struct attention *a, const st
                caps->max_shared_memory);
     return v->family->serves(v, a, caps, named, reason, size) &&
            modules_built(v, a, caps, reason, size);
+}
+
+VkBufferUsageFlags variants_usage(const struct caps *caps) {
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+    for (uint32_t i = 0; i < variant_count; i++)
+        for (uint32_t c = 0; c < HEAD_CLASSES; c++) {
+            const struct attention a = { .dtype = variants[i].dtype,
+                                         .o_dtype = variants[i].dtype,
+                                         .head_dim = classes[c] * 4,
+                                         .v_head_dim = classes[c] * 4,
+                                         .buffer_usage = TULLE_USAGE_HOST };
+            char reason[160];
+            if (variant_serves(&variants[i], &a, caps, false, reason, sizeof reason))
+                usage |= variant_usage(&variants[i], caps);
+        }
+    return usage;
 }
 
 bool variant_named(const struct variant *v, const char *kernel) {

@@ -40,11 +40,16 @@ bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
                      enum reached_as reach);
 /// Does it reach memory through addresses (no binding windows)?
 bool variant_by_address(const struct variant *v, const struct caps *caps);
+/// What the buffers of its tensors and its workspace must be created with.
+VkBufferUsageFlags variant_usage(const struct variant *v, const struct caps *caps);
 
 /// Why it does not serve: writes the reason and returns false. named: the user asked for it by
 /// name.
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                     bool named, char *reason, size_t size);
+
+/// variant_usage of all that serve here without being named, whatever the dtype and head size.
+VkBufferUsageFlags variants_usage(const struct caps *caps);
 
 /// Variants of a's dtype that its kernel prefix admits, best first (what was tuned before what is
 /// ranked, where no kernel is named); returns how many. order holds

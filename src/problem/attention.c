@@ -80,10 +80,12 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
     a->lse = d->lse;
     a->workspace_limit = d->workspace_limit;
     a->dispatch_pairs = d->dispatch_pairs;
-    a->buffer_usage = d->buffer_usage ? d->buffer_usage : VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+    a->host_arrays_only = !d->buffer_usage;
+    a->buffer_usage = d->buffer_usage ? d->buffer_usage : TULLE_USAGE_HOST;
     if (!(a->buffer_usage & VK_BUFFER_USAGE_STORAGE_BUFFER_BIT))
-        INVALID("buffer_usage is 0x%x; it must have VK_BUFFER_USAGE_STORAGE_BUFFER_BIT",
-                a->buffer_usage);
+        INVALID(
+            "buffer_usage is 0x%x; it must have VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (0: for host arrays alone)",
+            a->buffer_usage);
     if (d->kernel && strlen(d->kernel) >= sizeof a->kernel)
         INVALID("kernel is \"%.80s...\"; no variant has so long a name", d->kernel);
     if (d->kernel) strcpy(a->kernel, d->kernel);

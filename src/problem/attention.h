@@ -22,10 +22,11 @@ struct attention {
     uint64_t span[TENSOR_COUNT];  ///< bytes from a tensor's first to past its last element
     bool lse, causal;
     float scale, softcap;
-    float *slopes, *sinks;  ///< heads entries each, as given; NULL: none
-    VkBufferUsageFlags buffer_usage;
-    char kernel[64];                           ///< "": the best
-    char tuned[64];                            ///< the best by a tuning (kernel/tuning.h); "": none
+    float *slopes, *sinks;            ///< heads entries each, as given; NULL: none
+    VkBufferUsageFlags buffer_usage;  ///< of the buffers that it will run on
+    bool host_arrays_only;            ///< the descriptor names no usage: no buffers of the caller's
+    char kernel[64];                  ///< "": the best
+    char tuned[64];                   ///< the best by a tuning (kernel/tuning.h); "": none
     uint64_t workspace_limit, dispatch_pairs;  ///< 0: default
     tulle_pattern **patterns;                  ///< retained
     uint32_t pattern_count;

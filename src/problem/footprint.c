@@ -68,6 +68,22 @@ bool footprints_meet(const struct footprint *a, const struct footprint *b) {
                        &steps);
 }
 
+bool footprint_overlaps_itself(const struct footprint *print) {
+    // of two rows the one that lies further along the first axis in which they differ, and the
+    // other
+    for (int i = 0; i < 3; i++) {
+        if (print->length[i] <= 1) continue;
+        struct footprint further = *print;
+        for (int k = 0; k < i; k++) further.length[k] = 1;
+        struct footprint other = further;
+        other.length[i] = 1;
+        further.length[i]--;
+        further.first += further.stride[i];
+        if (footprints_meet(&further, &other)) return true;
+    }
+    return false;
+}
+
 bool footprints_equal(const struct footprint *a, const struct footprint *b) {
     bool equal = a->first == b->first && a->bytes == b->bytes;
     for (int i = 0; i < 3; i++)

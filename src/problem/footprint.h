@@ -22,6 +22,9 @@ struct footprint footprint_of(const struct attention *a, int t, const tulle_stri
 /// they do although they do not.
 bool footprints_meet(const struct footprint *a, const struct footprint *b);
 
+/// Do two of its rows share a byte? As exact.
+bool footprint_overlaps_itself(const struct footprint *print);
+
 /// Is each row of the one a row of the other, by the same indices?
 bool footprints_equal(const struct footprint *a, const struct footprint *b);
 

@@ -207,29 +207,15 @@ static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     return TULLE_OK;
 }
 
-/// What the plan's kernels need the workspace for.
-static VkBufferUsageFlags workspace_usage(const tulle_plan *plan) {
-    const struct caps *caps = &plan->context->caps;
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
-    if (variant_by_address(plan->variant, caps)) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    if (variant_reaches(plan->variant, caps, BOUND_WORKSPACE, REACH_TEXELS))
-        usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
-    return usage;
-}
-
-tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
-                                  tulle_binding **out, tulle_error *error) {
-    tulle_context *context = plan ? plan->context : NULL;
-    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+tulle_result binding_make(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out,
+                          tulle_error *error) {
+    tulle_context *context = plan->context;
     *out = NULL;
-    if (!plan || !buffers)
-        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                            plan ? "buffers" : "plan");
     struct tulle_binding *b = calloc(1, sizeof *b);
     if (!b)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the binding");
-    b->plan = plan;
+    b->plan = plan_retain(plan);
     const tulle_buffer *given[] = { &buffers->q, &buffers->k, &buffers->v, &buffers->o,
                                     &buffers->lse };
     tulle_result result = TULLE_OK;
@@ -238,9 +224,9 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
     if (!result && plan->info.workspace_bytes) {
         tulle_buffer workspace = buffers->workspace;
         if (!workspace.buffer) {
-            result =
-                device_buffer_create(context, plan->info.workspace_bytes, workspace_usage(plan),
-                                     MEMORY_DEVICE, &b->workspace, error);
+            result = device_buffer_create(context, plan->info.workspace_bytes,
+                                          variant_usage(plan->variant, &context->caps),
+                                          MEMORY_DEVICE, &b->workspace, error);
             workspace = (tulle_buffer){ b->workspace.buffer, 0, 0 };
         }
         if (!result) result = bind_tensor(b, BOUND_WORKSPACE, &workspace, error);
@@ -256,6 +242,21 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
     return TULLE_OK;
 }
 
+tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers,
+                                  tulle_binding **out, tulle_error *error) {
+    tulle_context *context = plan ? plan->context : NULL;
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!plan || !buffers)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                            plan ? "buffers" : "plan");
+    if (plan->attention.host_arrays_only)
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "plan: its buffer_usage was 0, which is for host arrays alone; for buffers it must be what all of them were created with (tulle_buffer_usage: what serves the fastest kernels)");
+    return binding_make(plan, buffers, out, error);
+}
+
 void tulle_binding_destroy(tulle_binding *b) {
     if (!b) return;
     tulle_context *context = b->plan->context;
@@ -264,5 +265,6 @@ void tulle_binding_destroy(tulle_binding *b) {
         context->vk.device.vkDestroyBufferView(context->device, b->texels[i], context->allocator);
     device_buffer_destroy(context, &b->workspace);
     free(b->sets);
+    plan_release(b->plan);
     free(b);
 }

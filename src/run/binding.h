@@ -18,13 +18,17 @@ struct bound {
 };
 
 struct tulle_binding {
-    const tulle_plan *plan;
+    tulle_plan *plan;  ///< held
     struct bound bound[BOUND_COUNT];
     struct device_buffer workspace;    ///< our own; none where the caller's
     VkBufferView texels[BOUND_COUNT];  ///< of what a kernel reaches as texels
     VkDescriptorPool pool;
     VkDescriptorSet *sets;  ///< attention's, one a segment, then combine's, one a segment
 };
+
+/// tulle_binding_create, for buffers that have what the plan's kernel needs.
+tulle_result binding_make(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out,
+                          tulle_error *error);
 
 /// Where the texel view of a tensor or the workspace begins, in bytes of its buffer: at or just
 /// before the tensor.

@@ -7,7 +7,9 @@
 #include "device/open.h"
 #include "device/pool.h"
 #include "device/submit.h"
+#include "kernel/variant.h"
 #include "run/cache.h"
+#include "run/context.h"
 #include "run/host.h"
 #include "run/shared.h"
 
@@ -19,7 +21,7 @@ const char *tulle_version(void) {
 }
 
 /// Undoes what there is, in reverse; also of a context that is half made.
-static void release(tulle_context *context) {
+static void end_context(tulle_context *context) {
     if (context->shared) host_path_destroy(context, context->shared->host_path);
     shared_destroy(context);
     submitter_destroy(context);
@@ -28,6 +30,23 @@ static void release(tulle_context *context) {
     mutex_destroy(&context->submitter_mutex);
     mutex_destroy(&context->queue_mutex);
     free(context);
+}
+
+tulle_context *context_retain(tulle_context *context) {
+    atomic_fetch_add_explicit(&context->holders, 1, memory_order_relaxed);
+    return context;
+}
+
+void context_release(tulle_context *context) {
+    if (context && atomic_fetch_sub_explicit(&context->holders, 1, memory_order_acq_rel) == 1)
+        end_context(context);
+}
+
+/// What fails before there is a context reaches the log too.
+static tulle_result fail_early(const tulle_context_params *params, tulle_error *error,
+                               tulle_result result, const char *message) {
+    if (params->log) params->log(params->log_user, TULLE_LOG_ERROR, message);
+    return tulle_fail(error, result, "%s", message);
 }
 
 static void log_device(const tulle_context *context, const tulle_context_params *params) {
@@ -65,12 +84,13 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
     if (!error) error = &ours;
     if (!params) params = &defaults;
     if (!out)
-        return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
+        return fail_early(params, error, TULLE_ERROR_INVALID_ARGUMENT,
                           "out is NULL; it receives the context");
     *out = NULL;
     context = calloc(1, sizeof *context);
     if (!context)
-        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
+        return fail_early(params, error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no memory for a context");
+    atomic_init(&context->holders, 1);
     mutex_init(&context->queue_mutex);
     mutex_init(&context->submitter_mutex);
     context->log = params->log;
@@ -97,7 +117,7 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
                           &cached, error);
     }
     if (code != TULLE_OK) {
-        release(context);
+        context_release(context);
         return code;
     }
     log_device(context, params);
@@ -106,9 +126,19 @@ tulle_result tulle_context_create(const tulle_context_params *params, tulle_cont
 }
 
 void tulle_context_destroy(tulle_context *context) {
-    if (context) release(context);
+    if (!context) return;
+    const unsigned others = atomic_load_explicit(&context->holders, memory_order_relaxed) - 1;
+    if (others)
+        context_log(context, context->own_device ? TULLE_LOG_INFO : TULLE_LOG_WARNING,
+                    "the context stays until %u of its plans and mergers are destroyed%s", others,
+                    context->own_device ? "" : ": so must the imported device");
+    context_release(context);
 }
 
 void tulle_context_info(const tulle_context *context, tulle_device_info *info) {
     if (context && info) caps_info(&context->caps, context->index, info);
+}
+
+VkBufferUsageFlags tulle_buffer_usage(const tulle_context *context) {
+    return context ? variants_usage(&context->caps) : VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
 }

@@ -73,7 +73,8 @@ static const void *array_of(int t, const tulle_host_arrays *arrays) {
     return of[t];
 }
 
-/// O and LSE share no byte with another array. O may be Q, row for row: Q is copied before.
+/// O and LSE share no byte with another array, nor O's rows with each other. O may be Q, row for
+/// row: Q is copied before.
 static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_arrays *arrays,
                                        tulle_error *error) {
     const struct attention *a = &plan->attention;
@@ -81,6 +82,13 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
     for (int t = 0; t < TENSOR_COUNT; t++) {
         tulle_strides strides = array_strides(a, t, arrays);
         prints[t] = footprint_of(a, t, &strides, (int64_t)(uintptr_t)array_of(t, arrays));
+    }
+    if (footprint_overlaps_itself(&prints[TENSOR_O])) {
+        tulle_strides o = array_strides(a, TENSOR_O, arrays);
+        return context_fail(
+            plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "arrays: o_strides are %lld (batch), %lld (head) and %lld (row) elements; rows of O would overlap, which they may not",
+            (long long)o.batch, (long long)o.head, (long long)o.row);
     }
     for (int written = TENSOR_O; written < TENSOR_COUNT; written++)
         for (int t = 0; t < written; t++) {
@@ -266,7 +274,7 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
         { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 }
     };
     tulle_binding *binding;
-    if ((result = tulle_binding_create(plan, &buffers, &binding, error))) return result;
+    if ((result = binding_make(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
     result = run_once(plan, path, binding, timing, 0, &ms, error);
     if (!result && timing->first_ms) *timing->first_ms = clock_ms() - start;

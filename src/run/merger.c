@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/context.h"
 #include "run/merge.h"
 #include "run/shared.h"
 
@@ -30,7 +31,7 @@ void merge_pipeline_key(tulle_dtype dtype, struct pipeline_key *key) {
 }
 
 struct tulle_merger {
-    tulle_context *context;
+    tulle_context *context;  ///< held
     const struct pipeline *pipeline;
     VkDescriptorPool pool;
     VkDescriptorSet set;
@@ -39,12 +40,13 @@ struct tulle_merger {
     uint32_t base[MERGE_BUFFERS];
 };
 
+static const char *const names[MERGE_BUFFERS] = { "into_o", "into_lse", "from_o", "from_lse" };
+
 /// Checks buffer number i, and finds what its descriptor is: from the aligned place before the
 /// tensor to its end.
 static tulle_result place_buffer(tulle_merger *merger, int i, uint32_t v_head_dim,
                                  tulle_dtype dtype, const tulle_buffer *buffer,
                                  VkDescriptorBufferInfo *out, tulle_error *error) {
-    static const char *const names[] = { "into_o", "into_lse", "from_o", "from_lse" };
     const tulle_context *context = merger->context;
     const bool lse = merge_layout.descriptors[i].of == TENSOR_LSE;
     const uint64_t rows = merger->rows, unit = lse ? 4 : 4 * tulle_dtype_size(dtype),
@@ -67,8 +69,32 @@ static tulle_result place_buffer(tulle_merger *merger, int i, uint32_t v_head_di
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "%s's size is %llu bytes; it must be at least %llu", names[i],
                             (unsigned long long)buffer->size, (unsigned long long)bytes);
+    VkMemoryRequirements needs;  // the buffer's own size, rounded up: all that Vulkan tells
+    context->vk.device.vkGetBufferMemoryRequirements(context->device, buffer->buffer, &needs);
+    if (buffer->offset > needs.size || bytes > needs.size - buffer->offset)
+        return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s's buffer has %llu bytes; from offset %llu on the merger needs %llu",
+                            names[i], (unsigned long long)needs.size,
+                            (unsigned long long)buffer->offset, (unsigned long long)bytes);
     merger->base[i] = (uint32_t)(skipped / unit);
     *out = (VkDescriptorBufferInfo){ buffer->buffer, buffer->offset - skipped, skipped + bytes };
+    return TULLE_OK;
+}
+
+/// What is written shares no byte with another tensor, as far as one VkBuffer shows it.
+static tulle_result check_apart(const tulle_merger *merger, const tulle_buffer *const *buffers,
+                                const VkDescriptorBufferInfo *infos, tulle_error *error) {
+    for (int written = 0; written < 2; written++)
+        for (int i = written + 1; i < MERGE_BUFFERS; i++) {
+            const tulle_buffer *a = buffers[written], *b = buffers[i];
+            if (a->buffer == b->buffer && a->offset < infos[i].offset + infos[i].range &&
+                b->offset < infos[written].offset + infos[written].range)
+                return context_fail(
+                    merger->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                    "%s at offset %llu shares bytes with %s at offset %llu; what is written (into_o, into_lse) must share none with another tensor",
+                    names[written], (unsigned long long)a->offset, names[i],
+                    (unsigned long long)b->offset);
+        }
     return TULLE_OK;
 }
 
@@ -114,7 +140,7 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     if (!merger)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the merger");
-    merger->context = context;
+    merger->context = context_retain(context);
     merger->rows = rows;
     merger->v_pieces = v_head_dim / 4;
     uint32_t each = MERGE_WORKGROUP / merger->v_pieces, groups = (rows + each - 1) / each,
@@ -124,6 +150,7 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     VkDescriptorBufferInfo infos[MERGE_BUFFERS];
     for (int i = 0; i < MERGE_BUFFERS && !result; i++)
         result = place_buffer(merger, i, v_head_dim, dtype, buffers[i], &infos[i], error);
+    if (!result) result = check_apart(merger, buffers, infos, error);
     if (!result) {
         struct pipeline_key key;
         merge_pipeline_key(dtype, &key);
@@ -142,6 +169,7 @@ void tulle_merger_destroy(tulle_merger *merger) {
     if (!merger) return;
     merger->context->vk.device.vkDestroyDescriptorPool(merger->context->device, merger->pool,
                                                        merger->context->allocator);
+    context_release(merger->context);
     free(merger);
 }
 

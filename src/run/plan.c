@@ -2,6 +2,7 @@
 #include "run/plan.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "device/submit.h"
 #include "kernel/compile.h"
 #include "kernel/tuning.h"
+#include "run/context.h"
 #include "run/limits.h"
 #include "run/shared.h"
 
@@ -66,11 +68,10 @@ static tulle_result build_schedule(tulle_plan *plan, struct schedule_room *room,
     plan->info.workspace_minimum = schedule->workspace_rows_least * plan->workspace_row_bytes;
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
         uint64_t most = limits_workspace(a, plan->variant, caps);
-        return context_fail(plan->context, error, result,
-                            "workspace_limit is %llu bytes%s; this plan needs at least %llu",
-                            (unsigned long long)most,
-                            most < limits_asked_workspace(a) ? ", the device's own" : "",
-                            (unsigned long long)plan->info.workspace_minimum);
+        return tulle_fail(
+            error, result, "workspace_limit is %llu bytes%s; this plan needs at least %llu",
+            (unsigned long long)most, most < limits_asked_workspace(a) ? ", the device's own" : "",
+            (unsigned long long)plan->info.workspace_minimum);
     }
     return result ? context_pass(plan->context, error, &local) : TULLE_OK;
 }
@@ -158,11 +159,7 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
                           plan->context->compile_threads, &plan->info.compile_ms, error);
 }
 
-tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
-    if (!cmd || !plan)
-        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
-                            "%s is NULL", cmd ? "plan" : "cmd");
-    if (!plan->staging.buffer) return TULLE_OK;  // mapped, or prepared already
+static void record_copy(VkCommandBuffer cmd, const tulle_plan *plan) {
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     VkBufferCopy copy = { 0, 0, plan->memory.size };
     vk->vkCmdCopyBuffer(cmd, plan->staging.buffer, plan->memory.buffer, 1, &copy);
@@ -171,14 +168,55 @@ tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_erro
     vk->vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT,
                              VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0,
                              NULL);
+}
+
+tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, tulle_error *error) {
+    if (!cmd || !plan)
+        return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
+                            "%s is NULL", cmd ? "plan" : "cmd");
+    if (!plan->staging.buffer) return TULLE_OK;  // mapped, or prepared already
+    record_copy(cmd, plan);
+    atomic_store_explicit(&plan->prepared, true, memory_order_relaxed);
     return TULLE_OK;
 }
 
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error) {
     VkCommandBuffer cmd = VK_NULL_HANDLE;
     tulle_result result = submitter_begin(plan->context, &cmd, error);
-    if (!result) result = tulle_cmd_prepare(cmd, plan, error);
-    return result ? result : submitter_end(plan->context, error);
+    if (result) return result;
+    record_copy(cmd, plan);
+    result = submitter_end(plan->context, error);
+    if (!result) atomic_store_explicit(&plan->prepared, true, memory_order_relaxed);
+    return result;
+}
+
+/// Says which kernel would be taken, had the caller's buffers what it needs.
+static void warn_of_usage(const tulle_plan *plan) {
+    static const struct {
+        VkBufferUsageFlags flag;
+        const char *name;
+    } flags[] = {
+        { VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT, "VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT" },
+        { VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, "VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT" }
+    };
+    const struct caps *caps = &plan->context->caps;
+    struct attention wished = plan->attention;  // whose arrays it shares
+    char names[120] = "";
+    if (!(TULLE_USAGE_HOST & ~wished.buffer_usage)) return;
+    wished.buffer_usage |= TULLE_USAGE_HOST;
+    tuning_apply(plan->context->shared->tuning, caps, &wished);
+    const struct variant *v = variant_choose(&wished, caps, NULL);
+    if (!v) return;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (variant_usage(v, caps) & ~plan->attention.buffer_usage & flags[i].flag) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof names - used, "%s%s", used ? " and " : "", flags[i].name);
+        }
+    if (names[0])
+        context_log(
+            plan->context, TULLE_LOG_WARNING,
+            "plan: buffer_usage is 0x%x, without %s: so %s is taken and not %s, which is faster here (tulle_buffer_usage says what to create buffers with)",
+            plan->attention.buffer_usage, names, plan->variant->name, v->name);
 }
 
 /// The descriptor with its defaults, and the kernel that serves it.
@@ -193,6 +231,7 @@ static tulle_result choose_kernel(tulle_plan *plan, const tulle_attention_desc *
         if (!plan->variant) result = local.result;
     }
     if (result) return context_pass(plan->context, error, &local);
+    warn_of_usage(plan);
     plan->tile_rows = variant_tile_rows(plan->variant, caps);
     plan->workspace_row_bytes = attention_partial_bytes(&plan->attention);
     limits_find_windowed(&plan->attention, plan->variant, caps);
@@ -259,22 +298,22 @@ static tulle_result prepare_own(tulle_plan *plan, tulle_error *error) {
     return TULLE_OK;
 }
 
-tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
-                               tulle_plan **out, tulle_error *error) {
+tulle_result plan_try(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out,
+                      tulle_error *error) {
     double start = clock_ms();
-    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
     tulle_plan *plan = calloc(1, sizeof *plan);
     if (!plan)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                             "no host memory for the plan");
-    plan->context = context;
+    atomic_init(&plan->holders, 1);
+    atomic_init(&plan->prepared, false);
+    plan->context = context_retain(context);
     tulle_result result = make_plan(plan, desc, error);
     plan->info.plan_ms = clock_ms() - start - plan->info.compile_ms;
     if (!result) result = prepare_own(plan, error);
     if (result) {
-        tulle_plan_destroy(plan);
+        plan_release(plan);
         return result;
     }
     context_log(context, TULLE_LOG_DEBUG,
@@ -286,8 +325,20 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     return TULLE_OK;
 }
 
-void tulle_plan_destroy(tulle_plan *plan) {
-    if (!plan) return;
+tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_desc *desc,
+                               tulle_plan **out, tulle_error *error) {
+    tulle_error ours;
+    if (!error) error = &ours;
+    if (!out) return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!context) return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "context is NULL");
+    tulle_result result = plan_try(context, desc, out, error);
+    if (result == TULLE_ERROR_WORKSPACE_LIMIT)
+        context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    return result;
+}
+
+static void end_plan(tulle_plan *plan) {
     tulle_context *context = plan->context;
     for (uint32_t i = 0; i < plan->segment_count && plan->views; i++)
         context->vk.device.vkDestroyBufferView(context->device, plan->views[i], context->allocator);
@@ -299,7 +350,20 @@ void tulle_plan_destroy(tulle_plan *plan) {
     free(plan->dispatches);
     attention_free(&plan->attention);
     free(plan);
+    context_release(context);
 }
+
+tulle_plan *plan_retain(tulle_plan *plan) {
+    atomic_fetch_add_explicit(&plan->holders, 1, memory_order_relaxed);
+    return plan;
+}
+
+void plan_release(tulle_plan *plan) {
+    if (plan && atomic_fetch_sub_explicit(&plan->holders, 1, memory_order_acq_rel) == 1)
+        end_plan(plan);
+}
+
+void tulle_plan_destroy(tulle_plan *plan) { plan_release(plan); }
 
 void tulle_plan_get_info(const tulle_plan *plan, tulle_plan_info *info) {
     if (plan && info) *info = plan->info;

@@ -5,12 +5,15 @@
 #ifndef TULLE_SRC_RUN_PLAN_H
 #define TULLE_SRC_RUN_PLAN_H
 
+#include <stdatomic.h>
+
 #include "device/memory.h"
 #include "kernel/variant.h"
 #include "schedule/schedule.h"
 
 struct tulle_plan {
-    tulle_context *context;
+    atomic_uint holders;     ///< the caller until tulle_plan_destroy, and each binding
+    tulle_context *context;  ///< held
     struct attention attention;
     const struct variant *variant;
     uint32_t tile_rows;
@@ -27,11 +30,24 @@ struct tulle_plan {
     struct device_buffer spare;
     /// what tulle_cmd_prepare copies; none where memory is mapped, or once an own device has it
     struct device_buffer staging;
+    /// tulle_cmd_prepare was recorded, or tulle_attention has run it: what `staging` holds may be
+    /// expected in `memory`
+    atomic_bool prepared;
     uint64_t workspace_row_bytes;
     tulle_plan_info info;
 };
 
-/// Records tulle_cmd_prepare and runs it, by the context's submitter: under its mutex.
+/// One holder more. Any thread.
+tulle_plan *plan_retain(tulle_plan *plan);
+/// One less. Any thread. NULL is accepted.
+void plan_release(tulle_plan *plan);
+
+/// As tulle_plan_create, but that a workspace_limit that is too little is not logged: a tuning goes
+/// on with other kernels.
+tulle_result plan_try(tulle_context *context, const tulle_attention_desc *desc, tulle_plan **out,
+                      tulle_error *error);
+
+/// Runs what tulle_cmd_prepare records, by the context's submitter: under its mutex.
 tulle_result plan_prepare(tulle_plan *plan, tulle_error *error);
 
 #endif

@@ -150,7 +150,7 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
 tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan,
                                  const tulle_binding *binding, uint32_t first, uint32_t count,
                                  tulle_error *error) {
-    const tulle_context *context = plan ? plan->context : NULL;
+    const tulle_context *context = plan ? plan->context : binding ? binding->plan->context : NULL;
     if (!cmd || !plan || !binding)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
                             !cmd    ? "cmd"
@@ -159,6 +159,10 @@ tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan *plan,
     if (binding->plan != plan)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "binding was made for another plan");
+    if (plan->staging.buffer && !atomic_load_explicit(&plan->prepared, memory_order_relaxed))
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "plan: it was not prepared; record tulle_cmd_prepare before, once, and submit that first");
     if (first > plan->dispatch_count || count > plan->dispatch_count - first)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "first is %u and count %u: the plan has %u dispatches", first, count,

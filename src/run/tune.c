@@ -71,7 +71,7 @@ static tulle_result make_arrays(struct tuning_run *run, tulle_error *error) {
 /// Plans it and times it once. One that this workload cannot be planned for drops out.
 static tulle_result try_once(struct tuning_run *run, struct candidate *c, tulle_error *error) {
     run->desc.kernel = c->variant->name;
-    tulle_result result = tulle_plan_create(run->context, &run->desc, &c->plan, error);
+    tulle_result result = plan_try(run->context, &run->desc, &c->plan, error);
     if (result == TULLE_ERROR_WORKSPACE_LIMIT) {
         c->ms = INFINITY;
         return TULLE_OK;

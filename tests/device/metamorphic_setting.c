@@ -50,7 +50,8 @@ void for_each_setting(void (*check)(const struct setting *), uint64_t stream) {
         }
     }
     check(&(struct setting){ import, NULL, usage, rng_hash(harness_seed(), stream + 1) });
-    check(&(struct setting){ floor, NULL, 0, rng_hash(harness_seed(), stream + 2) });
+    check(&(struct setting){ floor, NULL, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+                             rng_hash(harness_seed(), stream + 2) });
 }
 
 void state_problem(struct problem *problem, const struct setting *setting, int64_t batch,

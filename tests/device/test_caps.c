@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "device/caps.h"
 #include "device/context.h"
@@ -48,31 +49,54 @@ static void test_import_features(void **state) {
     VkPhysicalDeviceFeatures2 by_struct = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                             .pNext = &address };
     tulle_vulkan_import import = { .features = &by_version };
-    struct device_features found;
+    struct device_features offered = { .buffer_device_address = true,
+                                       .subgroup_size_control = true,
+                                       .executable_properties = true },
+                           found;
+    char passed_over[600];
     (void)state;
 
-    caps_imported_features(&import, VK_API_VERSION_1_3, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_3, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(found.buffer_device_address && found.subgroup_size_control &&
                 !found.executable_properties);
-    caps_imported_features(&import, VK_API_VERSION_1_2, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_2, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(found.buffer_device_address && !found.subgroup_size_control);
+    assert_string_equal(passed_over, "subgroupSizeControl needs import.api_version 1.3, or "
+                                     "VK_EXT_subgroup_size_control in import.extensions");
     import.features = &by_struct;
     // named, but without the extensions that bring them
-    caps_imported_features(&import, VK_API_VERSION_1_1, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_1, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(!found.buffer_device_address && !found.subgroup_size_control &&
                 !found.executable_properties);
+    assert_true(strstr(passed_over, "bufferDeviceAddress needs") &&
+                strstr(passed_over, "; subgroupSizeControl needs") &&
+                strstr(passed_over, "; pipelineExecutableInfo needs"));
     import.extensions = extensions;
     import.extension_count = 3;
-    caps_imported_features(&import, VK_API_VERSION_1_1, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_1, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(found.buffer_device_address && found.subgroup_size_control &&
                 found.executable_properties);
+    assert_string_equal(passed_over, "");
+    offered.subgroup_size_control = false;  // said, and cannot be
+    caps_imported_features(&import, VK_API_VERSION_1_1, &offered, &found, passed_over,
+                           sizeof passed_over);
+    assert_true(found.buffer_device_address && !found.subgroup_size_control);
+    assert_string_equal(passed_over, "subgroupSizeControl is not offered by the device");
+    offered.subgroup_size_control = true;
     address.bufferDeviceAddress = VK_FALSE;
-    caps_imported_features(&import, VK_API_VERSION_1_3, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_3, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(!found.buffer_device_address && found.subgroup_size_control);
     import.features = NULL;
-    caps_imported_features(&import, VK_API_VERSION_1_3, &found);
+    caps_imported_features(&import, VK_API_VERSION_1_3, &offered, &found, passed_over,
+                           sizeof passed_over);
     assert_true(!found.buffer_device_address && !found.subgroup_size_control &&
                 !found.executable_properties);
+    assert_string_equal(passed_over, "");
 }
 
 static void check_floor(const tulle_context *context) {

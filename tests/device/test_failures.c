@@ -61,8 +61,18 @@ struct run {
     tulle_merger *merger;
     struct gpu_buffer buffers[5];
     tulle_error error;
+    int errors_logged;
+    char logged[sizeof((tulle_error *)0)->message];  // the last of them
     struct answer answer;
 };
+
+static void note_error(void *user, tulle_log_level level, const char *message) {
+    struct run *run = user;
+    if (level == TULLE_LOG_ERROR) {
+        run->errors_logged++;
+        snprintf(run->logged, sizeof run->logged, "%s", message);
+    }
+}
 
 // The call is the library's doing; afterwards `out` must be set exactly where it succeeded.
 #define STEP(call, out)                                                                \
@@ -153,9 +163,11 @@ static tulle_result attend_recorded(struct run *run) {
     memcpy(run->answer.lse, run->buffers[4].mapped, sizeof run->answer.lse);
     if (result == TULLE_OK) {
         const tulle_buffer o = { run->buffers[3].buffer, 0, 0 },
-                           lse = { run->buffers[4].buffer, 0, 0 };
-        STEP(tulle_merger_create(run->context, LSE_COUNT, DIM, TULLE_F32, &o, &lse, &o, &lse,
-                                 &run->merger, &run->error),
+                           lse = { run->buffers[4].buffer, 0, 0 },
+                           other_o = { run->buffers[1].buffer, 0, 0 },
+                           other_lse = { run->buffers[0].buffer, 0, 0 };
+        STEP(tulle_merger_create(run->context, LSE_COUNT, DIM, TULLE_F32, &o, &lse, &other_o,
+                                 &other_lse, &run->merger, &run->error),
              run->merger);
     }
     return result;
@@ -188,6 +200,8 @@ static tulle_result run_steps(struct run *run) {
     const tulle_context_params params = { .import = &import,
                                           .allocator = &failing_callbacks,
                                           .cache = &cache,
+                                          .log = note_error,
+                                          .log_user = run,
                                           .clamp = run->setting->bare ? TULLE_CLAMP_VULKAN_1_1
                                                                       : TULLE_CLAMP_NONE };
     STEP(tulle_context_create(&params, &run->context, &run->error), run->context);
@@ -289,6 +303,14 @@ static bool one_failure(const struct setting *setting, const struct gpu *gpu,
     if (result != TULLE_OK && (run->error.result != result || run->error.message[0] == '\0')) {
         harness_fail("%s: call %ld, %s, failed: the error says %s, \"%s\"", setting->name, n, name,
                      tulle_result_name(run->error.result), run->error.message);
+    }
+    // The log has each error once. Patterns know no log; what was coped with is no error.
+    const bool of_pattern = run->context != NULL && run->patterns[1] == NULL;
+    if (run->errors_logged != (result != TULLE_OK && !of_pattern) ||
+        (run->errors_logged == 1 && strcmp(run->logged, run->error.message) != 0)) {
+        harness_fail(
+            "%s: call %ld, %s, failed: the error says \"%s\", and %d were logged, last \"%s\"",
+            setting->name, n, name, run->error.message, run->errors_logged, run->logged);
     }
     if (!struck && result != TULLE_OK) {
         harness_fail("%s: nothing failed, and the result is %s: %s", setting->name,

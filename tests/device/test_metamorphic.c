@@ -345,8 +345,7 @@ static void check_shared_workspace(const struct setting *setting) {
     if (needed == 0) {
         harness_fail("neither plan needs a workspace: nothing was tried");
     }
-    struct gpu_buffer workspace =
-        gpu_buffer_create(gpu, needed, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | setting->usage);
+    struct gpu_buffer workspace = gpu_buffer_create(gpu, needed, setting->usage);
     memset(workspace.mapped, 0xff, needed);
     const tulle_buffer shared = { workspace.buffer, 0, needed };
     for (int n = 0; n < 2; n++) {

@@ -45,6 +45,25 @@ static void test_random(void **state) {
     assert_in_range(met, TRIALS / 10, TRIALS / 10 * 9);  // both were tried
 }
 
+static void test_itself(void **state) {
+    (void)state;
+    struct rng rng = { rng_hash(harness_seed(), 79) };
+    int overlapping = 0;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        const struct footprint print = random_footprint(&rng);
+        uint8_t bytes[SPACE] = { 0 };
+        int64_t covered = 0;
+        mark(&print, bytes, 1);
+        for (int i = 0; i < SPACE; i++) covered += bytes[i];
+        const bool overlaps =
+            covered < print.length[0] * print.length[1] * print.length[2] * print.bytes;
+        overlapping += overlaps;
+        if (footprint_overlaps_itself(&print) != overlaps)
+            harness_fail("trial %d: its rows %s", trial, overlaps ? "overlap" : "do not overlap");
+    }
+    assert_in_range(overlapping, TRIALS / 10, TRIALS / 10 * 9);
+}
+
 // [batch][token][Q heads | K heads | V heads | O heads] of a million tokens, each tensor a view
 static struct footprint packed(int64_t first_head) {
     enum { HEADS = 16, ROW = 256 };
@@ -69,6 +88,9 @@ static void test_packed(void **state) {
     struct footprint v = packed(32);
     assert_true(footprints_meet(&before, &v));
     assert_false(footprints_meet(&o, &v));
+    assert_false(footprint_overlaps_itself(&o));
+    o.stride[1]--;
+    assert_true(footprint_overlaps_itself(&o));
 }
 
 static void test_equal(void **state) {
@@ -91,6 +113,7 @@ int main(int argc, char **argv) {
     harness_start(argv[0]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_itself),
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_equal),
     };

@@ -355,8 +355,9 @@ static void state_kernel(const struct attention_case *from, struct problem *prob
         if (info.buffer_device_address) {
             problem->usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
         }
-    } else if (rng_chance(rng, 50)) {
-        problem->usage = 0;  // says the same
+        if (case_way(from) == WAY_HOST && rng_chance(rng, 50)) {
+            problem->usage = 0;  // host arrays: whatever the kernels use
+        }
     }
     if (from->levels[F_KERNEL] > 0) {
         const char *family = kernels[from->levels[F_KERNEL]], *open = strchr(family, '*');

@@ -32,6 +32,7 @@ void problem_init(struct problem *problem, uint64_t seed) {
     problem->q_lead = problem->k_lead = problem->v_lead = problem->o_lead = problem->lse_lead = 64;
     problem->lse = true;
     problem->sized_buffers = true;
+    problem->usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
 }
 
 void problem_free(struct problem *problem) {

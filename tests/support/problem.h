@@ -67,10 +67,10 @@ struct problem {
     // bytes of its buffer before a workspace of the tests' own; 0: whether it is theirs is the
     // seed's choice
     uint64_t workspace_at;
-    VkBufferUsageFlags usage;
-    bool ranges;             // record each dispatch alone, one submission each
-    bool sized_buffers;      // say how large each buffer is (else 0)
-    bool strides_in_arrays;  // host arrays: strides there and not in the descriptor
+    VkBufferUsageFlags usage;  // 0: for host arrays alone
+    bool ranges;               // record each dispatch alone, one submission each
+    bool sized_buffers;        // say how large each buffer is (else 0)
+    bool strides_in_arrays;    // host arrays: strides there and not in the descriptor
 
     tulle_strides q_strides, k_strides, v_strides, o_strides;  // all zero and no broadcast: C order
     bool q_broadcast, k_broadcast, v_broadcast;

@@ -183,9 +183,7 @@ static void poison_buffer(const struct gpu_buffer *buffer) {
 tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_plan *plan,
                           const tulle_buffer *workspace, struct problem_session *session,
                           tulle_error *error) {
-    const VkBufferUsageFlags usage = problem->usage == 0
-                                         ? (VkBufferUsageFlags)VK_BUFFER_USAGE_STORAGE_BUFFER_BIT
-                                         : problem->usage;
+    const VkBufferUsageFlags usage = problem->usage;
     memset(session, 0, sizeof *session);
     session->gpu = gpu;
     if (problem->info.prepare && !problem->info.prepared) {
