@@ -116,7 +116,7 @@ bool section_limits(struct chart *chart, const struct columns *columns) {
         fputs(
             "<p>How near a workload comes to what the device does at most: the time that its "
             "multiply-adds take at the measured peak, or its bytes at the measured copying rate, "
-            "whichever is longer, over the time that it took. Above 100 % the tensors came from a "
+            "whichever is longer, over the time that it took. Above 100&nbsp;% the tensors came from a "
             "cache, or the peak was measured in a worse moment. Further right is better.</p>\n"
             "<p class=\"note\">A filled mark: multiply-adds bind. A hollow one: copying does.</p>\n",
             chart->to);

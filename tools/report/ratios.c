@@ -103,8 +103,8 @@ bool section_ratios(struct chart *chart, const struct columns *columns) {
     }
     fputs(
         "<p>Time over A’s: 2.00 takes twice as long. <span class=\"sign\">▼</span> is faster, "
-        "<span class=\"sign\">▲</span> slower, and ≈ what noise explains: the ratio’s 95 % interval "
-        "holds 1, a drift of 5 % from run to run allowed.</p>\n",
+        "<span class=\"sign\">▲</span> slower, and ≈ what noise explains: the ratio’s 95&nbsp;% interval "
+        "holds 1, a drift of 5&nbsp;% from run to run allowed.</p>\n",
         to);
     put_key(to);
     fputs("<div class=\"box snug\" role=\"region\" aria-label=\"Ratios\" tabindex=\"0\"><table "

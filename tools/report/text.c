@@ -147,7 +147,15 @@ void put_setting(FILE *to, const struct shape *s) {
 
 void put_pattern(FILE *to, const struct shape *s) {
     fputs("<span class=\"pattern\">", to);
-    put_text(to, s->pattern);
+    for (const char *at = s->pattern, *end; *at; at = end) {
+        // a long one breaks between its terms
+        char term[512];
+        end = at + strcspn(at, "+;");
+        if (*end) end++;
+        snprintf(term, sizeof term, "%.*s", (int)(end - at), at);
+        put_text(to, term);
+        if (*end) fputs("<wbr>", to);
+    }
     fputs("</span>", to);
     if (s->causal) fputs(" causal", to);
     if (!*s->asked_kernel) return;
