@@ -252,6 +252,8 @@ def test_results():
     cells = [sum(1 for _ in re.finditer("<td", row)) for row in read.source.split("<tr>")[2:]]
     check("each row has a cell for each heading", cells == [len(read.all("th"))] * 3, cells)
     check("why there is no time stands in its row", "no memory" in read.source and "reckoned from a shorter one" in read.source)
+    shapes = section(page(document([result(1.0, batch=2, heads=8, kv_heads=2, v_head_dim=128, q_len=1)])), "results")
+    check("a shape is read in three cells", [e[2] for e in shapes.all("td", classes="number")][:3] == ["1 × 1,000", "2 × 8 / 2", "64 / 128"])
     card = section(page(document(rows)), "devices").source
     check("and the card counts both", "1 measured, 1 reckoned, 1 failed" in card)
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "report/sections.h"
 #include "report/text.h"
+
+// Columns that can be filtered by, beside the first.
+enum { PHASE = 3, TYPE = 7 };
 
 // Headings, and how a column is sorted.
 static const struct {
@@ -15,13 +17,9 @@ static const struct {
     { "pattern", "Pattern", false },
     { "causal", "Are later keys left out?", false },
     { "phase", "Prefill: as many queries as keys; decode: one; chunk: between", false },
-    { "queries", "Length of Q", true },
-    { "keys", "Length of K and V", true },
-    { "batch", "Batch entries", true },
-    { "heads", "Heads of Q", true },
-    { "kv heads", "Heads of K and V", true },
-    { "head size", "Of Q and K", true },
-    { "V’s", "Head size of V", true },
+    { "length", "Keys; before ×, queries where there are not as many", true },
+    { "heads", "Before ×, batch entries; behind /, heads of K and V", true },
+    { "head size", "Behind /, that of V", true },
     { "type", "Of the elements", false },
     { "time", "Median", true },
     { "95 %", "Interval of the median", true },
@@ -54,11 +52,6 @@ static void put_word(FILE *to, const char *word, const char *class) {
 static void put_number(FILE *to, double value, const char *text) {
     if (isnan(value)) fputs("<td class=\"number\"></td>", to);
     else fprintf(to, "<td class=\"number\" data-v=\"%.9g\">%s</td>", value, text);
-}
-
-static void put_count(FILE *to, uint64_t count) {
-    char text[MOST_LABEL];
-    put_number(to, (double)count, count_text(count, text));
 }
 
 static void put_percent(FILE *to, double share) {
@@ -101,6 +94,7 @@ static void put_figures(FILE *to, const struct time *t) {
 }
 
 static void put_row(FILE *to, size_t column, const struct time *t) {
+    char text[MOST_LABEL];
     const struct shape *s = &t->shape;
     const bool failed = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(t->json, "error"));
     fputs("<tr><td>", to);
@@ -109,13 +103,9 @@ static void put_row(FILE *to, size_t column, const struct time *t) {
     put_word(to, s->pattern, " class=\"pattern\"");
     put_word(to, s->causal ? "causal" : "", "");
     put_word(to, t->phase, "");
-    put_count(to, s->q_len);
-    put_count(to, s->kv_len);
-    put_count(to, s->batch);
-    put_count(to, s->heads);
-    put_count(to, s->kv_heads);
-    put_count(to, s->head_dim);
-    put_count(to, s->v_head_dim);
+    put_number(to, (double)s->kv_len, lengths_text(s, text));
+    put_number(to, (double)s->heads, heads_text(s, text));
+    put_number(to, (double)s->head_dim, head_sizes_text(s, text));
     put_word(to, s->dtype, "");
     for (int i = 0; i < FIGURES && failed; i++) fputs("<td></td>", to);
     if (!failed) put_figures(to, t);
@@ -159,8 +149,8 @@ static void put_filters(FILE *to, const struct columns *columns) {
           to);
     for (size_t i = 0; i < columns->count; i++) fprintf(to, "<option>%c</option>", (int)('A' + i));
     fputs("</select></label>\n", to);
-    put_choices(to, columns, "Phase", "phase", 3, phase_of);
-    put_choices(to, columns, "Type", "type", 11, dtype_of);
+    put_choices(to, columns, "Phase", "phase", PHASE, phase_of);
+    put_choices(to, columns, "Type", "type", TYPE, dtype_of);
     fputs("<button type=\"reset\">Show all</button>\n"
           "<output role=\"status\" name=\"count\"></output>\n</form>\n",
           to);

@@ -98,8 +98,14 @@ static const char *time_text(double ms, bool tick, char out[MOST_LABEL]) {
     size_t u = 0;
     char number[MOST_LABEL];
     if (!isfinite(ms)) return out[0] = 0, out;
+    if (ms == 0) return snprintf(out, MOST_LABEL, "0"), out;
     while (u < 4 && ms < 0.9995 * units[u].ms) u++;
-    number_text(ms / units[u].ms, number);
+    const double value = ms / units[u].ms;
+    const int size = (int)floor(log10(value) + 1e-9);
+    // past the largest unit and below the smallest a tick has no room for zeros
+    if (tick && (size > 3 || size < -2))
+        snprintf(number, sizeof number, "%.0fe%d", value / pow(10, size), size);
+    else number_text(value, number);
     if (tick) drop_zeros(number);
     snprintf(out, MOST_LABEL, "%.40s %s", number, units[u].name);
     return out;
@@ -132,6 +138,22 @@ const char *lengths_text(const struct shape *shape, char out[MOST_LABEL]) {
     if (shape->q_len == shape->kv_len) return count_text(shape->kv_len, out);
     snprintf(out, MOST_LABEL, "%.28s × %.28s", count_text(shape->q_len, queries),
              count_text(shape->kv_len, keys));
+    return out;
+}
+
+const char *heads_text(const struct shape *s, char out[MOST_LABEL]) {
+    int used = 0;
+    if (s->batch > 1) used = snprintf(out, MOST_LABEL, "%" PRIu64 " × ", s->batch);
+    used += snprintf(out + used, MOST_LABEL - (size_t)used, "%" PRIu64, s->heads);
+    if (s->kv_heads != s->heads)
+        snprintf(out + used, MOST_LABEL - (size_t)used, " / %" PRIu64, s->kv_heads);
+    return out;
+}
+
+const char *head_sizes_text(const struct shape *s, char out[MOST_LABEL]) {
+    const int used = snprintf(out, MOST_LABEL, "%" PRIu64, s->head_dim);
+    if (s->v_head_dim != s->head_dim)
+        snprintf(out + used, MOST_LABEL - (size_t)used, " / %" PRIu64, s->v_head_dim);
     return out;
 }
 

@@ -38,6 +38,12 @@ const char *bytes_text(double bytes, char out[MOST_LABEL]);
 /// "4,096", or "1 × 4,096" where there are not as many queries as keys.
 const char *lengths_text(const struct shape *shape, char out[MOST_LABEL]);
 
+/// "2 × 8 / 2": of two batch entries eight heads on two of K and V.
+const char *heads_text(const struct shape *shape, char out[MOST_LABEL]);
+
+/// "64 / 128": V's beside it where it is another.
+const char *head_sizes_text(const struct shape *shape, char out[MOST_LABEL]);
+
 /// What of a shape is neither pattern nor length: "8 heads on 2, head size 64, fp32".
 void put_setting(FILE *to, const struct shape *shape);
 
