@@ -196,6 +196,11 @@ def test_limits():
     check("50 % is midway between 0 and 100", math.isclose(half, (ticks["0 %"] + ticks["100 %"]) / 2, abs_tol=0.11), (half, ticks))
     check("25 % midway to that", math.isclose(quarter, (ticks["0 %"] + half) / 2, abs_tol=0.11), quarter)
     check("where copying binds the mark is hollow", "hollow" in hollow and "hollow" not in filled)
+    models = [result(1, model=f"model {i}", sink_logits=i == 3, heads=i + 1) for i in range(20)]
+    read = section(page(document(models)), "limits")
+    check("workloads of one shape each share charts", [e[2] for e in read.all("figcaption")] == ["Workloads of one shape each"] * 3)
+    check("with their model and shape", "model 3: window:7,0 sink logits" in [e[2].split("</")[0] for e in read.all("title")]
+          and "1,000, 4 heads on 1, head size 64, fp32" in [e[2] for e in read.all("text")])
     read = page(document([{name: value for name, value in result(1).items() if not name.startswith("limit")}]))
     check("without limits it is said", "No file says what share" in section(read, "limits").source)
 
@@ -220,10 +225,12 @@ def test_density():
                                  ("by the pattern", ((0.1, 0.5), (0.2, 1.5), (0.4, 0.9)), "A sparse wins below 20.0 %, and up to 40.0 % it goes by the pattern")):
         said, _ = turns(*costs)
         check(f"the crossover: {title}", said == [wanted], said)
-    said, _ = turns((0.1, 0.5), dense=10.5)
+    said, _ = turns((0.1, 0.5), (0.4, 0.9), dense=10.5)
     check("without dense there is none", said == ["A no dense to compare with"], said)
-    said = section(page(document([result(5.0, dense_ms=10.0)])), "density").source
-    check("dense's time beside another is taken", "sparse wins at every density measured, up to 10.0 %" in said)
+    rows = [result(5.0, dense_ms=10.0), result(6.0, dense_ms=10.0, pattern="sink:3", pairs=200000)]
+    said = section(page(document(rows)), "density").source
+    check("dense's time beside another is taken", "sparse wins at every density measured, up to 20.0 %" in said)
+    check("one density has no chart", not section(page(document(rows[:1])), "density").all("figure"))
     check("dense alone has no chart", not section(page(document([result(5.0, pattern="dense")])), "density").all("figure"))
 
 

@@ -45,9 +45,15 @@ static double share_of(const struct time *time) {
 
 static double per_pair(const struct time *time) { return time->ms / (double)time->pairs; }
 
-static bool has_sparse(const struct items *items, size_t from, size_t end) {
-    for (size_t i = from; i < end; i++)
-        if (!is_dense(items->list[i].time)) return true;
+// Sparse workloads of two densities at least: of one there is nothing to see that the table has not.
+static bool has_densities(const struct items *items, size_t from, size_t end) {
+    const struct time *first = NULL;
+    for (size_t i = from; i < end; i++) {
+        const struct time *t = items->list[i].time;
+        if (is_dense(t)) continue;
+        if (first && t->pairs != first->pairs) return true;
+        first = t;
+    }
     return false;
 }
 
@@ -232,7 +238,7 @@ static bool put_charts(struct chart *chart, const struct items *items, size_t fr
     bool begun = false;
     for (size_t i = from, next; i < end; i = next) {
         next = items_end(items, i, by_chart);
-        if (!has_sparse(items, i, next) || (*charts)++ >= MOST_CHARTS) continue;
+        if (!has_densities(items, i, next) || (*charts)++ >= MOST_CHARTS) continue;
         if (!begun) {
             fputs("<h3>", chart->to);
             put_setting(chart->to, &items->list[from].time->shape);
@@ -263,7 +269,7 @@ bool section_density(struct chart *chart, const struct columns *columns) {
         put_charts(chart, &items, from, end, &charts);
     }
     if (!charts)
-        fputs("<p class=\"note\">No file has a sparse workload with its density.</p>\n", chart->to);
+        fputs("<p class=\"note\">No shape has sparse workloads of two densities.</p>\n", chart->to);
     section_end(chart->to, charts);
     items_free(&items);
     return true;

@@ -32,8 +32,9 @@ void items_free(struct items *items);
 /// The same heads, head sizes, batch and dtype?
 int by_setting(const struct time *a, const struct time *b);
 
-/// By a pattern's name: dense first, others by name.
-int by_pattern(const char *a, const char *b);
+/// The same pattern, causality, model and kernel asked for? The patterns are called x and y, and dense
+/// comes first.
+int by_name(const struct time *a, const char *x, const struct time *b, const char *y);
 
 /// Two numbers in three outcomes.
 int by_number(uint64_t a, uint64_t b);

@@ -39,13 +39,11 @@ static int by_axes(const struct time *a, const struct time *b) {
 
 static int by_family(const struct time *a, const struct time *b) {
     char x[512], y[512];
-    int order = by_axes(a, b);
+    const int order = by_axes(a, b);
     if (order) return order;
     family(a->shape.pattern, x);
     family(b->shape.pattern, y);
-    order = by_pattern(x, y);
-    if (!order) order = a->shape.causal - b->shape.causal;
-    return order ? order : strcmp(a->shape.asked_kernel, b->shape.asked_kernel);
+    return by_name(a, x, b, y);
 }
 
 static bool any(const struct time *time) {
@@ -96,11 +94,12 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     struct letter letters[MOST_COLUMNS];
     size_t count = 0;
     char text[MOST_LABEL], length[MOST_LABEL], name[512];
-    struct shape shape = items->list[from].time->shape;
+    struct time named = *items->list[from].time;
+    const struct shape shape = named.shape;
     family(shape.pattern, name);
-    shape.pattern = name;
+    named.shape.pattern = name;
     chart_caption(chart);
-    put_pattern(chart->to, &shape);
+    put_name(chart->to, &named);
     chart_drawing(chart, CHART_HEIGHT);
     chart_axes(chart, shape.q_len == shape.kv_len ? "length (tokens)" : "keys (tokens)",
                tick_length, "median time", ms_tick_text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/groups.h"
@@ -7,6 +8,8 @@
 #include "report/text.h"
 
 #define ROW 34.0         // of the drawing: a name, and beneath it the marks
+#define ALONE_ROW 50.0   // with the shape between them
+#define MOST_ALONE 8     // of a chart
 #define NAME_COLUMNS 52  // of its width
 #define END_ROOM 18.0    // for half of a tick's text at either end
 
@@ -22,11 +25,14 @@ static int by_chart(const struct time *a, const struct time *b) {
 }
 
 static int by_row(const struct time *a, const struct time *b) {
-    int order = by_chart(a, b);
-    if (!order) order = by_pattern(a->shape.pattern, b->shape.pattern);
-    if (!order) order = a->shape.causal - b->shape.causal;
-    return order ? order : strcmp(a->shape.asked_kernel, b->shape.asked_kernel);
+    const int order = by_chart(a, b);
+    return order ? order : by_name(a, a->shape.pattern, b, b->shape.pattern);
 }
+
+// Items of one workload, a mark each.
+struct row {
+    size_t from, end;
+};
 
 static const char *tick_percent(double value, char *out) {
     char number[MOST_LABEL];
@@ -40,24 +46,30 @@ static const char *tick_whole(double value, char *out) {
     return out;
 }
 
-static void put_row(const struct chart *chart, const struct items *items, size_t from, size_t end,
-                    double y) {
-    const struct shape *s = &items->list[from].time->shape;
-    char name[1000], text[MOST_LABEL];
-    snprintf(name, sizeof name, "%s%s%s%s", s->pattern, s->causal ? " causal" : "",
-             *s->asked_kernel ? " by " : "", s->asked_kernel);
-    fprintf(chart->to, "<text class=\"pattern\" x=\"0\" y=\"%.1f\"><title>", y - 9);
+// alone: what else its shape is stands beneath its name.
+static void put_row(const struct chart *chart, const struct items *items, struct row row, double y,
+                    bool alone) {
+    const struct time *first = items->list[row.from].time;
+    char name[1600], text[MOST_LABEL];
+    name_text(first, name, sizeof name);
+    fprintf(chart->to, "<text class=\"pattern\" x=\"0\" y=\"%.1f\"><title>", y - (alone ? 23 : 9));
     put_text(chart->to, name);
     fputs("</title>", chart->to);
     put_text_within(chart->to, name, NAME_COLUMNS);
+    fputs("</text>", chart->to);
+    if (alone) {
+        fprintf(chart->to, "<text x=\"0\" y=\"%.1f\">%s, ", y - 10,
+                lengths_text(&first->shape, text));
+        put_setting(chart->to, &first->shape);
+        fputs("</text>", chart->to);
+    }
     // the grid beside the marks alone, so that it crosses no name
-    fprintf(chart->to, "</text><path class=\"row\" d=\"M%.1f %.1fH%.1f", chart->x.from, y,
-            chart->x.to);
+    fprintf(chart->to, "<path class=\"row\" d=\"M%.1f %.1fH%.1f", chart->x.from, y, chart->x.to);
     for (size_t i = 0; i < chart->x.tick_count; i++)
         fprintf(chart->to, "M%.1f %.1fv10", axis_at(&chart->x, chart->x.ticks[i]), y - 5);
     fprintf(chart->to, "\"/><path class=\"whole\" d=\"M%.1f %.1fv12\"/>\n", axis_at(&chart->x, 1),
             y - 6);
-    for (size_t i = from; i < end; i++) {
+    for (size_t i = row.from; i < row.end; i++) {
         const struct item *item = &items->list[i];
         const char *limit = bench_text(item->time->json, "limit");
         const double share = bench_number(item->time->json, "limit_share");
@@ -71,46 +83,88 @@ static void put_row(const struct chart *chart, const struct items *items, size_t
     }
 }
 
-static void put_chart(struct chart *chart, const struct items *items, size_t from, size_t end) {
+static void put_description(const struct chart *chart, const struct items *items,
+                            const struct row *rows, size_t count) {
+    char name[1600], text[MOST_LABEL];
+    chart_description(chart);
+    fputs("A row for each workload, a mark for each device.", chart->to);
+    for (size_t r = 0; r < count; r++) {
+        name_text(items->list[rows[r].from].time, name, sizeof name);
+        fputs(" ", chart->to);
+        put_text(chart->to, name);
+        for (size_t i = rows[r].from; i < rows[r].end; i++)
+            fprintf(chart->to, "%s %c %s", i > rows[r].from ? "," : ":",
+                    (int)('A' + items->list[i].column),
+                    tick_percent(bench_number(items->list[i].time->json, "limit_share"), text));
+        fputs(".", chart->to);
+    }
+}
+
+static void put_chart(struct chart *chart, const struct items *items, const struct row *rows,
+                      size_t count, bool alone) {
     char text[MOST_LABEL];
     double most = 1;
-    size_t rows = 0;
-    for (size_t i = from, next; i < end; i = next, rows++) {
-        next = items_end(items, i, by_row);
-        for (size_t k = i; k < next; k++)
-            most = fmax(most, bench_number(items->list[k].time->json, "limit_share"));
-    }
-    const double bottom = (double)rows * ROW + 4;
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = rows[r].from; i < rows[r].end; i++)
+            most = fmax(most, bench_number(items->list[i].time->json, "limit_share"));
+    const double height = alone ? ALONE_ROW : ROW, bottom = (double)count * height + 4;
     chart->x = axis_linear(most, END_ROOM, CHART_WIDTH - END_ROOM);
     chart->y = (struct axis){ .high = 1, .from = bottom, .to = bottom - 4 };
     chart_caption(chart);
-    fprintf(chart->to, "Length %s", lengths_text(&items->list[from].time->shape, text));
+    if (alone) fputs("Workloads of one shape each", chart->to);
+    else fprintf(chart->to, "Length %s", lengths_text(&items->list[rows->from].time->shape, text));
     chart_drawing(chart, bottom + 40);
     chart_axes(chart, "share of the limit that binds", tick_whole, NULL, NULL);
-    double y = ROW - 8;
-    for (size_t i = from, next; i < end; i = next, y += ROW) {
-        next = items_end(items, i, by_row);
-        put_row(chart, items, i, next, y);
-    }
-    chart_description(chart);
-    fputs("A row for each workload, a mark for each device.", chart->to);
+    for (size_t r = 0; r < count; r++)
+        put_row(chart, items, rows[r], (double)(r + 1) * height - 8, alone);
+    put_description(chart, items, rows, count);
+    chart_end(chart);
+}
+
+// A row each, `count` of them returned; those of one chart stand side by side.
+static size_t find_rows(const struct items *items, size_t from, size_t end, struct row *rows) {
+    size_t count = 0;
     for (size_t i = from, next; i < end; i = next) {
         next = items_end(items, i, by_row);
-        fputs(" ", chart->to);
-        put_text(chart->to, items->list[i].time->shape.pattern);
-        if (items->list[i].time->shape.causal) fputs(" causal", chart->to);
-        for (size_t k = i; k < next; k++)
-            fprintf(chart->to, "%s %c %s", k > i ? "," : ":", (int)('A' + items->list[k].column),
-                    tick_percent(bench_number(items->list[k].time->json, "limit_share"), text));
-        fputs(".", chart->to);
+        rows[count++] = (struct row){ i, next };
     }
-    chart_end(chart);
+    return count;
+}
+
+// The charts of one setting. A workload that none other has the shape of goes to `alone`: a chart of
+// one row says little.
+static void put_setting_charts(struct chart *chart, const struct items *items, size_t from,
+                               size_t end, size_t *charts, struct row *alone, size_t *alone_count) {
+    bool begun = false;
+    for (size_t i = from, next; i < end; i = next) {
+        struct row *rows = alone + *alone_count;
+        next = items_end(items, i, by_chart);
+        const size_t count = find_rows(items, i, next, rows);
+        if (count == 1) {
+            ++*alone_count;
+            continue;
+        }
+        if ((*charts)++ >= MOST_CHARTS) continue;
+        if (!begun) {
+            fputs("<h3>", chart->to);
+            put_setting(chart->to, &items->list[from].time->shape);
+            fputs("</h3>\n<div class=\"charts\">\n", chart->to);
+        }
+        begun = true;
+        put_chart(chart, items, rows, count, false);
+    }
+    if (begun) fputs("</div>\n", chart->to);
 }
 
 bool section_limits(struct chart *chart, const struct columns *columns) {
     struct items items;
-    size_t charts = 0;
+    size_t charts = 0, alone_count = 0;
     if (!items_collect(columns, has_limit, by_row, &items)) return false;
+    struct row *alone = malloc((items.count + 1) * sizeof *alone);
+    if (!alone) {
+        items_free(&items);
+        return false;
+    }
     section_begin(chart->to, "limits", "Share of the peak");
     if (items.count) {
         fputs(
@@ -124,21 +178,20 @@ bool section_limits(struct chart *chart, const struct columns *columns) {
     } else {
         fputs("<p>No file says what share of a limit its workloads reach.</p>\n", chart->to);
     }
-    for (size_t from = 0, end, next; from < items.count; from = end) {
+    for (size_t from = 0, end; from < items.count; from = end) {
         end = items_end(&items, from, by_setting);
-        if (charts < MOST_CHARTS) {
-            fputs("<h3>", chart->to);
-            put_setting(chart->to, &items.list[from].time->shape);
-            fputs("</h3>\n<div class=\"charts\">\n", chart->to);
-        }
-        const bool open = charts < MOST_CHARTS;
-        for (size_t i = from; i < end; i = next) {
-            next = items_end(&items, i, by_chart);
-            if (charts++ < MOST_CHARTS) put_chart(chart, &items, i, next);
-        }
-        if (open) fputs("</div>\n", chart->to);
+        put_setting_charts(chart, &items, from, end, &charts, alone, &alone_count);
     }
+    if (alone_count && charts < MOST_CHARTS)
+        fputs("<h3>Other shapes</h3>\n<div class=\"charts\">\n", chart->to);
+    const bool open = alone_count && charts < MOST_CHARTS;
+    for (size_t i = 0; i < alone_count; i += MOST_ALONE)
+        if (charts++ < MOST_CHARTS)
+            put_chart(chart, &items, alone + i,
+                      alone_count - i < MOST_ALONE ? alone_count - i : MOST_ALONE, true);
+    if (open) fputs("</div>\n", chart->to);
     section_end(chart->to, charts);
+    free(alone);
     items_free(&items);
     return true;
 }

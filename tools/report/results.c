@@ -14,7 +14,7 @@ static const struct {
     bool number;
 } headings[] = {
     { "device", "Letter of the device", false },
-    { "pattern", "Pattern", false },
+    { "pattern", "Of the model that is named", false },
     { "causal", "Are later keys left out?", false },
     { "phase", "Prefill: as many queries as keys; decode: one; chunk: between", false },
     { "length", "Keys; before ×, queries where there are not as many", true },
@@ -100,7 +100,13 @@ static void put_row(FILE *to, size_t column, const struct time *t) {
     fputs("<tr><td>", to);
     put_letter(to, column);
     fputs("</td>", to);
-    put_word(to, s->pattern, " class=\"pattern\"");
+    fputs("<td class=\"pattern\">", to);
+    if (*model_of(t)) {
+        put_text(to, model_of(t));
+        fputs(": ", to);
+    }
+    put_text(to, s->pattern);
+    fputs("</td>", to);
     put_word(to, s->causal ? "causal" : "", "");
     put_word(to, t->phase, "");
     put_number(to, (double)s->kv_len, lengths_text(s, text));

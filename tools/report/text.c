@@ -164,13 +164,21 @@ void put_setting(FILE *to, const struct shape *s) {
     fprintf(to, ", head size %" PRIu64, s->head_dim);
     if (s->v_head_dim != s->head_dim) fprintf(to, " (V’s %" PRIu64 ")", s->v_head_dim);
     fputs(", ", to);
-    put_text(to, s->dtype);
+    put_text_within(to, s->dtype, 12);
 }
 
-void put_pattern(FILE *to, const struct shape *s) {
+const char *model_of(const struct time *time) {
+    const char *model = bench_text(time->json, "model");
+    return model ? model : "";
+}
+
+bool has_sink_logits(const struct time *time) {
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(time->json, "sink_logits"));
+}
+
+static void put_terms(FILE *to, const char *pattern) {
     fputs("<span class=\"pattern\">", to);
-    for (const char *at = s->pattern, *end; *at; at = end) {
-        // a long one breaks between its terms
+    for (const char *at = pattern, *end; *at; at = end) {
         char term[512];
         end = at + strcspn(at, "+;");
         if (*end) end++;
@@ -179,9 +187,26 @@ void put_pattern(FILE *to, const struct shape *s) {
         if (*end) fputs("<wbr>", to);
     }
     fputs("</span>", to);
+}
+
+void put_name(FILE *to, const struct time *time) {
+    const struct shape *s = &time->shape;
+    if (*model_of(time)) {
+        put_text(to, model_of(time));
+        fputs(": ", to);
+    }
+    put_terms(to, s->pattern);
     if (s->causal) fputs(" causal", to);
+    if (has_sink_logits(time)) fputs(" sink logits", to);
     if (!*s->asked_kernel) return;
-    fputs(" by <span class=\"pattern\">", to);
-    put_text(to, s->asked_kernel);
-    fputs("</span>", to);
+    fputs(" by ", to);
+    put_terms(to, s->asked_kernel);
+}
+
+void name_text(const struct time *time, char *out, size_t size) {
+    const struct shape *s = &time->shape;
+    const char *model = model_of(time);
+    snprintf(out, size, "%s%s%s%s%s%s%s", model, *model ? ": " : "", s->pattern,
+             s->causal ? " causal" : "", has_sink_logits(time) ? " sink logits" : "",
+             *s->asked_kernel ? " by " : "", s->asked_kernel);
 }
