@@ -290,6 +290,7 @@ def main():
         for page, files in zip(pages, (REAL, [REAL[0], long_names(pathlib.Path(name))])):
             status, _, err = run(program, "report", *map(str, files), "-o", str(page))
             check(f"{page.name} is written", status == 0, err)
+    os.environ.pop("LD_PRELOAD", None)  # of tools/check's sanitizers: for the program, not for the browser
     chrome = start(browser, driver)
     try:
         test_layout(chrome, pages, shots)

@@ -100,15 +100,19 @@ static void put_description(const struct chart *chart, const struct items *items
     }
 }
 
+// An axis from 0 to 100 %, or as far as these go.
+static struct axis fit_axis(const struct items *items, size_t from, size_t end) {
+    double most = 1;
+    for (size_t i = from; i < end; i++)
+        most = fmax(most, bench_number(items->list[i].time->json, "limit_share"));
+    return axis_linear(most, END_ROOM, CHART_WIDTH - END_ROOM);
+}
+
+// Of rows with chart->x set.
 static void put_chart(struct chart *chart, const struct items *items, const struct row *rows,
                       size_t count, bool alone) {
     char text[MOST_LABEL];
-    double most = 1;
-    for (size_t r = 0; r < count; r++)
-        for (size_t i = rows[r].from; i < rows[r].end; i++)
-            most = fmax(most, bench_number(items->list[i].time->json, "limit_share"));
     const double height = alone ? ALONE_ROW : ROW, bottom = (double)count * height + 4;
-    chart->x = axis_linear(most, END_ROOM, CHART_WIDTH - END_ROOM);
     chart->y = (struct axis){ .high = 1, .from = bottom, .to = bottom - 4 };
     chart_caption(chart);
     if (alone) fputs("Workloads of one shape each", chart->to);
@@ -136,6 +140,7 @@ static size_t find_rows(const struct items *items, size_t from, size_t end, stru
 static void put_setting_charts(struct chart *chart, const struct items *items, size_t from,
                                size_t end, size_t *charts, struct row *alone, size_t *alone_count) {
     bool begun = false;
+    chart->x = fit_axis(items, from, end);  // one for all, so that they can be compared
     for (size_t i = from, next; i < end; i = next) {
         struct row *rows = alone + *alone_count;
         next = items_end(items, i, by_chart);
@@ -185,6 +190,7 @@ bool section_limits(struct chart *chart, const struct columns *columns) {
     if (alone_count && charts < MOST_CHARTS)
         fputs("<h3>Other shapes</h3>\n<div class=\"charts\">\n", chart->to);
     const bool open = alone_count && charts < MOST_CHARTS;
+    chart->x = fit_axis(&items, 0, items.count);
     for (size_t i = 0; i < alone_count; i += MOST_ALONE)
         if (charts++ < MOST_CHARTS)
             put_chart(chart, &items, alone + i,
