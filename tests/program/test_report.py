@@ -226,7 +226,7 @@ def test_density():
         said, _ = turns(*costs)
         check(f"the crossover: {title}", said == [wanted], said)
     said, _ = turns((0.1, 0.5), (0.4, 0.9), dense=10.5)
-    check("without dense there is none", said == ["A no dense to compare with"], said)
+    check("without dense there is none", said == ["A not both sparse and dense were measured"], said)
     rows = [result(5.0, dense_ms=10.0), result(6.0, dense_ms=10.0, pattern="sink:3", pairs=200000)]
     said = section(page(document(rows)), "density").source
     check("dense's time beside another is taken", "sparse wins at every density measured, up to 20.0 %" in said)

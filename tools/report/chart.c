@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/text.h"
-
-#define COLOURS 8  // of page.css, c0 to c7; and dashes, d0 to d3
-#define DASHES 4
-
 // About the origin, of about the same area each.
 static const char *const shapes[] = {
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",                           // circle
@@ -23,7 +18,7 @@ static const char *const shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
-static char letter_of(size_t column) { return (char)('A' + column); }
+char letter_of(size_t column) { return (char)('A' + column); }
 
 void put_mark_shapes(FILE *to) {
     fputs("<svg class=\"shapes\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs>", to);
@@ -76,6 +71,14 @@ void section_end(FILE *to, size_t charts) {
                 charts - MOST_CHARTS);
     fputs("</section>\n", to);
 }
+
+void group_begin(FILE *to, const struct shape *shape, const char *more) {
+    fputs("<h3>", to);
+    put_setting(to, shape);
+    fprintf(to, "%s</h3>\n<div class=\"charts\">\n", more);
+}
+
+void group_end(FILE *to) { fputs("</div>\n", to); }
 
 void chart_caption(struct chart *chart) {
     chart->number++;

@@ -9,6 +9,7 @@
 
 #include "compare/columns.h"
 #include "report/axis.h"
+#include "report/text.h"
 
 /// Of a drawing, and the part of it that is between the axes.
 #define CHART_WIDTH 360.0
@@ -17,6 +18,10 @@
 #define CHART_RIGHT 334.0
 #define CHART_TOP 26.0
 #define CHART_BOTTOM 196.0
+
+/// Devices past these share a colour or a dash with another, and differ by shape and letter.
+#define COLOURS 8  // of page.css, c0 to c7
+#define DASHES 4   // d0 to d3
 
 struct chart {
     FILE *to;
@@ -30,7 +35,8 @@ void put_mark_shapes(FILE *to);
 /// A device's mark, at a place of the drawing; where `what` is not NULL with that class too.
 void put_mark(FILE *to, size_t column, double x, double y, const char *what);
 
-/// "A" to "Z" as a small badge.
+/// 'A' to 'Z'; and as HTML in the device's colour.
+char letter_of(size_t column);
 void put_letter(FILE *to, size_t column);
 
 /// The mark, letter and name of each device; lines: with the dashes that its lines have.
@@ -40,6 +46,10 @@ void put_legend(FILE *to, const struct columns *columns, bool lines);
 /// due.
 void section_begin(FILE *to, const char *id, const char *title);
 void section_end(FILE *to, size_t charts);
+
+/// A group of charts of one setting; `more` is written behind it in the heading.
+void group_begin(FILE *to, const struct shape *shape, const char *more);
+void group_end(FILE *to);
 
 /// A chart more would help nobody; what is left out stands in the table of all results.
 #define MOST_CHARTS 48

@@ -112,7 +112,7 @@ static void put_crossover(FILE *to, const struct crossover *c) {
     number_text(100 * c->low, low);
     number_text(100 * c->high, high);
     switch (c->turn) {
-    case TURN_NONE: fputs("no dense to compare with", to); break;
+    case TURN_NONE: fputs("not both sparse and dense were measured", to); break;
     case TURN_ABOVE: fprintf(to, "sparse wins at every density measured, up to %s %%", low); break;
     case TURN_BELOW: fprintf(to, "dense wins at every density measured, down to %s %%", low); break;
     case TURN_AT: fprintf(to, "sparse wins below %s %%", low); break;
@@ -131,12 +131,6 @@ static const char *tick_percent(double value, char *out) {
     return out;
 }
 
-static size_t device_end(const struct items *items, size_t from, size_t end) {
-    size_t i = from;
-    while (i < end && items->list[i].column == items->list[from].column) i++;
-    return i;
-}
-
 // What a pair would cost at each density if it took dense's time in all: below it, sparse is faster.
 static void put_dense_line(const struct chart *chart, size_t column, const struct crossover *c,
                            const struct shape *shape) {
@@ -147,8 +141,9 @@ static void put_dense_line(const struct chart *chart, size_t column, const struc
     right = fmin(right, all / chart->y.low);
     if (left >= right) return;
     fprintf(chart->to, "<path class=\"line thin c%zu d%zu\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n",
-            column % 8, column % 4, axis_at(&chart->x, left), axis_at(&chart->y, all / left),
-            axis_at(&chart->x, right), axis_at(&chart->y, all / right));
+            column % COLOURS, column % DASHES, axis_at(&chart->x, left),
+            axis_at(&chart->y, all / left), axis_at(&chart->x, right),
+            axis_at(&chart->y, all / right));
 }
 
 static void put_points(const struct chart *chart, const struct items *items, size_t from,
@@ -156,7 +151,7 @@ static void put_points(const struct chart *chart, const struct items *items, siz
     char text[MOST_LABEL], density[MOST_LABEL];
     for (size_t i = from; i < end; i++) {
         const struct time *t = items->list[i].time;
-        fprintf(chart->to, "<g><title>%c: ", (int)('A' + items->list[i].column));
+        fprintf(chart->to, "<g><title>%c: ", letter_of(items->list[i].column));
         put_text(chart->to, t->shape.pattern);
         fprintf(chart->to, ", %s a pair at %s %%</title>", ms_text(per_pair(t), text),
                 number_text(100 * share_of(t), density));
@@ -172,20 +167,20 @@ static void put_turns(const struct chart *chart, const struct items *items, size
     struct letter letters[MOST_COLUMNS];
     size_t count = 0;
     for (size_t i = from, next; i < end; i = next) {
-        next = device_end(items, i, end);
+        next = items_device_end(items, i, end);
         const struct crossover c = find_crossover(items, i, next);
         if (c.turn != TURN_AT) continue;
         const size_t column = items->list[i].column;
         const double x = axis_at(&chart->x, c.low);
-        fprintf(chart->to, "<path class=\"turn c%zu\" d=\"M%.1f %.1fV%.1f\"/>\n", column % 8, x,
-                chart->y.to, chart->y.from);
+        fprintf(chart->to, "<path class=\"turn c%zu\" d=\"M%.1f %.1fV%.1f\"/>\n", column % COLOURS,
+                x, chart->y.to, chart->y.from);
         letters[count++] = (struct letter){ .column = column, .at = x };
     }
     if (!letters_apart(letters, count, LETTER_ROOM, CHART_LEFT, CHART_RIGHT)) return;
     for (size_t i = 0; i < count; i++)
         fprintf(chart->to, "<text class=\"letter middle c%zu\" x=\"%.1f\" y=\"%.1f\">%c</text>\n",
-                letters[i].column % 8, letters[i].at, CHART_TOP - 3,
-                (int)('A' + letters[i].column));
+                letters[i].column % COLOURS, letters[i].at, CHART_TOP - 3,
+                letter_of(letters[i].column));
 }
 
 static void fit_axes(struct chart *chart, const struct items *items, size_t from, size_t end) {
@@ -211,7 +206,7 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     chart_axes(chart, "density (selected pairs, % of all)", tick_percent, "time per pair",
                ms_tick_text);
     for (size_t i = from, next; i < end; i = next) {
-        next = device_end(items, i, end);
+        next = items_device_end(items, i, end);
         const struct crossover c = find_crossover(items, i, next);
         put_dense_line(chart, items->list[i].column, &c, s);
     }
@@ -222,7 +217,7 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
           chart->to);
     fputs("</p>\n<ul class=\"turns\">", chart->to);
     for (size_t i = from, next; i < end; i = next) {
-        next = device_end(items, i, end);
+        next = items_device_end(items, i, end);
         const struct crossover c = find_crossover(items, i, next);
         fputs("<li>", chart->to);
         put_letter(chart->to, items->list[i].column);
@@ -239,15 +234,11 @@ static bool put_charts(struct chart *chart, const struct items *items, size_t fr
     for (size_t i = from, next; i < end; i = next) {
         next = items_end(items, i, by_chart);
         if (!has_densities(items, i, next) || (*charts)++ >= MOST_CHARTS) continue;
-        if (!begun) {
-            fputs("<h3>", chart->to);
-            put_setting(chart->to, &items->list[from].time->shape);
-            fputs("</h3>\n<div class=\"charts\">\n", chart->to);
-        }
+        if (!begun) group_begin(chart->to, &items->list[from].time->shape, "");
         begun = true;
         put_chart(chart, items, i, next);
     }
-    if (begun) fputs("</div>\n", chart->to);
+    if (begun) group_end(chart->to);
     return begun;
 }
 

@@ -65,6 +65,12 @@ size_t items_end(const struct items *items, size_t from, time_order *order) {
     return end;
 }
 
+size_t items_device_end(const struct items *items, size_t from, size_t end) {
+    size_t i = from;
+    while (i < end && items->list[i].column == items->list[from].column) i++;
+    return i;
+}
+
 void items_free(struct items *items) {
     free(items->list);
     *items = (struct items){ 0 };

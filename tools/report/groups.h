@@ -27,6 +27,9 @@ bool items_collect(const struct columns *columns, bool (*wanted)(const struct ti
 /// The end of the group that begins at `from`.
 size_t items_end(const struct items *items, size_t from, time_order *order);
 
+/// The end of the items of one device that begin at `from`, of those up to `end`.
+size_t items_device_end(const struct items *items, size_t from, size_t end);
+
 void items_free(struct items *items);
 
 /// The same heads, head sizes, batch and dtype?

@@ -64,17 +64,10 @@ static int compare_points(const void *a, const void *b) {
     return by_number(x->time->shape.kv_len, y->time->shape.kv_len);
 }
 
-// The end of the points of one device.
-static size_t device_end(const struct items *items, size_t from, size_t end) {
-    size_t i = from;
-    while (i < end && items->list[i].column == items->list[from].column) i++;
-    return i;
-}
-
 static void put_line(const struct chart *chart, const struct item *points, size_t count) {
     char text[MOST_LABEL], length[MOST_LABEL];
     const size_t column = points[0].column;
-    fprintf(chart->to, "<path class=\"line c%zu d%zu\" d=\"", column % 8, column % 4);
+    fprintf(chart->to, "<path class=\"line c%zu d%zu\" d=\"", column % COLOURS, column % DASHES);
     for (size_t i = 0; i < count; i++)
         fprintf(chart->to, "%c%.1f %.1f", i ? 'L' : 'M',
                 axis_at(&chart->x, (double)points[i].time->shape.kv_len),
@@ -82,7 +75,7 @@ static void put_line(const struct chart *chart, const struct item *points, size_
     fputs("\"/>\n", chart->to);
     for (size_t i = 0; i < count; i++) {
         const struct time *t = points[i].time;
-        fprintf(chart->to, "<g><title>%c: %s at %s</title>", (int)('A' + column),
+        fprintf(chart->to, "<g><title>%c: %s at %s</title>", letter_of(column),
                 ms_text(t->ms, text), lengths_text(&t->shape, length));
         put_mark(chart->to, column, axis_at(&chart->x, (double)t->shape.kv_len),
                  axis_at(&chart->y, t->ms), NULL);
@@ -104,7 +97,7 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     chart_axes(chart, shape.q_len == shape.kv_len ? "length (tokens)" : "keys (tokens)",
                tick_length, "median time", ms_tick_text);
     for (size_t i = from, next; i < end; i = next) {
-        next = device_end(items, i, end);
+        next = items_device_end(items, i, end);
         qsort(items->list + i, next - i, sizeof *items->list, compare_points);
         put_line(chart, items->list + i, next - i);
         const struct time *last = items->list[next - 1].time;
@@ -115,14 +108,14 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     if (letters_apart(letters, count, LETTER_ROOM, CHART_TOP, CHART_BOTTOM))
         for (size_t i = 0; i < count; i++)
             fprintf(chart->to, "<text class=\"letter c%zu\" x=\"%.1f\" y=\"%.1f\">%c</text>\n",
-                    letters[i].column % 8, CHART_RIGHT + 6, letters[i].at + 4,
-                    (int)('A' + letters[i].column));
+                    letters[i].column % COLOURS, CHART_RIGHT + 6, letters[i].at + 4,
+                    letter_of(letters[i].column));
     chart_description(chart);
     fputs("Lines on logarithmic axes, median time against length.", chart->to);
     for (size_t i = from, next; i < end; i = next) {
-        next = device_end(items, i, end);
+        next = items_device_end(items, i, end);
         const struct time *first = items->list[i].time, *last = items->list[next - 1].time;
-        fprintf(chart->to, " %c: %s at %s", (int)('A' + items->list[i].column),
+        fprintf(chart->to, " %c: %s at %s", letter_of(items->list[i].column),
                 ms_text(first->ms, text), lengths_text(&first->shape, length));
         if (next > i + 1)
             fprintf(chart->to, ", %s at %s", ms_text(last->ms, text),
@@ -165,17 +158,17 @@ static bool put_charts(struct chart *chart, const struct items *items, size_t fr
         next = items_end(items, i, by_family);
         if (!has_lengths(items, i, next)) continue;
         if (!begun) {
-            fputs("<h3>", chart->to);
-            put_setting(chart->to, s);
+            char more[MOST_LABEL] = "";
             if (own_queries(s))
-                fprintf(chart->to, ", %" PRIu64 " quer%s", s->q_len, s->q_len == 1 ? "y" : "ies");
-            fputs("</h3>\n<div class=\"charts\">\n", chart->to);
+                snprintf(more, sizeof more, ", %" PRIu64 " quer%s", s->q_len,
+                         s->q_len == 1 ? "y" : "ies");
+            group_begin(chart->to, s, more);
         }
         begun = true;
         --*room;
         put_chart(chart, items, i, next);
     }
-    if (begun) fputs("</div>\n", chart->to);
+    if (begun) group_end(chart->to);
     return true;
 }
 

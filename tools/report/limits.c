@@ -34,12 +34,6 @@ struct row {
     size_t from, end;
 };
 
-static const char *tick_percent(double value, char *out) {
-    char number[MOST_LABEL];
-    snprintf(out, MOST_LABEL, "%.40s %%", number_text(100 * value, number));
-    return out;
-}
-
 // Whole percents are what one reads.
 static const char *tick_whole(double value, char *out) {
     snprintf(out, MOST_LABEL, "%.0f %%", 100 * value);
@@ -73,8 +67,8 @@ static void put_row(const struct chart *chart, const struct items *items, struct
         const struct item *item = &items->list[i];
         const char *limit = bench_text(item->time->json, "limit");
         const double share = bench_number(item->time->json, "limit_share");
-        fprintf(chart->to, "<g><title>%c: %s of the limit by ", (int)('A' + item->column),
-                tick_percent(share, text));
+        fprintf(chart->to, "<g><title>%c: %s of the limit by ", letter_of(item->column),
+                percent_text(share, text));
         put_text(chart->to, limit);
         fputs("</title>", chart->to);
         put_mark(chart->to, item->column, axis_at(&chart->x, share), y,
@@ -94,8 +88,8 @@ static void put_description(const struct chart *chart, const struct items *items
         put_text(chart->to, name);
         for (size_t i = rows[r].from; i < rows[r].end; i++)
             fprintf(chart->to, "%s %c %s", i > rows[r].from ? "," : ":",
-                    (int)('A' + items->list[i].column),
-                    tick_percent(bench_number(items->list[i].time->json, "limit_share"), text));
+                    letter_of(items->list[i].column),
+                    percent_text(bench_number(items->list[i].time->json, "limit_share"), text));
         fputs(".", chart->to);
     }
 }
@@ -150,15 +144,11 @@ static void put_setting_charts(struct chart *chart, const struct items *items, s
             continue;
         }
         if ((*charts)++ >= MOST_CHARTS) continue;
-        if (!begun) {
-            fputs("<h3>", chart->to);
-            put_setting(chart->to, &items->list[from].time->shape);
-            fputs("</h3>\n<div class=\"charts\">\n", chart->to);
-        }
+        if (!begun) group_begin(chart->to, &items->list[from].time->shape, "");
         begun = true;
         put_chart(chart, items, rows, count, false);
     }
-    if (begun) fputs("</div>\n", chart->to);
+    if (begun) group_end(chart->to);
 }
 
 bool section_limits(struct chart *chart, const struct columns *columns) {
@@ -195,7 +185,7 @@ bool section_limits(struct chart *chart, const struct columns *columns) {
         if (charts++ < MOST_CHARTS)
             put_chart(chart, &items, alone + i,
                       alone_count - i < MOST_ALONE ? alone_count - i : MOST_ALONE, true);
-    if (open) fputs("</div>\n", chart->to);
+    if (open) group_end(chart->to);
     section_end(chart->to, charts);
     free(alone);
     items_free(&items);

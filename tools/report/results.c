@@ -55,9 +55,8 @@ static void put_number(FILE *to, double value, const char *text) {
 }
 
 static void put_percent(FILE *to, double share) {
-    char number[MOST_LABEL], text[MOST_LABEL];
-    snprintf(text, sizeof text, "%.40s %%", number_text(100 * share, number));
-    put_number(to, share, text);
+    char text[MOST_LABEL];
+    put_number(to, share, percent_text(share, text));
 }
 
 static void put_plain(FILE *to, double value) {
@@ -153,7 +152,7 @@ static void put_filters(FILE *to, const struct columns *columns) {
           to);
     fputs("<label>Device <select data-column=\"0\" name=\"device\"><option value=\"\">all</option>",
           to);
-    for (size_t i = 0; i < columns->count; i++) fprintf(to, "<option>%c</option>", (int)('A' + i));
+    for (size_t i = 0; i < columns->count; i++) fprintf(to, "<option>%c</option>", letter_of(i));
     fputs("</select></label>\n", to);
     put_choices(to, columns, "Phase", "phase", PHASE, phase_of);
     put_choices(to, columns, "Type", "type", TYPE, dtype_of);

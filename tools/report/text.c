@@ -114,6 +114,12 @@ static const char *time_text(double ms, bool tick, char out[MOST_LABEL]) {
 const char *ms_text(double ms, char out[MOST_LABEL]) { return time_text(ms, false, out); }
 const char *ms_tick_text(double ms, char out[MOST_LABEL]) { return time_text(ms, true, out); }
 
+const char *percent_text(double share, char out[MOST_LABEL]) {
+    char number[MOST_LABEL];
+    snprintf(out, MOST_LABEL, "%.40s %%", number_text(100 * share, number));
+    return out;
+}
+
 const char *bytes_text(double bytes, char out[MOST_LABEL]) {
     static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
     size_t u = 0;

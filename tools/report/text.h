@@ -32,6 +32,9 @@ const char *ms_text(double ms, char out[MOST_LABEL]);
 /// The same without zeros that say nothing, beside an axis: "10 ms".
 const char *ms_tick_text(double ms, char out[MOST_LABEL]);
 
+/// "12.5 %" of 0.125.
+const char *percent_text(double share, char out[MOST_LABEL]);
+
 /// "16 GiB" and so on; "" of NaN.
 const char *bytes_text(double bytes, char out[MOST_LABEL]);
 
