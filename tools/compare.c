@@ -55,20 +55,12 @@ struct request {
 // -------------------------------------------------------------------------------------------------
 // One workload in one column
 
-// Why a time cannot be put over the base's; NULL: it can.
-static const char *why_not(const struct time *time, const struct time *base) {
-    if (!time) return "is not there";
-    if (time->missing) return time->missing;
-    if (base->missing) return "the base has no time";
-    return time->pairs == base->pairs ? NULL : "selects another number of pairs than in the base";
-}
-
 static double drift_of(const struct request *r) { return log1p(0.01 * (double)r->drift); }
 
 // Does it fail the gate? A time that should be there and is not does too.
 static bool fails(const struct request *r, const struct time *time, const struct time *base) {
     if (base->missing) return false;
-    if (why_not(time, base)) return true;
+    if (ratio_lacks(time, base)) return true;
     const struct ratio ratio = ratio_of(time, base, drift_of(r));
     return ratio.value > (double)r->fail_above &&
            (ratio.verdict == VERDICT_SLOWER || ratio.verdict == VERDICT_UNKNOWN);
@@ -127,7 +119,7 @@ static void add_row(struct table *table, const struct request *r, const struct c
     for (size_t i = 1; i < columns->count; i++) {
         const struct time *time = column_find(&columns->list[i], &base->shape);
         const size_t col = FIRST_RATIO + RATIO_COLUMNS * (i - 1);
-        if (why_not(time, base)) {
+        if (ratio_lacks(time, base)) {
             table_set(table, col, "-");
             continue;
         }
@@ -218,7 +210,7 @@ static bool report_means(const struct request *r, const struct columns *columns)
         pattern_kind(&from->shape, kind, sizeof kind);
         for (size_t i = 1; i < columns->count; i++) {
             const struct time *time = column_find(&columns->list[i], &from->shape);
-            if (why_not(time, from)) continue;
+            if (ratio_lacks(time, from)) continue;
             const double logarithm = log(time->ms / from->ms);
             add_to_mean(find_mean(means, &count, kind, from->phase), i, logarithm);
             add_to_mean(&means[0], i, logarithm);
@@ -254,7 +246,7 @@ static bool print_summary(const struct request *r, const struct columns *columns
     if (!ratios) return false;
     for (size_t row = 0; row < base->count; row++) {
         const struct time *time = column_find(&columns->list[column], &base->times[row].shape);
-        const char *why = why_not(time, &base->times[row]);
+        const char *why = ratio_lacks(time, &base->times[row]);
         const struct shape *s = &base->times[row].shape;
         if (why) {
             printf("%c  not compared: %s%s, %llu x %llu, %s: %s\n", (int)('A' + column), s->pattern,
@@ -291,7 +283,7 @@ static int check_columns(const struct columns *columns) {
         bool common = false;
         for (size_t row = 0; row < base->count && !common; row++) {
             const struct time *time = column_find(c, &base->times[row].shape);
-            const char *reason = why_not(time, &base->times[row]);
+            const char *reason = ratio_lacks(time, &base->times[row]);
             common = !reason;
             if (time && reason) refuse(&why, "%s: %s", base->times[row].shape.pattern, reason);
         }

@@ -18,6 +18,7 @@ static const char help[] =
     "  info     the Vulkan devices and which kernels they run\n"
     "  bench    how fast a device is on sparse and dense attention\n"
     "  compare  what benches found: ratios of times, and whether noise explains them\n"
+    "  report   what benches found, as a page with charts for a browser\n"
     "  tune     which kernels are the fastest on a device, measured and kept\n"
     "\n"
     "  --help      this text; 'tulle COMMAND --help' has each command's options\n"
@@ -33,6 +34,7 @@ static const struct {
     { "info", "tulle info", info_main },
     { "bench", "tulle bench", bench_main },
     { "compare", "tulle compare", compare_main },
+    { "report", "tulle report", report_main },
     { "tune", "tulle tune", tune_main },
 };
 
@@ -41,7 +43,7 @@ int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");  // numbers stay in the C locale: a decimal point is a point
     if (argc < 2)
         return fail_usage(
-            "", "no command given; one of run, show, info, bench, compare, tune is wanted");
+            "", "no command given; one of run, show, info, bench, compare, report, tune is wanted");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return print_out("", help);
     if (!strcmp(argv[1], "--version")) {
@@ -55,6 +57,6 @@ int main(int argc, char **argv) {
         return commands[i].main(argc - 1, argv + 1);
     }
     return fail_usage(
-        "", "'%s' is not a command; one of run, show, info, bench, compare, tune is wanted",
+        "", "'%s' is not a command; one of run, show, info, bench, compare, report, tune is wanted",
         argv[1]);
 }

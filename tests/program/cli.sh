@@ -99,13 +99,13 @@ pattern=window:256,256+global:1
 
 tulle --version
 check "--version" grep -qx 'tulle [0-9]*\.[0-9]*\.[0-9]*' out
-for command in '' run show info bench compare tune; do
+for command in '' run show info bench compare report tune; do
   # shellcheck disable=SC2086  # no word where it is empty
   tulle $command --help
   check "tulle $command --help" test "$status" = 0
   check "tulle $command --help tells of exit statuses" grep -q '^Exit status: 0' out
 done
-for command in run show info bench compare tune; do
+for command in run show info bench compare report tune; do
   tulle "$command" --help
   # every option of the help text is known to the parser, and says so by not being "unrecognized"; the second
   # --no-such-option is for those that take the first as their argument

@@ -24,6 +24,7 @@ int show_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 int tune_main(int argc, char **argv);
 
 /// Prints "tulle COMMAND: …" on standard error and returns status.

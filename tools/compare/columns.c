@@ -24,18 +24,22 @@ static void make_plain(char *text) {
     }
 }
 
-// A string of an object; NULL where there is none, or where it is too long to be one of the
-// bench's.
-static const char *text_of(const cJSON *object, const char *name) {
+const char *bench_text(const cJSON *object, const char *name) {
     char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
     if (!text || strlen(text) > MOST_TEXT) return NULL;
     make_plain(text);
     return text;
 }
 
+double bench_number(const cJSON *object, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    const double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    return isfinite(value) && value >= 0 ? value : NAN;
+}
+
 static bool read_text(const cJSON *object, const char *name, const char *where, const char **out,
                       struct message *message) {
-    *out = text_of(object, name);
+    *out = bench_text(object, name);
     return *out ||
            refuse(message, "%s: %s is not a string of at most %d bytes", where, name, MOST_TEXT);
 }
@@ -54,8 +58,8 @@ static bool read_count(const cJSON *object, const char *name, const char *where,
 static bool read_ms(const cJSON *object, const char *name, const char *where, bool may_be_null,
                     double *out, struct message *message) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    *out = cJSON_IsNumber(item) ? item->valuedouble : NAN;
-    if ((may_be_null && cJSON_IsNull(item)) || (isfinite(*out) && *out >= 0)) return true;
+    *out = bench_number(object, name);
+    if ((may_be_null && cJSON_IsNull(item)) || !isnan(*out)) return true;
     return refuse(message, "%s: %s is not a time in milliseconds", where, name);
 }
 
@@ -66,7 +70,7 @@ static bool read_shape(const cJSON *object, const char *where, struct shape *s, 
     const cJSON *causal = cJSON_GetObjectItemCaseSensitive(object, "causal");
     if (!cJSON_IsBool(causal)) return refuse(m, "%s: causal is not true or false", where);
     s->causal = cJSON_IsTrue(causal);
-    s->asked_kernel = text_of(object, "asked_kernel");
+    s->asked_kernel = bench_text(object, "asked_kernel");
     if (!s->asked_kernel) s->asked_kernel = "";
     return read_text(object, "pattern", where, &s->pattern, m) &&
            read_text(object, "dtype", where, &s->dtype, m) &&
@@ -85,7 +89,7 @@ static bool read_time(const cJSON *object, const char *where, struct time *t, st
         !read_text(object, "phase", where, &t->phase, m))
         return false;
     if (cJSON_IsString(error)) {
-        t->missing = text_of(object, "error");
+        t->missing = bench_text(object, "error");
         if (!t->missing) t->missing = "it failed";
         return true;
     }
@@ -191,7 +195,7 @@ static cJSON *parse(const char *path, const char *text, size_t size, struct mess
 }
 
 static bool check_run(const char *path, const cJSON *run, struct message *message) {
-    const char *format = text_of(run, "format");
+    const char *format = bench_text(run, "format");
     const cJSON *version = cJSON_GetObjectItemCaseSensitive(run, "format_version");
     if (!format || strcmp(format, BENCH_FORMAT))
         return refuse(message,
@@ -211,7 +215,7 @@ static bool add_device(struct columns *columns, const char *path, const cJSON *r
     if (columns->count == MOST_COLUMNS)
         return refuse(message, "'%s': there are more than %d devices in all", path, MOST_COLUMNS);
     struct column *c = &columns->list[columns->count];
-    *c = (struct column){ .path = path };
+    *c = (struct column){ .path = path, .json = device, .run = run };
     if (!read_count(device, "device_index", where, 0, &index, message) ||
         !read_text(device, "device", where, &c->device, message))
         return false;
@@ -220,14 +224,14 @@ static bool add_device(struct columns *columns, const char *path, const cJSON *r
             return refuse(message, "'%s': two devices have device_index %llu", path,
                           (unsigned long long)index);
     c->device_index = (int64_t)index;
-    c->driver = text_of(device, "driver");
-    c->driver_info = text_of(device, "driver_info");
-    c->implementation = text_of(device, "implementation");
-    c->clock = text_of(cJSON_GetObjectItemCaseSensitive(device, "clock"), "source");
-    c->program = text_of(run, "program");
-    c->version = text_of(run, "version");
-    c->commit = text_of(run, "commit");
-    c->date = text_of(run, "date");
+    c->driver = bench_text(device, "driver");
+    c->driver_info = bench_text(device, "driver_info");
+    c->implementation = bench_text(device, "implementation");
+    c->clock = bench_text(cJSON_GetObjectItemCaseSensitive(device, "clock"), "source");
+    c->program = bench_text(run, "program");
+    c->version = bench_text(run, "version");
+    c->commit = bench_text(run, "commit");
+    c->date = bench_text(run, "date");
     columns->count++;
     return true;
 }
@@ -237,7 +241,7 @@ static bool add_result(struct columns *columns, const char *path, const cJSON *r
     char where[MOST_TEXT];
     uint64_t index = 0;
     size_t i = first;
-    struct time time = { .low = NAN, .high = NAN };
+    struct time time = { .low = NAN, .high = NAN, .json = result };
     snprintf(where, sizeof where, "'%.300s', result %zu", path, number);
     if (number > MOST_TIMES)
         return refuse(message, "'%s' has more than %d results", path, MOST_TIMES);
@@ -272,12 +276,12 @@ static bool add_all(struct columns *columns, const char *path, const cJSON *file
     if (!lines && (!cJSON_IsArray(devices) || !cJSON_IsArray(results)))
         return refuse(message, "'%s': devices and results are not lists", path);
     cJSON_ArrayForEach(item, of_devices) {
-        const char *kind = text_of(item, "kind");
+        const char *kind = bench_text(item, "kind");
         if (lines && (!kind || strcmp(kind, "device"))) continue;
         if (!add_device(columns, path, run, item, first, message)) return false;
     }
     cJSON_ArrayForEach(item, of_results) {
-        const char *kind = text_of(item, "kind");
+        const char *kind = bench_text(item, "kind");
         if (lines && (!kind || strcmp(kind, "result"))) continue;
         if (!add_result(columns, path, item, ++number, first, message)) return false;
     }

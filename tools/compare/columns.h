@@ -26,13 +26,15 @@ struct time {
     double ms, low, high;  ///< median and its 95 % interval, NaN where there is none
     uint64_t pairs;
     const char *missing;  ///< why there is no time; NULL: there is
+    const cJSON *json;    ///< the result itself
 };
 
 struct column {
     const char *path;
     const char *device, *driver, *driver_info, *implementation, *clock, *program, *version, *commit,
         *date;
-    int64_t device_index;  ///< in its file
+    int64_t device_index;     ///< in its file
+    const cJSON *json, *run;  ///< the device itself, and the run that it was in
     struct time *times;
     size_t count;
 };
@@ -49,6 +51,13 @@ struct columns {
 bool columns_read(struct columns *columns, const char *path, struct message *message);
 
 void columns_free(struct columns *columns);
+
+/// A string of one of the bench's objects, without control characters; NULL where there is none, or
+/// where it is too long to be one of the bench's.
+const char *bench_text(const cJSON *object, const char *name);
+
+/// A number of one of the bench's objects; NaN where there is none that is finite and at least 0.
+double bench_number(const cJSON *object, const char *name);
 
 /// The time of a workload; NULL where the column has none. That of the kernel that was asked for,
 /// or else the only one of that shape, by whichever kernel: devices have different ones.

@@ -16,3 +16,10 @@ struct ratio ratio_of(const struct time *time, const struct time *base, double d
     r.verdict = r.low > 1 ? VERDICT_SLOWER : r.high < 1 ? VERDICT_FASTER : VERDICT_NOISE;
     return r;
 }
+
+const char *ratio_lacks(const struct time *time, const struct time *base) {
+    if (!time) return "is not there";
+    if (time->missing) return time->missing;
+    if (base->missing) return "the base has no time";
+    return time->pairs == base->pairs ? NULL : "selects another number of pairs than in the base";
+}

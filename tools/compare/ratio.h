@@ -24,4 +24,8 @@ struct ratio {
 /// no sample of one run shows.
 struct ratio ratio_of(const struct time *time, const struct time *base, double drift);
 
+/// Why a workload's time, NULL where its column has none, cannot be put over the base's; NULL: it
+/// can.
+const char *ratio_lacks(const struct time *time, const struct time *base);
+
 #endif
