@@ -6,21 +6,21 @@
 
 #include "tulle/tulle.h"
 
-/// Loads .npy files. A name of the form @ROWSxCOLSpPERCENT is made up instead: a mask of ROWS ×
-/// COLS blocks with about PERCENT % of them chosen, the diagonal always: the same for the same
-/// name, so a bench line needs no file.
+/// Loads .npy files; what a name that begins with '@' says is made up instead (arrays/made_up.h).
 extern const tulle_array_loader spec_files;
 
 /// For --help texts.
-#define HELP_SPEC                                                                                                       \
-    "SPEC: terms joined by '+' are a union, specs joined by ';' are dealt to heads in turn,\n"                          \
-    "at most one a head.\n"                                                                                             \
-    "  dense              every pair                     strided:S           every S-th key before and after\n"         \
-    "  window:L,R         L keys left, R right, own key  fixed:S,C           own block of S, last C of each block\n"    \
-    "  dilated:L,R,S      the same, S apart              blocks:B,FILE.npy   0/1 mask of blocks of B x B\n"             \
-    "  global:G           first G see and are seen       random:B,R,SEED     R blocks of B keys per block of queries\n" \
-    "  global:FILE.npy    the same, listed positions     documents:FILE.npy  cumulative lengths 0, ..., n\n"            \
-    "  sink:S             first S keys seen by all       (L, R may be inf; a FILE may stand in double quotes)\n"        \
-    "  In place of a mask's FILE, @RxCpP makes one up: R x C blocks, P % of them chosen, the diagonal always.\n"
+#define HELP_SPEC                                                                                                           \
+    "SPEC: terms joined by '+' are a union, specs joined by ';' are dealt to heads in turn,\n"                              \
+    "at most one a head.\n"                                                                                                 \
+    "  dense              every pair                     strided:S           every S-th key before and after\n"             \
+    "  window:L,R         L keys left, R right, own key  fixed:S,C           own block of S, last C of each block\n"        \
+    "  dilated:L,R,S      the same, S apart              blocks:B,FILE.npy   0/1 mask of blocks of B x B\n"                 \
+    "  global:G           first G see and are seen       random:B,R,SEED     R blocks of B keys per block of queries\n"     \
+    "  global:FILE.npy    the same, listed positions     documents:FILE.npy  cumulative lengths 0, ..., n\n"                \
+    "  sink:S             first S keys seen by all       (L, R may be inf; a FILE may stand in double quotes)\n"            \
+    "  In place of a FILE, @RxCpP makes a mask up: R x C blocks, P % of them chosen, the diagonal always; @HxWkK one for\n" \
+    "  blocks:1, of H rows of W pixels: the K x K around each (at an edge the nearest); @NdD the bounds of D documents\n"   \
+    "  that are N long together.\n"
 
 #endif
