@@ -48,6 +48,11 @@ static void fill_documents(int64_t *values, int64_t length, int64_t count, int64
     }
 }
 
+static void fill_positions(int64_t *values, int64_t first, int64_t last, int64_t unused) {
+    (void)unused;
+    for (int64_t i = first; i <= last; i++) values[i - first] = i;
+}
+
 // What a name says, and how its array is filled.
 struct form {
     void (*fill)(int64_t *values, int64_t, int64_t, int64_t);
@@ -63,6 +68,15 @@ static bool read_form(const char *name, struct form *form, tulle_array *out) {
             .dimensions = 1, .shape = { (int64_t)n[1] + 1, 1 }, .is_integer = true, .is_index = true
         };
         return n[1] >= 1 && n[1] <= n[0];
+    }
+    end = 0;
+    if (sscanf(name, "@%9d-%9d%n", &n[0], &n[1], &end) == 2 && !name[end]) {
+        form->fill = fill_positions;
+        *out = (tulle_array){ .dimensions = 1,
+                              .shape = { (int64_t)n[1] - n[0] + 1, 1 },
+                              .is_integer = true,
+                              .is_index = true };
+        return n[0] >= 0 && n[1] >= n[0];
     }
     *out = (tulle_array){ .dimensions = 2, .is_integer = true, .is_bool = true };
     if (sscanf(name, "@%5dx%5dk%5d%n", &n[0], &n[1], &n[2], &end) == 3 && !name[end]) {
@@ -82,8 +96,8 @@ bool made_up_array(const char *name, tulle_array *out, char *message, size_t mes
     if (!read_form(name, &form, out)) {
         snprintf(message, message_size,
                  "'%s' is not of the form @ROWSxCOLSpPERCENT, such as @64x64p25, "
-                 "@HEIGHTxWIDTHkSIZE, such as @56x56k7 (an odd size, not above the others), or "
-                 "@LENGTHdCOUNT, such as @4096d9",
+                 "@HEIGHTxWIDTHkSIZE, such as @56x56k7 (an odd size, not above the others), "
+                 "@LENGTHdCOUNT, such as @4096d9, or @FIRST-LAST, such as @64-127",
                  name);
         return false;
     }

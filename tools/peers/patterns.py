@@ -147,6 +147,9 @@ def made_up(name):
         length, count = numbers
         weights = [1 + scattered(i + 1) % 16 for i in range(count)]
         return (count + 1,), [length * sum(weights[:i]) // sum(weights) for i in range(count + 1)]
+    if re.fullmatch(r"@\d+-\d+", name):
+        first, last = numbers
+        return (last - first + 1,), list(range(first, last + 1))
     raise ValueError(f"no made-up array is called {name}")
 
 
