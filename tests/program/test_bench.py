@@ -153,6 +153,8 @@ def test_models():
           for row in rows), rows)
     wrong = [figures_agree(lines[1], row) for row in rows if not row["reckoned"]]
     check("its figures agree", not any(wrong), wrong)
+    check("and so is its yardstick, of a decode step too", all(row["dense_measured"] and not row["reckoned"] for row in rows),
+          [(row["model"], row["q_len"]) for row in rows if not row["dense_measured"]])
     pairs = {(row["model"], row["q_len"]): row["pairs"] for row in rows}
     # each of 45 x 45 pixels sees 7 x 7, those at an edge too
     check("a neighbourhood selects as many keys for each pixel", pairs["nat-tiny", 45 * 45] == 2 * 45 * 45 * 49, pairs["nat-tiny", 45 * 45])
@@ -237,7 +239,15 @@ def test_refused():
     check("a search that the device cannot do says why", status == 2 and out == "" and "head_dim" in err, err)
 
 
+def test_kept():
+    """What was measured and is kept."""
+    files = sorted((ROOT / "docs/measurements").glob("*.jsonl"))
+    wrong = [f"{path.name}: {valid(line)}" for path in files for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if valid(line)]
+    check("the measurements that are kept are what the schema says", len(files) >= 3 and not wrong, "\n".join(wrong) or len(files))
+
+
 def main():
+    test_kept()
     status, _, err = run(PROGRAM, "info")
     if status:
         skip_all(f"there is no device: {err.strip()}")
