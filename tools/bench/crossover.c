@@ -158,23 +158,26 @@ tulle_result crossover_search(struct bench *bench, const struct workload *shape,
     struct state s = {
         .bench = bench, .search = search, .shape = *shape, .out = out, .error = error
     };
-    *out = (struct crossover){ .name = search->name,
-                               .pattern = search->pattern,
-                               .by_length = !search->dense,
-                               .n = length,
-                               .complete = true };
+    *out = (struct crossover){
+        .name = search->name, .pattern = search->pattern, .by_length = !search->dense, .n = length
+    };
     const uint32_t fast = out->by_length ? length : end_of_search(&s, search->sparse),
                    slow = out->by_length ? SHORTEST : end_of_search(&s, search->dense);
     struct crossover_point *at_fast, *at_slow;
+    out->verdict = CROSSOVER_UNKNOWN;
+    out->value = out->faster = out->slower = NAN;
+    out->complete = now_seconds() < end;
+    if (!out->complete) return TULLE_OK;
     tulle_result result = measure_at(&s, fast, &at_fast);
     if (result) return result;
-    out->value = value_of(out, at_fast);
-    out->verdict = CROSSOVER_NEVER;
-    if (is_faster(at_fast)) {
+    if (!is_faster(at_fast)) {
+        out->verdict = CROSSOVER_NEVER;
+        out->value = value_of(out, at_fast);
+    } else if ((out->complete = now_seconds() < end)) {
         result = measure_at(&s, slow, &at_slow);
         if (result) return result;
-        out->value = value_of(out, at_slow);
         out->verdict = surely_faster(at_slow) ? CROSSOVER_ALWAYS : CROSSOVER_AT;
+        out->value = value_of(out, at_slow);
     }
     if (out->verdict == CROSSOVER_AT) result = close_in(&s, fast, slow, end, at_fast, at_slow);
     find_sure(out);

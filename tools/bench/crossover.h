@@ -20,9 +20,10 @@ struct crossover_point {
 };
 
 enum crossover_verdict {
-    CROSSOVER_AT,      ///< there is one
-    CROSSOVER_ALWAYS,  ///< faster at the densest (or shortest) that was looked at
-    CROSSOVER_NEVER,   ///< not faster at the sparsest (or longest)
+    CROSSOVER_AT,       ///< there is one
+    CROSSOVER_ALWAYS,   ///< faster at the densest (or shortest) that was looked at
+    CROSSOVER_NEVER,    ///< not faster at the sparsest (or longest)
+    CROSSOVER_UNKNOWN,  ///< time was over before both ends were measured
 };
 
 struct crossover {
@@ -32,7 +33,7 @@ struct crossover {
     uint32_t n;           ///< the length; by_length: the longest
     enum crossover_verdict verdict;
     bool complete;  ///< false: time was over before it was closer
-    /// AT: a density, or a length. ALWAYS, NEVER: the last that was looked at
+    /// AT: a density, or a length. ALWAYS, NEVER: the last that was looked at. UNKNOWN: NaN
     double value;
     /// surely faster and surely slower than dense attention: the nearest densities (lengths) where
     /// the two intervals lie apart. NaN: there is none
@@ -42,7 +43,7 @@ struct crossover {
 };
 
 /// Search number `index` (below CROSSOVER_SEARCHES) for workloads of this shape, up to `length`
-/// queries and keys. It ends at now_seconds() `end`, with what is known by then.
+/// queries and keys. No measurement begins after now_seconds() `end`.
 tulle_result crossover_search(struct bench *bench, const struct workload *shape, size_t index,
                               uint32_t length, double end, struct crossover *out,
                               tulle_error *error);

@@ -37,6 +37,8 @@ void crossover_table_add(struct table *table, const struct crossover *c) {
     table_set(table, BY, "%s%u", c->by_length ? "up to " : "", c->n);
     if (c->verdict == CROSSOVER_NEVER)
         table_set(table, FASTER_THAN_DENSE, "never, %s to %s", c->by_length ? "up" : "down", value);
+    else if (c->verdict == CROSSOVER_UNKNOWN)
+        table_set(table, FASTER_THAN_DENSE, "not known (time was over)");
     else if (c->verdict == CROSSOVER_ALWAYS)
         table_set(table, FASTER_THAN_DENSE, "always, %s %s", c->by_length ? "from" : "up to",
                   value);
@@ -70,7 +72,10 @@ static void add_value(cJSON *object, const char *name, double value) {
 cJSON *crossover_json(const struct crossover *c, const struct workload *shape,
                       uint32_t device_index, const char *device) {
     static const char *const verdicts[] = {
-        [CROSSOVER_AT] = "crosses", [CROSSOVER_ALWAYS] = "always", [CROSSOVER_NEVER] = "never"
+        [CROSSOVER_AT] = "crosses",
+        [CROSSOVER_ALWAYS] = "always",
+        [CROSSOVER_NEVER] = "never",
+        [CROSSOVER_UNKNOWN] = "unknown",
     };
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "kind", "crossover");
