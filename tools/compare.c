@@ -17,7 +17,8 @@ static const char help[] =
     "\n"
     "Compares what 'tulle bench' (or tools/peers/pytorch.py) found, in its JSON or JSON lines: a row for each workload, a\n"
     "column for each device of each file. The first column is the base: its times, and each other column's times over them, so\n"
-    "that 1.10 takes a tenth longer. At the end geometric means of the ratios by pattern and phase.\n"
+    "that 1.10 takes a tenth longer. At the end geometric means of the ratios by model or\n"
+    "kind of pattern, and by phase.\n"
     "\n"
     "  --drift P        percent by which a time goes from one run to the next, in 95 % of all cases; default 5.\n"
     "                   Compare two runs of the same program on a quiet machine to see what it is there\n"
@@ -87,7 +88,8 @@ static void start_rows(struct table *table, const struct columns *columns) {
 
 static void set_shape(struct table *table, const struct shape *s) {
     typedef unsigned long long count;
-    table_set(table, NAME, "%s%s%s%s", s->pattern, s->causal ? " causal" : "",
+    table_set(table, NAME, "%s%s%s%s%s%s%s", s->model, *s->model ? ": " : "", s->pattern,
+              s->causal ? " causal" : "", s->sink_logits ? " sink logits" : "",
               *s->asked_kernel ? " by " : "", s->asked_kernel);
     if (s->q_len == s->kv_len) table_set(table, LENGTH, "%llu", (count)s->q_len);
     else table_set(table, LENGTH, "%llu x %llu", (count)s->q_len, (count)s->kv_len);
@@ -137,9 +139,14 @@ static void print_table(const struct request *r, const struct table *table) {
 // -------------------------------------------------------------------------------------------------
 // Geometric means
 
-// "window+global" of "window:255,0+global:64": the kinds alone, so that other numbers go together.
-static void pattern_kind(const struct shape *shape, char *kind, size_t size) {
+// A model's name, or "window+global" of "window:255,0+global:64": the kinds alone, so that other
+// numbers go together.
+static void workload_kind(const struct shape *shape, char *kind, size_t size) {
     size_t length = 0;
+    if (*shape->model) {
+        snprintf(kind, size, "%s", shape->model);
+        return;
+    }
     bool number = false;
     for (const char *at = shape->pattern; *at && length + 1 < size; at++) {
         if (*at == ':') number = true;
@@ -207,7 +214,7 @@ static bool report_means(const struct request *r, const struct columns *columns)
     for (size_t row = 0; row < base->count; row++) {
         const struct time *from = &base->times[row];
         char kind[sizeof means[0].kind];
-        pattern_kind(&from->shape, kind, sizeof kind);
+        workload_kind(&from->shape, kind, sizeof kind);
         for (size_t i = 1; i < columns->count; i++) {
             const struct time *time = column_find(&columns->list[i], &from->shape);
             if (ratio_lacks(time, from)) continue;
@@ -249,9 +256,9 @@ static bool print_summary(const struct request *r, const struct columns *columns
         const char *why = ratio_lacks(time, &base->times[row]);
         const struct shape *s = &base->times[row].shape;
         if (why) {
-            printf("%c  not compared: %s%s, %llu x %llu, %s: %s\n", (int)('A' + column), s->pattern,
-                   s->causal ? " causal" : "", (unsigned long long)s->q_len,
-                   (unsigned long long)s->kv_len, s->dtype, why);
+            printf("%c  not compared: %s%s%s%s, %llu x %llu, %s: %s\n", (int)('A' + column),
+                   s->model, *s->model ? ": " : "", s->pattern, s->causal ? " causal" : "",
+                   (unsigned long long)s->q_len, (unsigned long long)s->kv_len, s->dtype, why);
             continue;
         }
         const struct ratio ratio = ratio_of(time, &base->times[row], drift_of(r));

@@ -9,9 +9,14 @@ Prints TAP. Needs a Vulkan device and Debian's python3-jsonschema.
 import csv
 import json
 import math
+import os
 import pathlib
+import re
+import shlex
 import statistics
 import sys
+import tempfile
+import time
 
 sys.dont_write_bytecode = True  # the source folder is left as it is
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -22,8 +27,9 @@ try:
 except ImportError:
     skip_all("there is no python3-jsonschema")
 
-PROGRAM, FAKED = sys.argv[1:3]
-SCHEMA = json.loads((pathlib.Path(__file__).resolve().parents[2] / "docs/bench.schema.json").read_text(encoding="utf-8"))
+PROGRAM, FAKED = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:3])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "docs/bench.schema.json").read_text(encoding="utf-8"))
 jsonschema.Draft202012Validator.check_schema(SCHEMA)
 OWN = ["bench", "--pattern", "window:15,0", "--causal", "--q-len", "64", "--kv-len", "256", "--heads", "4", "--kv-heads", "2",
        "--head-dim", "32", "--v-head-dim", "16", "--dtype", "fp16", "--repeat", "7"]
@@ -120,13 +126,141 @@ def test_lost_device():
     check("bad input prints nothing", status == 2 and out == "", out)
 
 
+def published():
+    """The lines of tools/bench/models.def, as the program reads them: name, heads, kv heads, head_dim, context, flags, pattern."""
+    text = (ROOT / "tools/bench/models.def").read_text(encoding="utf-8")
+    lines = re.findall(r'^TULLE_MODEL\("(.*?)", (\d+), (\d+), (\d+), (\d+), (.*?), "(.*)"\)$', text, re.M)
+    return {name: (*map(int, (heads, kv_heads, dim, context)), flags, pattern) for name, heads, kv_heads, dim, context, flags, pattern in lines}
+
+
+def test_models():
+    models = published()
+    status, out, err = run(FAKED, "bench", "--suite", "models", "--length", "512", "--length", "2048", "--dtype", "bf16", "--jsonl")
+    lines = [json.loads(line) for line in out.splitlines()]
+    rows = [line for line in lines if line["kind"] == "result"]
+    check("bench --suite models", status == 0 and [line["kind"] for line in lines] == ["run", "device"] + ["result"] * len(rows), err)
+    check("each line is what the schema says", not any(map(valid, lines)), [valid(line) for line in lines])
+    check("every model is measured, and no other", len(models) > 12 and {row["model"] for row in rows} == set(models), sorted({row["model"] for row in rows}))
+    wanted, wrong = set(), []
+    for name, (heads, kv_heads, dim, context, flags, _) in models.items():
+        for length in (512, 2048):
+            n = math.isqrt(length) ** 2 if "SQUARE" in flags else min(length, context)
+            wanted |= {(name, heads, kv_heads, n, n, dim, "CAUSAL" in flags, "SINKS" in flags)}
+            wanted |= {(name, heads, kv_heads, 1, n, dim, True, "SINKS" in flags)} if "DECODES" in flags else set()
+    have = [(row["model"], row["heads"], row["kv_heads"], row["q_len"], row["kv_len"], row["head_dim"], row["causal"], row["sink_logits"]) for row in rows]
+    check("with the heads, sizes and lengths of its line, a decode step where it decodes", sorted(have) == sorted(wanted), set(have) ^ wanted)
+    check("of the dtype that was asked for, its pattern without a brace left", all(row["dtype"] == "bf16" and "{" not in row["pattern"] and not row["error"]
+          for row in rows), rows)
+    wrong = [figures_agree(lines[1], row) for row in rows if not row["reckoned"]]
+    check("its figures agree", not any(wrong), wrong)
+    check("and so is its yardstick, of a decode step too", all(row["dense_measured"] and not row["reckoned"] for row in rows),
+          [(row["model"], row["q_len"]) for row in rows if not row["dense_measured"]])
+    pairs = {(row["model"], row["q_len"]): row["pairs"] for row in rows}
+    # each of 45 x 45 pixels sees 7 x 7, those at an edge too
+    check("a neighbourhood selects as many keys for each pixel", pairs["nat-tiny", 45 * 45] == 2 * 45 * 45 * 49, pairs["nat-tiny", 45 * 45])
+    check("a decode step of a window takes its keys", pairs["gpt-oss-local", 1] == 64 * 128, pairs["gpt-oss-local", 1])
+
+    for name in ("longformer-base", "bigbird", "sparse-transformer-fixed", "nat"):  # of the others Q alone would have GBs
+        status, out, err = run(FAKED, "bench", "--model", name, "--length", "published", "--length", "9999999", "--csv", "--repeat", "1")
+        have = [(row["model"], int(row["kv_len"])) for row in csv.DictReader(out.splitlines())]
+        check(f"the published length of {name}, no length beyond and none twice", status == 0
+              and have == [(model, models[model][3]) for model in models if model.startswith(name)], f"{have} {err}")
+
+    pathlib.Path("models.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    status, out, err = run(PROGRAM, "compare", "models.jsonl", "models.jsonl")
+    means = [line.split()[:2] for line in out.split("geometric mean of")[-1].splitlines()]
+    check("compare names them, and has a mean for each", status == 0 and out.count("gpt-oss-local: window:127,0 causal sink logits") == 4
+          and all([name, "prefill"] in means for name in models) and ["mistral-7b", "decode"] in means, out + err)
+
+    # a row's command has it again, sink logits and all
+    status, out, _ = run(FAKED, "bench", "--suite", "models", "--quick", "--command")
+    command = next(line for line in out.splitlines() if "tulle bench" in line and "--sink-logits" in line)
+    words = shlex.split(command[command.index("tulle bench"):])[1:]
+    status, out, err = run(FAKED, *words, "--json")
+    again = json.loads(out)["results"][0]
+    check("a row's command has its workload again", status == 0 and (again["heads"], again["kv_heads"], again["sink_logits"], again["model"]) == (64, 8, True, None), again)
+
+
+def crossovers(*words, **settings):
+    status, out, err = run(FAKED, "bench", "--crossover", "--jsonl", *words, env={f"TULLE_FAKE_{name}": value for name, value in settings.items()})
+    lines = [json.loads(line) for line in out.splitlines()]
+    found = [line for line in lines if line["kind"] == "crossover"]
+    check(f"bench --crossover {' '.join(words)} {settings}", status == 0 and not any(map(valid, lines)) and len(found) == 15,
+          err + str([valid(line) for line in lines if valid(line)]))
+    wrong = [line for line in found for point in line["points"]
+             if not 0 < point["density"] <= 1 or line["value"] is None or (line["value"] > 1) != (line["by"] == "length") or point["q_len"] > line["length"]]
+    check("its points are within what was asked for", not wrong, wrong)
+    return {(line["name"], line["by"]): line for line in found}
+
+
+def test_crossover():
+    # a pair of a sparse pattern costs twice a dense one's: where it selects half of them they are equal
+    found = crossovers("--length", "1024", SPARSE="200")
+    window, length = found["window", "density"], found["window", "length"]
+    check("the density is the one that was made up", window["verdict"] == "crosses" and window["complete"] and abs(window["value"] - 0.5) < 0.06, window["value"])
+    check("between what is surely faster and surely slower", 0.3 < window["faster"] <= window["value"] <= window["slower"] < 0.7, window)
+    # window:255,0 selects 256 n - 32640 of n (n + 1) / 2 pairs: half of them at n = 874
+    check("so is the length", length["verdict"] == "crosses" and 790 < length["value"] < 960 and length["slower"] < 874 < length["faster"] + 90, length)
+    check("the others of a density of a half too", all(abs(found[name, "density"]["value"] - 0.5) < 0.12 for name in ("window+global", "fixed (listed keys)", "blocks")),
+          {name: line["value"] for name, line in found.items()})
+    found = crossovers("--length", "512", "--heads", "4", "--kv-heads", "2", "--head-dim", "32", "--dtype", "fp16", SPARSE="40")
+    check("patterns that cost less are always faster, up to the densest", found["strided", "density"]["verdict"] == "always"
+          and found["strided", "density"]["value"] > 0.4 and found["fixed (listed keys)", "density"]["verdict"] == "always", found)
+    check("the shape is the one that was asked for", all((line["heads"], line["kv_heads"], line["head_dim"], line["dtype"]) == (4, 2, 32, "fp16") for line in found.values()))
+    found = crossovers("--length", "512", SPARSE="90000")
+    never = [line for line in found.values() if line["verdict"] == "never"]
+    check("and those that cost far more never, down to the sparsest", len(never) > 10 and all(line["faster"] is None and len(line["points"]) == 1 for line in never),
+          {name: (line["verdict"], line["value"]) for name, line in found.items()})
+
+    status, out, err = run(FAKED, "bench", "--crossover", "--length", "1024", "--json", env={"TULLE_FAKE_SPARSE": "200"})
+    check("as one document", status == 0 and not valid(json.loads(out)) and len(json.loads(out)["crossovers"]) == 15, err)
+    status, out, err = run(FAKED, "bench", "--crossover", "--length", "512", "--md", env={"TULLE_FAKE_SPARSE": "90000"})
+    check("as a table", status == 0 and len([line for line in out.splitlines() if line.startswith("|")]) == 17 and "never, down to" in out, out)
+
+    # runs are made up in no time; planning at a million keys is not
+    start = time.monotonic()
+    status, out, err = run(FAKED, "bench", "--crossover", "--length", "200000", "--seconds", "1", "--jsonl", env={"TULLE_FAKE_SPARSE": "200"})
+    took = time.monotonic() - start
+    found = [json.loads(line) for line in out.splitlines() if '"crossover"' in line]
+    check("a search that runs out of time says so", status == 0 and took < 120 and not any(map(valid, found))
+          and any(line["verdict"] == "unknown" and not line["complete"] and line["value"] is None and not line["points"] for line in found), f"{took} s {err}")
+
+
+def test_refused():
+    for words, says in (
+            (["--suite", "wibble"], "seeds or models is wanted"), (["--suite", "models", "--plan"], "there is one"), (["--crossover", "--quick"], "--quick"),
+            (["--crossover", "--csv"], "--csv has no crossovers"), (["--crossover", "--length", "published"], "takes one --length"),
+            (["--crossover", "--length", "99", "--length", "98"], "takes one --length"), (["--length", "512"], "--length is given"),
+            (["--seconds", "9"], "--seconds is given"), (["--suite", "models", "--length", "63"], "--length is '63'"), (["--suite", "models", "--heads", "4"], "heads or sizes"),
+            (["--dtype", "fp16"], "--dtype is given"), (["--crossover", "--causal"], "no --pattern"), (["--sink-logits"], "no --pattern"),
+            (["--suite", "models", *["--length", "64"] * 9], "more than 8 lengths")):
+        status, out, err = run(PROGRAM, "bench", *words)
+        check(f"refused: {' '.join(words)}", status == 2 and out == "" and says in err, f"{status} {err}")
+    status, out, err = run(PROGRAM, "bench", "--crossover", "--head-dim", "6", "--jsonl")
+    check("a search that the device cannot do says why", status == 2 and out == "" and "head_dim" in err, err)
+
+
+def test_kept():
+    """What was measured and is kept."""
+    files = sorted((ROOT / "docs/measurements").glob("*.jsonl"))
+    wrong = [f"{path.name}: {valid(line)}" for path in files for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if valid(line)]
+    check("the measurements that are kept are what the schema says", len(files) >= 3 and not wrong, "\n".join(wrong) or len(files))
+
+
 def main():
+    test_kept()
     status, _, err = run(PROGRAM, "info")
     if status:
         skip_all(f"there is no device: {err.strip()}")
     test_own_workload()
     test_seeds()
     test_lost_device()
+    test_refused()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        test_models()
+        test_crossover()
+        os.chdir("/")
     done()
 
 

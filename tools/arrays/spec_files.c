@@ -5,48 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arrays/made_up.h"
 #include "arrays/npy.h"
-
-// SplitMix64's finaliser: enough to scatter blocks.
-static uint64_t scatter(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-static bool make_up(const char *name, tulle_array *out, char *message, size_t message_size) {
-    int rows, cols, percent, used = 0;
-    if (sscanf(name, "@%5dx%5dp%3d%n", &rows, &cols, &percent, &used) != 3 || name[used] ||
-        rows < 1 || cols < 1 || percent < 0 || percent > 100) {
-        snprintf(message, message_size,
-                 "'%s' is not of the form @ROWSxCOLSpPERCENT, such as @64x64p25", name);
-        return false;
-    }
-    int64_t *values = malloc((size_t)rows * (size_t)cols * sizeof *values);
-    if (!values) {
-        snprintf(message, message_size, "out of memory for '%s'", name);
-        return false;
-    }
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t col = 0; col < cols; col++)
-            values[row * cols + col] =
-                row == col ||
-                scatter((uint64_t)row << 32 | (uint64_t)(col + 1)) % 100 < (uint64_t)percent;
-    *out = (tulle_array){ .values = values,
-                          .dimensions = 2,
-                          .shape = { rows, cols },
-                          .is_integer = true,
-                          .is_bool = true,
-                          .owner = values };
-    return true;
-}
 
 static bool load(void *user, const char *name, tulle_array *out, char *message,
                  size_t message_size) {
     (void)user;
     struct array array;
     struct message reason;
-    if (name[0] == '@') return make_up(name, out, message, message_size);
+    if (name[0] == '@') return made_up_array(name, out, message, message_size);
     if (!npy_read(name, &array, &reason)) {
         snprintf(message, message_size, "%s", reason.text);
         return false;

@@ -6,9 +6,7 @@
 
 #include "tulle/tulle.h"
 
-/// Loads .npy files. A name of the form @ROWSxCOLSpPERCENT is made up instead: a mask of ROWS ×
-/// COLS blocks with about PERCENT % of them chosen, the diagonal always: the same for the same
-/// name, so a bench line needs no file.
+/// Loads .npy files; what a name that begins with '@' says is made up instead (arrays/made_up.h).
 extern const tulle_array_loader spec_files;
 
 /// For --help texts.
@@ -25,7 +23,8 @@ extern const tulle_array_loader spec_files;
     "  vertical_slash:V.npy,D.npy   listed columns and diagonals, [n] or [heads,n], filled up with -1\n"                \
     "  neighborhood:K[,D][,cX]   the nearest K keys, D apart; HxW,KHxKW[,DHxDW][,cXY] on a grid of tokens, or THW;\n"   \
     "                     cXY: which axes are causal, as in c10\n"                                                      \
-    "  L, R may be inf; a FILE may stand in double quotes. @RxCpP in place of a mask's makes one up: R x C blocks,\n"   \
-    "  P % of them chosen, the diagonal always.\n"
+    "  L, R may be inf; a FILE may stand in double quotes. In place of one, @RxCpP makes a mask up: R x C blocks,\n"     \
+    "  P % of them chosen, the diagonal always; @HxWkK one for blocks:1, of H rows of W pixels: the K x K around\n"      \
+    "  each (at an edge the nearest); @NdD the bounds of D documents that are N long together.\n"
 
 #endif

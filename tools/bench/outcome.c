@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "bench/roofline.h"
 #include "common/cli.h"
@@ -76,7 +77,10 @@ void outcome_table_add(struct table *table, const struct outcome *o, const struc
     const struct figures *f = &o->figures;
     const char *about = o->dense.measured ? "" : "~";
     table_row(table);
-    table_set(table, NAME, "%s%s%s%s", w->spec, w->causal ? " causal" : "", w->kernel ? " by " : "",
+    char name[400] = "";
+    if (w->model) snprintf(name, sizeof name, "%s, heads %u/%u: ", w->model, w->heads, w->kv_heads);
+    table_set(table, NAME, "%s%s%s%s%s%s", name, w->spec, w->causal ? " causal" : "",
+              w->sink_logits ? " sink logits" : "", w->kernel ? " by " : "",
               w->kernel ? f->kernel : "");
     if (w->q_len == w->kv_len) table_set(table, LENGTH, "%u", w->q_len);
     else table_set(table, LENGTH, "%u x %u", w->q_len, w->kv_len);
@@ -114,8 +118,10 @@ void outcome_table_print(const struct table *table, bool commands, bool markdown
 }
 
 static void add_workload(cJSON *object, const struct workload *w) {
+    json_add_text(object, "model", w->model);
     cJSON_AddStringToObject(object, "pattern", w->spec);
     cJSON_AddBoolToObject(object, "causal", w->causal);
+    cJSON_AddBoolToObject(object, "sink_logits", w->sink_logits);
     cJSON_AddStringToObject(object, "phase", workload_phase(w));
     json_add_count(object, "batch", w->batch);
     json_add_count(object, "heads", w->heads);

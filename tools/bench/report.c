@@ -10,13 +10,13 @@
 
 // What a line of CSV has: the workload, where it ran, and figures that are numbers.
 static const char *const csv_fields[] = {
-    "device",      "driver",  "kernel",   "pattern",     "causal",          "phase",
-    "batch",       "heads",   "kv_heads", "q_len",       "kv_len",          "head_dim",
-    "v_head_dim",  "dtype",   "ms",       "ms_low",      "ms_high",         "ms_mad",
-    "ms_min",      "ms_max",  "repeats",  "reckoned",    "plan_ms",         "compile_ms",
-    "pairs",       "visited", "share",    "gflops",      "peak_share",      "bytes",
-    "bytes_per_s", "limit",   "limit_ms", "limit_share", "workspace_bytes", "dense_ms",
-    "speedup",     "error",
+    "device",          "driver",     "kernel",      "model",   "pattern",  "causal",
+    "sink_logits",     "phase",      "batch",       "heads",   "kv_heads", "q_len",
+    "kv_len",          "head_dim",   "v_head_dim",  "dtype",   "ms",       "ms_low",
+    "ms_high",         "ms_mad",     "ms_min",      "ms_max",  "repeats",  "reckoned",
+    "plan_ms",         "compile_ms", "pairs",       "visited", "share",    "gflops",
+    "peak_share",      "bytes",      "bytes_per_s", "limit",   "limit_ms", "limit_share",
+    "workspace_bytes", "dense_ms",   "speedup",     "error",
 };
 #define CSV_FIELDS (sizeof csv_fields / sizeof csv_fields[0])
 
@@ -84,6 +84,12 @@ void report_device(struct report *report, cJSON *device) {
 }
 
 int report_result(struct report *report, cJSON *result) { return add(report, "results", result); }
+
+int report_crossover(struct report *report, cJSON *crossover) {
+    if (report->format == REPORT_JSON && !cJSON_HasObjectItem(report->document, "crossovers"))
+        cJSON_AddArrayToObject(report->document, "crossovers");
+    return add(report, "crossovers", crossover);
+}
 
 int report_planning(struct report *report, cJSON *planning) {
     return add(report, "planning", planning);

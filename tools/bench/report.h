@@ -13,7 +13,7 @@ enum report_format {
     REPORT_TEXT,      ///< tables, which the bench prints itself: all of these do nothing
     REPORT_MARKDOWN,  ///< the same
     REPORT_JSON,
-    REPORT_JSONL,  ///< the run, then devices, results and planning as they come, a line each
+    REPORT_JSONL,  ///< the run, then devices, results and all else as they come, a line each
     REPORT_CSV,    ///< results alone, under a line of names
 };
 
@@ -21,7 +21,7 @@ struct report {
     enum report_format format;
     cJSON *document;  ///< the run; of REPORT_JSON with all of the rest in its three arrays
     cJSON *device;    ///< to be reported before its first result, not where there is none
-    bool begun;       ///< a result or planning was reported
+    bool begun;       ///< a result, a crossover or planning was reported
 };
 
 /// Takes the run's object.
@@ -32,6 +32,7 @@ void report_device(struct report *report, cJSON *device);
 
 /// Takes an object; an exit status where it could not be printed.
 int report_result(struct report *report, cJSON *result);
+int report_crossover(struct report *report, cJSON *crossover);
 int report_planning(struct report *report, cJSON *planning);
 
 /// Prints what is left to print, unless nothing was reported; frees everything.

@@ -96,6 +96,7 @@ void workload_command(const struct workload *w, const char *device, char *text, 
         snprintf(shape, sizeof shape, " --v-head-dim %u", w->v_head_dim);
         append(text, size, shape);
     }
+    if (w->sink_logits) append(text, size, " --sink-logits");
     append(text, size, " --dtype ");
     append(text, size, dtype_name(w->dtype));
     if (w->kernel) {
@@ -156,13 +157,18 @@ static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
     return result;
 }
 
-// *samples is the caller's to free, whatever the result.
-static tulle_result run_once(struct bench *bench, const struct workload *w, struct figures *out,
-                             double **samples, uint64_t *bytes, tulle_error *error) {
+tulle_result workload_time(struct bench *bench, const struct workload *w, struct figures *out,
+                           double **samples, uint64_t *bytes, tulle_error *error) {
     tulle_pattern **patterns = NULL;
     uint32_t count = 0;
+    *samples = NULL;
+    float *sink_logits = NULL;
     tulle_result result = tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, error);
     if (result) return result;
+    if (w->sink_logits && !(sink_logits = make_values(w->heads, TULLE_F32, 4))) {
+        tulle_patterns_free(patterns, count);
+        return out_of_memory(error, "the sink logits", w->spec);
+    }
     const tulle_attention_desc desc = { .batch = w->batch,
                                         .heads = w->heads,
                                         .kv_heads = w->kv_heads,
@@ -173,6 +179,7 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
                                         .dtype = w->dtype,
                                         .buffer_usage = TULLE_USAGE_HOST,
                                         .causal = w->causal,
+                                        .sink_logits = sink_logits,
                                         .patterns = (const tulle_pattern *const *)patterns,
                                         .pattern_count = count,
                                         .kernel = w->kernel };
@@ -181,6 +188,7 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
     result = tulle_plan_create(bench->context, &desc, &plan, error);
     if (!result) result = roofline_bytes(bench->context, &desc, bytes, error);
     tulle_patterns_free(patterns, count);
+    free(sink_logits);
     if (result) {
         tulle_plan_destroy(plan);
         return result;
@@ -211,9 +219,9 @@ static tulle_result run_once(struct bench *bench, const struct workload *w, stru
 static bool same_but_lengths(const struct workload *a, const struct workload *b) {
     const bool kernel =
         a->kernel == b->kernel || (a->kernel && b->kernel && !strcmp(a->kernel, b->kernel));
-    return kernel && a->causal == b->causal && a->batch == b->batch && a->heads == b->heads &&
-           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
-           a->v_head_dim == b->v_head_dim && a->dtype == b->dtype;
+    return kernel && a->causal == b->causal && a->sink_logits == b->sink_logits &&
+           a->batch == b->batch && a->heads == b->heads && a->kv_heads == b->kv_heads &&
+           a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim && a->dtype == b->dtype;
 }
 
 // Pairs that dense attention selects, over batch and heads, with the last query at the last key.
@@ -243,7 +251,7 @@ static tulle_result measure_dense(struct bench *bench, const struct workload *w,
                                   tulle_error *error) {
     struct dense dense = { .workload = *w, .measured = true };
     const tulle_result result =
-        run_once(bench, w, &dense.figures, &dense.samples, &dense.bytes, error);
+        workload_time(bench, w, &dense.figures, &dense.samples, &dense.bytes, error);
     if (result) {
         free(dense.samples);
         return result;
@@ -295,7 +303,9 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
             longest.q_len = (longest.q_len + 1) / 2;
             longest.kv_len = (longest.kv_len + 1) / 2;
         }
-        if (dense_pairs(&longest) <= dense_pairs(&known->workload)) break;
+        // What is shorter than that says less, but for the workload itself.
+        const bool itself = longest.q_len == w.q_len && longest.kv_len == w.kv_len;
+        if (!itself && dense_pairs(&longest) <= dense_pairs(&known->workload)) break;
         const tulle_result result = measure_dense(bench, &longest, error);
         if (result) return result;
         known = find_dense(bench, &w);
@@ -337,7 +347,7 @@ tulle_result workload_run(struct bench *bench, const struct workload *workload, 
     *out = (struct outcome){ .workload = *workload };
     tulle_result result = dense_of(bench, workload, &out->dense, error);
     if (!result && strcmp(workload->spec, "dense"))
-        result = run_once(bench, workload, &out->figures, &out->samples, &out->bytes, error);
+        result = workload_time(bench, workload, &out->figures, &out->samples, &out->bytes, error);
     else if (!result) result = take_dense(out, error);
     if (result) snprintf(out->error, sizeof out->error, "%s", error->message);
     return result;

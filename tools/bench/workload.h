@@ -8,8 +8,10 @@
 #include "common/measure.h"
 
 struct workload {
+    const char *model;  ///< whose attention it is; NULL: nobody's
     char spec[200];
     bool causal;
+    bool sink_logits;  ///< made-up ones, one a head
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
     tulle_dtype dtype;
     const char *kernel;  ///< NULL: the best
@@ -58,6 +60,12 @@ const char *workload_phase(const struct workload *workload);
 /// The `tulle bench` line that has this workload again, for a POSIX shell. device: as given to
 /// --device, or NULL.
 void workload_command(const struct workload *workload, const char *device, char *text, size_t size);
+
+/// Runs it alone on made-up data. *samples: figures->repeats times in the order of running, the
+/// caller's to free, whatever the result.
+tulle_result workload_time(struct bench *bench, const struct workload *workload,
+                           struct figures *figures, double **samples, uint64_t *bytes,
+                           tulle_error *error);
 
 /// Runs it on made-up data, and the dense yardstick where it is not known yet. On failure
 /// out->workload and out->error are filled too.

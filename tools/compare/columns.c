@@ -72,6 +72,9 @@ static bool read_shape(const cJSON *object, const char *where, struct shape *s, 
     s->causal = cJSON_IsTrue(causal);
     s->asked_kernel = bench_text(object, "asked_kernel");
     if (!s->asked_kernel) s->asked_kernel = "";
+    s->model = text_of(object, "model");
+    if (!s->model) s->model = "";
+    s->sink_logits = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "sink_logits"));
     return read_text(object, "pattern", where, &s->pattern, m) &&
            read_text(object, "dtype", where, &s->dtype, m) &&
            read_count(object, "batch", where, 1, &s->batch, m) &&
@@ -106,9 +109,9 @@ static bool read_time(const cJSON *object, const char *where, struct time *t, st
 }
 
 static bool same_shape(const struct shape *a, const struct shape *b) {
-    return a->causal == b->causal && a->batch == b->batch && a->heads == b->heads &&
-           a->kv_heads == b->kv_heads && a->q_len == b->q_len && a->kv_len == b->kv_len &&
-           a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim &&
+    return a->causal == b->causal && a->sink_logits == b->sink_logits && a->batch == b->batch &&
+           a->heads == b->heads && a->kv_heads == b->kv_heads && a->q_len == b->q_len &&
+           a->kv_len == b->kv_len && a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim &&
            !strcmp(a->dtype, b->dtype) && !strcmp(a->pattern, b->pattern);
 }
 
@@ -116,7 +119,8 @@ static bool same_shape(const struct shape *a, const struct shape *b) {
 static const struct time *find_asked(const struct column *column, const struct shape *shape) {
     for (size_t i = 0; i < column->count; i++) {
         const struct shape *other = &column->times[i].shape;
-        if (same_shape(other, shape) && !strcmp(other->asked_kernel, shape->asked_kernel))
+        if (same_shape(other, shape) && !strcmp(other->asked_kernel, shape->asked_kernel) &&
+            !strcmp(other->model, shape->model))
             return &column->times[i];
     }
     return NULL;

@@ -16,7 +16,8 @@
 struct shape {
     const char *pattern, *dtype;
     const char *asked_kernel;  ///< by --kernel; "": the device's choice
-    bool causal;
+    const char *model;         ///< whose attention it is; "": nobody's
+    bool causal, sink_logits;
     uint64_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
 };
 
@@ -59,8 +60,9 @@ const char *bench_text(const cJSON *object, const char *name);
 /// A number of one of the bench's objects; NaN where there is none that is finite and at least 0.
 double bench_number(const cJSON *object, const char *name);
 
-/// The time of a workload; NULL where the column has none. That of the kernel that was asked for,
-/// or else the only one of that shape, by whichever kernel: devices have different ones.
+/// The time of a workload; NULL where the column has none. That of the model and of the kernel that
+/// was asked for, or else the only one of that shape, by whichever kernel: devices have different
+/// ones.
 const struct time *column_find(const struct column *column, const struct shape *shape);
 
 /// What the first workload of `a` lacks in `b`, in words: why the two have nothing in common.

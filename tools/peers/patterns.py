@@ -72,8 +72,9 @@ def split(text, separator):
 
 
 def values_of(word):
-    """Shape and values of a FILE.npy."""
-    return read(word.strip('"'))
+    """Shape and values of a FILE.npy, or of what is made up in its place."""
+    name = word.strip('"')
+    return made_up(name) if name.startswith("@") else read(name)
 
 
 def everything(j):
@@ -125,20 +126,36 @@ def fixed(_, step, count):
     return lambda h, p, j: (p // step == j // step) | (j % step >= step - count)
 
 
-def made_up(name):
-    """@ROWSxCOLSpPERCENT as the program makes it up: the diagonal, and of the rest what a hash of row and column says."""
-    rows, cols, percent = map(int, re.fullmatch(r"@(\d+)x(\d+)p(\d+)", name).groups())
+def scattered(x):
+    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
+        x = (x ^ x >> shift) * factor % 2 ** 64
+    return x ^ x >> 31
 
-    def scattered(x):
-        for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
-            x = (x ^ x >> shift) * factor % 2 ** 64
-        return x ^ x >> 31
-    return (rows, cols), [row == col or scattered(row << 32 | (col + 1)) % 100 < percent for row in range(rows) for col in range(cols)]
+
+def made_up(name):
+    """Shape and values of an array that the program makes up, as its --help says."""
+    numbers = list(map(int, re.findall(r"\d+", name)))
+    if re.fullmatch(r"@\d+x\d+p\d+", name):  # the diagonal, and of the rest what a hash of row and column says
+        rows, cols, percent = numbers
+        return (rows, cols), [row == col or scattered(row << 32 | (col + 1)) % 100 < percent for row in range(rows) for col in range(cols)]
+    if re.fullmatch(r"@\d+x\d+k\d+", name):  # the size x size pixels around each, at an edge the nearest
+        height, width, size = numbers
+        around = [(range(height)[min(max(p // width - size // 2, 0), height - size):][:size], range(width)[min(max(p % width - size // 2, 0), width - size):][:size])
+                  for p in range(height * width)]
+        return (height * width,) * 2, [j // width in ys and j % width in xs for ys, xs in around for j in range(height * width)]
+    if re.fullmatch(r"@\d+d\d+", name):  # lengths in proportion to a hash
+        length, count = numbers
+        weights = [1 + scattered(i + 1) % 16 for i in range(count)]
+        return (count + 1,), [length * sum(weights[:i]) // sum(weights) for i in range(count + 1)]
+    if re.fullmatch(r"@\d+-\d+", name):
+        first, last = numbers
+        return (last - first + 1,), list(range(first, last + 1))
+    raise ValueError(f"no made-up array is called {name}")
 
 
 def blocks(mask, block, name):
     block = int(block)
-    shape, values = made_up(name) if name.startswith("@") else values_of(name)
+    shape, values = values_of(name)
     layouts, rows, cols = (1, *shape)[-3:]
     cells = mask.table([[[bool(values[(l * rows + r) * cols + c]) for c in range(cols)] for r in range(rows)] for l in range(layouts)])
     mask.by_head = mask.by_head or layouts > 1

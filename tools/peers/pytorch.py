@@ -43,7 +43,7 @@ def read_workloads(path):
         rows = json.loads(text)["results"]
     except (json.JSONDecodeError, KeyError, TypeError):
         rows = [row for row in map(json.loads, text.splitlines()) if row["kind"] == "result"]
-    return list({tuple(row[name] for name in SHAPE): row for row in rows}.values())
+    return list({(row.get("model"), row.get("sink_logits"), *(row[name] for name in SHAPE)): row for row in rows}.values())
 
 
 def interval(ordered):
@@ -205,8 +205,11 @@ class Peer:
         shape = {name: workload[name] for name in SHAPE}
         reference = None
         for index, (name, backend) in enumerate(backends.items()):
-            row = {"kind": "result", "device_index": index, "device": about["device"], "error": None, **shape}
+            row = {"kind": "result", "device_index": index, "device": about["device"], "error": None, **shape,
+                   **{name: workload[name] for name in ("model", "sink_logits") if name in workload}}
             try:
+                if workload.get("sink_logits"):
+                    raise ValueError("sink logits are not done here")
                 mask = Mask(shape)
                 mask.to(self.torch, self.device)
                 pairs = self.count_pairs(shape, mask)

@@ -6,7 +6,7 @@
 #
 #   run.sh [BUILD]     where Meson builds it (default: build-python)
 #   PYTHON             the interpreter (default: python3)
-#   TULLE_PYTORCH      a folder that PyTorch can be imported from, to compare with; unset: not compared
+#   TULLE_PYTORCH      a Python of the same version that has PyTorch, to compare with; unset: not compared
 set -euo pipefail
 python=${PYTHON-python3}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -51,7 +51,9 @@ wheel_holds() {
 types_fit() {
   (cd "$scratch" && PYTHONPATH='' "$tools/bin/mypy" --strict --cache-dir "$scratch/mypy" --python-executable "$scratch/fresh/bin/python" -p tulle)
 }
-fresh() { (cd "$scratch" && PYTHONPATH=${TULLE_PYTORCH-} "$scratch/fresh/bin/python" -W error "$@"); }
+pytorch=
+[[ ! ${TULLE_PYTORCH-} ]] || pytorch=$("$TULLE_PYTORCH" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])' 2>&1 | tail -n 1) || true # then that is no folder, and importing from it fails below
+fresh() { (cd "$scratch" && PYTHONPATH=$pytorch "$scratch/fresh/bin/python" -W error "$@"); }
 # the README's lines; where V is 1, so is O, in whatever pattern
 from_readme() {
   {
@@ -70,6 +72,7 @@ result "the wheel is built without a warning" wheel_built
 result "it holds the package, and shows nothing of the library" wheel_holds
 result "mypy --strict finds nothing" types_fit
 result "the Python lines of README.md run" from_readme
+[[ ! $pytorch ]] || result "PyTorch of $TULLE_PYTORCH can be imported" fresh -c 'import torch'
 result "the example runs" on_device "$PWD/examples/python/layers.py"
 echo "1..$count"
 fresh "$here/tap.py" || failures=$((failures + 1))
