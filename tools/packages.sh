@@ -62,6 +62,14 @@ install_driver() {
   has_vulkan_device || die "no Vulkan device, and the software driver of $package_driver does not start: see vulkaninfo"
 }
 
+# the archive that this machine installs from
+mirror() {
+  local found
+  found=$( (cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true) |
+    grep -v '^ *#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | sed 's|/* *$||' | head -n 1 || true)
+  echo "${found:-http://deb.debian.org/debian}"
+}
+
 # apt_in FOLDER OPTION ...   sets `apt`: an apt-get whose lists, archives and installed packages (none) are in FOLDER; needs no root
 apt_in() {
   local folder=$1

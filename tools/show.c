@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "cache/cache_file.h"
 #include "common/cli.h"
@@ -280,7 +279,7 @@ static void summarize(const struct grid *grid, const struct request *r, char *te
 static int draw_terminal(const struct request *r, struct work *w, const char *spec) {
     tulle_error error;
     char summary[400];
-    const bool color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    const bool color = is_terminal(stdout) && !getenv("NO_COLOR");
     const int room = terminal_columns() - 12 - (r->q ? 4 : 2), panel = room / (r->q ? 2 : 1);
     // A pair is two characters wide where all fit, so that it is about square; else one, twice as
     // many rows to a cell.

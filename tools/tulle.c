@@ -41,6 +41,7 @@ static const struct {
 int main(int argc, char **argv) {
     char version[64];
     setlocale(LC_CTYPE, "");  // numbers stay in the C locale: a decimal point is a point
+    if (!system_start(&argc, &argv)) return fail("", STATUS_FAILED, "out of memory");
     if (argc < 2)
         return fail_usage(
             "", "no command given; one of run, show, info, bench, compare, report, tune is wanted");

@@ -1,32 +1,27 @@
 // SPDX-License-Identifier: MIT
-#define _POSIX_C_SOURCE 200809L
 #include "arrays/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "common/system.h"
 
 bool input_open(struct input_file *file, const char *path, struct message *message) {
-    struct stat status;
-    // O_NONBLOCK: opening a named pipe that nobody writes to must end in the message below, not
-    // hang.
-    *file = (struct input_file){ .descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK),
-                                 .path = path };
+    struct file_state state;
+    *file = (struct input_file){ .descriptor = file_open(path), .path = path };
     if (file->descriptor < 0) return refuse(message, "cannot open '%s': %s", path, strerror(errno));
-    if (fstat(file->descriptor, &status)) {
+    if (!file_inspect(file->descriptor, &state)) {
         refuse(message, "cannot inspect '%s': %s", path, strerror(errno));
         input_close(file);
         return false;
     }
-    if (!S_ISREG(status.st_mode)) {
+    if (!state.regular) {
         refuse(message, "'%s' is not a regular file", path);
         input_close(file);
         return false;
     }
-    file->size = (uint64_t)status.st_size;
+    file->size = state.size;
     return true;
 }
 
@@ -34,10 +29,7 @@ bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t
                 struct message *message) {
     unsigned char *at = to;
     while (size > 0) {
-        // One call moves at most 1 GiB: Linux reads no more than about 2 GiB at once.
-        const size_t step = size < ((size_t)1 << 30) ? size : (size_t)1 << 30;
-        const ssize_t got = pread(file->descriptor, at, step, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
+        const int64_t got = file_read(file->descriptor, at, size, offset);
         if (got < 0) return refuse(message, "cannot read '%s': %s", file->path, strerror(errno));
         if (got == 0)
             return refuse(message, "'%s' ends early: it was cut off while it was read", file->path);
@@ -49,7 +41,7 @@ bool input_read(const struct input_file *file, uint64_t offset, void *to, size_t
 }
 
 void input_close(struct input_file *file) {
-    if (file->descriptor >= 0) close(file->descriptor);
+    if (file->descriptor >= 0) file_close(file->descriptor);
     file->descriptor = -1;
 }
 

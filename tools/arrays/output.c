@@ -1,47 +1,30 @@
 // SPDX-License-Identifier: MIT
-#define _XOPEN_SOURCE 700
 #include "arrays/output.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "common/system.h"
 
 // What a signal handler has to remove. A pointer is set before the file exists and cleared after it
 // is gone.
-static char *volatile at_signal[2 * OUTPUT_MOST];
+static char *volatile unfinished[2 * OUTPUT_MOST];
 
-static void remove_and_die(int number) {
-    for (size_t i = 0; i < sizeof at_signal / sizeof at_signal[0]; i++)
-        if (at_signal[i]) unlink(at_signal[i]);
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-static void watch_signals(void) {
-    // the last: who reads what is printed may go first
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        struct sigaction action;
-        // What the caller's shell ignores (nohup) stays ignored.
-        if (sigaction(numbers[i], NULL, &action) || action.sa_handler != SIG_DFL) continue;
-        memset(&action, 0, sizeof action);
-        action.sa_handler = remove_and_die;
-        sigaction(numbers[i], &action, NULL);
-    }
+static void remove_unfinished(void) {
+    for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
+        if (unfinished[i]) path_remove(unfinished[i]);
 }
 
 static void forget(char *path) {
-    for (size_t i = 0; i < sizeof at_signal / sizeof at_signal[0]; i++)
-        if (at_signal[i] == path) at_signal[i] = NULL;
+    for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
+        if (unfinished[i] == path) unfinished[i] = NULL;
 }
 
 static void remember(char *path) {
-    for (size_t i = 0; i < sizeof at_signal / sizeof at_signal[0]; i++) {
-        if (!at_signal[i]) {
-            at_signal[i] = path;
+    for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++) {
+        if (!unfinished[i]) {
+            unfinished[i] = path;
             return;
         }
     }
@@ -50,11 +33,11 @@ static void remember(char *path) {
 static void drop(struct output *output) {
     if (output->file) fclose(output->file);
     if (output->temporary) {
-        unlink(output->temporary);
+        path_remove(output->temporary);
         forget(output->temporary);
     }
     if (output->backup) {
-        unlink(output->backup);
+        path_remove(output->backup);
         forget(output->backup);
     }
     free(output->target);
@@ -72,8 +55,7 @@ static char *beside(const char *target, const char *suffix) {
 
 FILE *outputs_add(struct outputs *outputs, const char *path, struct message *message) {
     struct output *output = &outputs->each[outputs->count];
-    struct stat status;
-    mode_t mode;
+    struct file_state state;
     memset(output, 0, sizeof *output);
     if (outputs->count == OUTPUT_MOST) {
         refuse(message, "more than %d outputs", OUTPUT_MOST);
@@ -84,20 +66,13 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
         refuse(message, "'' is no name; a file's name is wanted");
         return NULL;
     }
-    const bool exists = stat(path, &status) == 0;
-    if (exists && !S_ISREG(status.st_mode)) {
+    const bool exists = path_inspect(path, &state);
+    if (exists && !state.regular) {
         refuse(message, "'%s' is there and is not a regular file", path);
         return NULL;
     }
-    if (exists) {
-        mode = status.st_mode & 0777;
-    } else {
-        const mode_t mask = umask(0);
-        umask(mask);
-        mode = 0666 & ~mask;
-    }
     // Through a symbolic link the file it points to is replaced, not the link.
-    output->target = exists ? realpath(path, NULL) : strdup(path);
+    output->target = exists ? path_resolve(path) : beside(path, "");
     output->temporary = output->target ? beside(output->target, ".tulle-XXXXXX") : NULL;
     if (!output->temporary) {
         refuse(message, "cannot write '%s': %s", path, strerror(errno));
@@ -105,30 +80,23 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
         return NULL;
     }
     for (int i = 0; i < outputs->count; i++) {
-        struct stat other;
+        struct file_state other;
         if (strcmp(outputs->each[i].target, output->target) &&
-            !(exists && !stat(outputs->each[i].target, &other) && other.st_dev == status.st_dev &&
-              other.st_ino == status.st_ino))
+            !(exists && path_inspect(outputs->each[i].target, &other) &&
+              other.volume == state.volume && other.number == state.number))
             continue;
         refuse(message, "'%s' is named for two outputs", path);
         drop(output);
         return NULL;
     }
-    const int descriptor = mkstemp(output->temporary);
-    if (descriptor < 0) {
+    if (!outputs->count) at_signal(remove_unfinished);
+    remember(output->temporary);
+    output->file = path_create(output->temporary, exists ? &state : NULL);
+    if (!output->file) {
         refuse(message, "cannot write beside '%s': %s", path, strerror(errno));
+        forget(output->temporary);
         free(output->temporary);
         output->temporary = NULL;
-        drop(output);
-        return NULL;
-    }
-    if (!outputs->count) watch_signals();
-    remember(output->temporary);
-    fchmod(descriptor, mode);
-    output->file = fdopen(descriptor, "wb");
-    if (!output->file) {
-        refuse(message, "cannot write '%s': %s", path, strerror(errno));
-        close(descriptor);
         drop(output);
         return NULL;
     }
@@ -139,11 +107,12 @@ FILE *outputs_add(struct outputs *outputs, const char *path, struct message *mes
 // Puts one target in place; with more than one output the old file is kept under a second name
 // until all are there.
 static bool place(struct output *output, bool keep, struct message *message) {
-    if (keep && access(output->target, F_OK) == 0) {
+    struct file_state state;
+    if (keep && path_inspect(output->target, &state)) {
         output->backup = beside(output->temporary, ".old");
         if (!output->backup) return refuse(message, "out of memory");
         remember(output->backup);
-        if (link(output->target, output->backup)) {
+        if (!path_link(output->target, output->backup)) {
             // No hard links here (FAT, some network shares): renaming is still all or nothing for
             // each file.
             forget(output->backup);
@@ -151,7 +120,7 @@ static bool place(struct output *output, bool keep, struct message *message) {
             output->backup = NULL;
         }
     }
-    if (rename(output->temporary, output->target))
+    if (!path_replace(output->temporary, output->target))
         return refuse(message, "cannot replace '%s': %s", output->target, strerror(errno));
     forget(output->temporary);
     free(output->temporary);
@@ -175,8 +144,8 @@ bool outputs_commit(struct outputs *outputs, struct message *message) {
     }
     for (int i = 0; !good && i < placed; i++) {
         struct output *output = &outputs->each[i];
-        if (output->backup) rename(output->backup, output->target);
-        else unlink(output->target);
+        if (output->backup) path_replace(output->backup, output->target);
+        else path_remove(output->target);
     }
     outputs_discard(outputs);
     return good;

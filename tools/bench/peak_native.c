@@ -2,17 +2,17 @@
 //
 // The processor's own peak, to check the peak that a CPU driver's shader reaches (tulle bench
 // --verify-peak).
-#define _POSIX_C_SOURCE 200809L
 #include "bench/peak.h"
 
-#include <pthread.h>
-#include <unistd.h>
-
-#if defined(__x86_64__)
+// gcc for Windows puts vectors of 256 bits on a stack that is aligned to 128 (its bug 54412)
+#if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
+#define WIDE_VECTORS 1
 #include <immintrin.h>
+#else
+#define WIDE_VECTORS 0
 #endif
 
-#include "common/cli.h"
+#include "common/system.h"
 
 // some 0.07 s: a virtual machine may take tens of milliseconds to give each thread a core
 #define STEPS 32000000
@@ -70,7 +70,7 @@ static volatile float start_value = 0.25f, sink;
 #define APART EACH(STEP_APART) EACH(STEP_ADD)
 
 DEFINE_CHAINS(apart_128, , vector4, APART)
-#if defined(__x86_64__)
+#if WIDE_VECTORS
 #define TARGET(features) __attribute__((target(features)))
 #define STEP_FUSED_256(i) x##i = _mm256_fmadd_ps(x##i, a, b);
 #define STEP_FUSED_512(i) x##i = _mm512_fmadd_ps(x##i, a, b);
@@ -82,7 +82,7 @@ DEFINE_CHAINS(fused_512, TARGET("avx512f"), __m512, EACH(STEP_FUSED_512))
 
 static void (*chains_for(int bits, bool fused))(void) {
     if (bits == 128 && !fused) return apart_128;
-#if defined(__x86_64__)
+#if WIDE_VECTORS
     __builtin_cpu_init();
     if (bits == 256 && __builtin_cpu_supports("avx2"))
         return !fused ? apart_256 : __builtin_cpu_supports("fma") ? fused_256 : NULL;
@@ -92,28 +92,31 @@ static void (*chains_for(int bits, bool fused))(void) {
 }
 
 struct worker {
+    struct thread thread;
     void (*chains)(void);
 };
 
-static void *work(void *argument) {
+static void work(void *argument) {
     const struct worker *worker = argument;
     worker->chains();
-    return NULL;
 }
 
 double native_peak(int bits, bool fused) {
-    pthread_t threads[MOST_THREADS];
-    struct worker worker = { chains_for(bits, fused) };
-    if (!worker.chains) return 0;
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const int wanted = cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : (int)cores;
+    static struct worker workers[MOST_THREADS];
+    void (*const chains)(void) = chains_for(bits, fused);
+    if (!chains) return 0;
+    const uint32_t processors = processor_count();
+    const int wanted = processors > MOST_THREADS ? MOST_THREADS : (int)processors;
     double best = 0;
     for (int run = 0; run < RUNS; run++) {
         int started = 0;
         const double start = now_seconds();
-        while (started < wanted && !pthread_create(&threads[started], NULL, work, &worker))
+        while (started < wanted) {
+            workers[started].chains = chains;
+            if (!thread_start(&workers[started].thread, work, &workers[started])) break;
             started++;
-        for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+        }
+        for (int i = 0; i < started; i++) thread_join(&workers[i].thread);
         const double gflops =
             2.0 * CHAINS * (bits / 32) * STEPS * started / (now_seconds() - start) * 1e-9;
         if (gflops > best) best = gflops;

@@ -1,63 +1,39 @@
 // SPDX-License-Identifier: MIT
-#define _DEFAULT_SOURCE 1  // getloadavg
 #include "bench/run_json.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench_commit.h"
 #include "common/device_json.h"
 #include "common/json.h"
+#include "common/system.h"
 
-// What stands behind `key` in a text file of lines KEY SEPARATOR VALUE, the first; NULL: nowhere.
-static const char *line_value(const char *path, const char *key, char separator, char *line,
-                              int size) {
-    FILE *file = fopen(path, "r");
-    char *found = NULL;
-    while (file && !found && fgets(line, size, file)) {
-        char *value = strchr(line, separator);
-        if (strncmp(line, key, strlen(key)) || !value) continue;
-        value += strspn(value, (const char[]){ separator, ' ', '"', 0 });
-        value[strcspn(value, "\"\n")] = 0;
-        found = value;
-    }
-    if (file) fclose(file);
-    return found;
-}
+static const char *known(const char *text) { return *text ? text : NULL; }
 
 static cJSON *host_json(void) {
-    cJSON *host = cJSON_CreateObject();
-    char line[400], kernel[300] = "";
-    struct utsname name;
-    double load = NAN;
-    const bool known = !uname(&name);
-    if (known)
-        snprintf(kernel, sizeof kernel, "%.60s %.80s %.60s", name.sysname, name.release,
-                 name.machine);
-    json_add_text(host, "name", known ? name.nodename : NULL);
-    const char *cpu = line_value("/proc/cpuinfo", "model name", ':', line, sizeof line);
-    json_add_text(host, "cpu", cpu);
-    json_add_count(host, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
-    json_add_count(host, "memory_bytes",
-                   (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
-    json_add_text(host, "os", line_value("/etc/os-release", "PRETTY_NAME", '=', line, sizeof line));
-    json_add_text(host, "kernel", known ? kernel : NULL);
-    if (getloadavg(&load, 1) != 1) load = NAN;
-    json_add_number(host, "load", load);  // of the last minute: what else ran
-    return host;
+    cJSON *json = cJSON_CreateObject();
+    struct host host;
+    host_describe(&host);
+    json_add_text(json, "name", known(host.name));
+    json_add_text(json, "cpu", known(host.cpu));
+    json_add_count(json, "cpus", processor_count());
+    json_add_count(json, "memory_bytes", host.memory_bytes);
+    json_add_text(json, "os", known(host.os));
+    json_add_text(json, "kernel", known(host.kernel));
+    json_add_number(json, "load", host.load);  // what else ran
+    return json;
 }
 
 cJSON *run_json(void) {
     cJSON *run = cJSON_CreateObject();
     char date[40] = "";
     const time_t now = time(NULL);
-    struct tm utc;
-    if (gmtime_r(&now, &utc)) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const struct tm *utc = gmtime(&now);  // no other thread asks for it
+    if (utc) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", utc);
     cJSON_AddStringToObject(run, "kind", "run");
     cJSON_AddStringToObject(run, "format", BENCH_FORMAT);
     json_add_count(run, "format_version", BENCH_FORMAT_VERSION);
@@ -86,11 +62,8 @@ static const char *vendor_name(uint32_t id) {
 
 static cJSON *clock_json(const tulle_device_info *info, const struct peaks *peaks) {
     cJSON *clock = cJSON_CreateObject();
-    struct timespec step = { 0 };
     cJSON_AddStringToObject(clock, "source", info->timestamps ? "device timestamps" : "wall clock");
-    double ns = peaks->timestamp_ns;
-    if (!info->timestamps && !clock_getres(CLOCK_MONOTONIC, &step))
-        ns = 1e9 * (double)step.tv_sec + (double)step.tv_nsec;
+    const double ns = info->timestamps ? peaks->timestamp_ns : 1e9 * clock_step_seconds();
     json_add_number(clock, "resolution_ns", ns > 0 ? ns : NAN);
     return clock;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "bench/vulkan.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cli.h"
+#include "common/system.h"
 
 #define TRY(call)                                                                    \
     do {                                                                             \
@@ -17,14 +16,11 @@
 
 static bool load(struct bench_device *b, struct message *message) {
     PFN_vkCreateInstance create = NULL;
-    b->loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-    void *symbol = b->loader ? dlsym(b->loader, "vkGetInstanceProcAddr") : NULL;
-    if (!symbol)
-        return refuse(message,
-                      "measuring the device's peak: there is no Vulkan loader (libvulkan.so.1)");
-    // POSIX makes this copy right where ISO C has no conversion from an object's to a function's
-    // address.
-    memcpy(&b->vkGetInstanceProcAddr, &symbol, sizeof symbol);
+    PFN_vkVoidFunction entry = NULL;
+    b->loader = vulkan_loader_open(&entry);
+    if (!b->loader)
+        return refuse(message, "measuring the device's peak: there is no Vulkan loader");
+    memcpy(&b->vkGetInstanceProcAddr, &entry, sizeof entry);
     const PFN_vkVoidFunction function = b->vkGetInstanceProcAddr(NULL, "vkCreateInstance");
     memcpy(&create, &function, sizeof create);
     const VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -298,7 +294,7 @@ void bench_device_close(struct bench_device *b) {
         if (b->vkDestroyDevice) b->vkDestroyDevice(b->device, NULL);
     }
     if (b->instance && b->vkDestroyInstance) b->vkDestroyInstance(b->instance, NULL);
-    if (b->loader) dlclose(b->loader);
+    if (b->loader) vulkan_loader_close(b->loader);
 }
 
 bool bench_device_open(struct bench_device *b, uint32_t index, const char *name,

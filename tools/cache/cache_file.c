@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-#define _POSIX_C_SOURCE 200809L
 #include "cache/cache_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "arrays/file.h"
 #include "arrays/output.h"
@@ -15,7 +13,7 @@
 enum { PATH_MOST = 4096, FILE_MOST = 1 << 28 };
 
 static bool make_folder(const char *path, struct message *message) {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) return true;
+    if (folder_make(path)) return true;
     return refuse(message, "cannot make the folder '%s': %s", path, strerror(errno));
 }
 
@@ -23,7 +21,6 @@ static bool make_folder(const char *path, struct message *message) {
 /// why not.
 static bool locate(const struct cache_file *file, const tulle_device_info *info, bool make,
                    char path[PATH_MOST], struct message *message) {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char folder[PATH_MOST - 64], uuid[2 * VK_UUID_SIZE + 1];
     int length;
     if (file->given) {
@@ -31,9 +28,8 @@ static bool locate(const struct cache_file *file, const tulle_device_info *info,
         return length < PATH_MOST ||
                refuse(message, "the name that --cache gives is longer than %d bytes", PATH_MOST);
     }
-    if (base && *base == '/') length = snprintf(folder, sizeof folder - 6, "%s", base);
-    else if (home && *home == '/') length = snprintf(folder, sizeof folder - 6, "%s/.cache", home);
-    else return refuse(message, "neither XDG_CACHE_HOME nor HOME names a folder");
+    length = cache_parent(folder, sizeof folder - 6);
+    if (length < 0) return refuse(message, CACHE_FOLDER_VARIABLES);
     if (length >= (int)sizeof folder - 6)
         return refuse(message, "the name of the user's cache folder is too long");
     if (make && !make_folder(folder, message)) return false;

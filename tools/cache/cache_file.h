@@ -6,6 +6,7 @@
 #define TULLE_TOOLS_CACHE_CACHE_FILE_H
 
 #include "common/message.h"
+#include "common/system.h"
 #include "tulle/tulle.h"
 
 struct cache_file {
@@ -21,9 +22,9 @@ struct cache_file {
 
 #define CACHE_FILE_OPTIONS(cache, no_cache) \
     { "cache", required_argument, NULL, cache }, { "no-cache", no_argument, NULL, no_cache }
-#define HELP_CACHE_FILE                                                                                             \
-    "  --cache FILE         keep compiled kernels and tuning in FILE; default: a file a device in the folder\n"     \
-    "                       $XDG_CACHE_HOME/tulle (~/.cache/tulle). What cannot be read or written fails nothing\n" \
+#define HELP_CACHE_FILE                                                                                         \
+    "  --cache FILE         keep compiled kernels and tuning in FILE; default: a file a device in the folder\n" \
+    "                       " CACHE_FOLDER_NAME ". What cannot be read or written fails nothing\n"              \
     "  --no-cache           neither read nor write one\n"
 
 /// What open_device takes; NULL where there is to be none. The file is read when the context is

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
-#define _DEFAULT_SOURCE 1  // struct winsize
 #include "common/cli.h"
 
 #include <errno.h>
 #include <float.h>
-#include <langinfo.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
 static void say(const char *command, const char *format, va_list arguments) {
     fprintf(stderr, "tulle%s%s: ", *command ? " " : "", command);
@@ -143,22 +137,4 @@ bool dtype_named(const char *name, tulle_dtype *dtype) {
         return true;
     }
     return false;
-}
-
-bool utf8_locale(void) {
-    const char *codeset = nl_langinfo(CODESET);
-    return !strcasecmp(codeset, "UTF-8") || !strcasecmp(codeset, "UTF8");
-}
-
-int terminal_columns(void) {
-    struct winsize size;
-    if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= 20)
-        return size.ws_col;
-    return 120;
-}
-
-double now_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

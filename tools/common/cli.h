@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/message.h"
+#include "common/system.h"
 #include "tulle/tulle.h"
 
 enum {
@@ -61,14 +62,5 @@ bool dtype_named(const char *name, tulle_dtype *dtype);
 
 /// Characters of UTF-8 text.
 size_t utf8_length(const char *text);
-
-/// Does the terminal's encoding have block characters? setlocale must have been called.
-bool utf8_locale(void);
-
-/// Columns of the terminal on standard output, or 120 where there is none.
-int terminal_columns(void);
-
-/// Seconds of a clock that never goes back.
-double now_seconds(void);
 
 #endif

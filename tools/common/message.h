@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+#include <stdio.h>  // says which printf is in force: C99's, by a flag of the build
+#define TOOL_PRINTF(text, first) __attribute__((format(__MINGW_PRINTF_FORMAT, text, first)))
+#elif defined(__GNUC__)
 #define TOOL_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define TOOL_PRINTF(text, first)

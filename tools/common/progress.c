@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: MIT
-#define _POSIX_C_SOURCE 200809L
 #include "common/progress.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "common/cli.h"
+#include "common/system.h"
 
 #define WIDTH 30
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake;
-static pthread_t ticker;
-static bool running, stopping;
+static struct thread ticker;
+static bool running, stopping;  // stopping and bar: under system_lock
 static struct {
     char label[48];
     double started, step_started;
@@ -42,47 +36,35 @@ static void draw(void) {
     fflush(stderr);
 }
 
-static void *tick(void *unused) {
+static void tick(void *unused) {
     (void)unused;
-    pthread_mutex_lock(&lock);
+    system_lock();
     while (!stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 200000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&wake, &lock, &until);
+        system_wait(0.2);
         if (!stopping) draw();
     }
-    pthread_mutex_unlock(&lock);
-    return NULL;
+    system_unlock();
 }
 
 bool progress_start(const char *label) {
-    pthread_condattr_t monotonic;
-    if (running || !isatty(STDERR_FILENO)) return false;
+    if (running || !is_terminal(stderr)) return false;
     memset(&bar, 0, sizeof bar);
     snprintf(bar.label, sizeof bar.label, "%s", label);
     bar.started = bar.step_started = now_seconds();
     stopping = false;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    running = !pthread_create(&ticker, NULL, tick, NULL);
-    if (!running) pthread_cond_destroy(&wake);
+    running = thread_start(&ticker, tick, NULL);
     return running;
 }
 
 void progress_step(const char *label, double from, double to, double seconds) {
     if (!running) return;
-    pthread_mutex_lock(&lock);
+    system_lock();
     snprintf(bar.label, sizeof bar.label, "%s", label);
     bar.from = from;
     bar.to = to;
     bar.seconds = seconds;
     bar.step_started = now_seconds();
-    pthread_mutex_unlock(&lock);
+    system_unlock();
 }
 
 void progress_follow(void *label, double done) {
@@ -92,12 +74,11 @@ void progress_follow(void *label, double done) {
 
 void progress_stop(void) {
     if (!running) return;
-    pthread_mutex_lock(&lock);
+    system_lock();
     stopping = true;
-    pthread_cond_signal(&wake);
-    pthread_mutex_unlock(&lock);
-    pthread_join(ticker, NULL);
-    pthread_cond_destroy(&wake);
+    system_wake();
+    system_unlock();
+    thread_join(&ticker);
     if (now_seconds() - bar.started >= 1) fputs("\r\x1b[K", stderr);
     running = false;
 }
