@@ -72,7 +72,7 @@ static bool read_shape(const cJSON *object, const char *where, struct shape *s, 
     s->causal = cJSON_IsTrue(causal);
     s->asked_kernel = bench_text(object, "asked_kernel");
     if (!s->asked_kernel) s->asked_kernel = "";
-    s->model = text_of(object, "model");
+    s->model = bench_text(object, "model");
     if (!s->model) s->model = "";
     s->sink_logits = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "sink_logits"));
     return read_text(object, "pattern", where, &s->pattern, m) &&
