@@ -171,12 +171,19 @@ static tulle_result unknown_kernel(struct world *w, tulle_error *error) {
     desc.kernel = "flash";
     return plan_of(w->own, desc, error);
 }
-static tulle_result little_workspace(struct world *w, tulle_error *error) {
+static tulle_attention_desc workspace_desc(void) {
     tulle_attention_desc desc = mistake_desc();
     desc.kv_len = 4000;
     desc.dispatch_pairs = 1000;
     desc.workspace_limit = 16;
-    return plan_of(w->own, desc, error);
+    return desc;
+}
+static tulle_result little_workspace(struct world *w, tulle_error *error) {
+    return plan_of(w->own, workspace_desc(), error);
+}
+static tulle_result tuned_in_little(struct world *w, tulle_error *error) {
+    const tulle_attention_desc desc = workspace_desc();
+    return tulle_tune(w->own, &desc, NULL, NULL, error);
 }
 static tulle_result few_pattern_heads(struct world *w, tulle_error *error) {
     static const uint8_t mask[3] = { 1, 1, 1 };  // for three heads, of four
@@ -291,6 +298,10 @@ static const struct {
       little_workspace,
       TULLE_ERROR_WORKSPACE_LIMIT,
       { "workspace_limit is 16 bytes", "needs at least" } },
+    { "tuning in a workspace_limit that is too little",
+      tuned_in_little,
+      TULLE_ERROR_WORKSPACE_LIMIT,
+      { "too little for every kernel that serves", NULL } },
     { "a pattern for fewer heads", few_pattern_heads, INVALID, { "3 layouts", "4" } },
     { "a pattern that failed", failed_pattern, INVALID, { "patterns[0] is NULL", NULL } },
     { "merging from too small a buffer",
