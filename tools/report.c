@@ -5,10 +5,10 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "arrays/output.h"
 #include "common/cli.h"
+#include "common/system.h"
 #include "report/page.h"
 
 static const char help[] =
@@ -50,8 +50,9 @@ static int read_options(int argc, char **argv, const char **output) {
 
 // A page in the place of the figures that it was made of would lose them.
 static bool is_same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    struct file_state x, y;
+    return path_inspect(a, &x) && path_inspect(b, &y) && x.volume == y.volume &&
+           x.number == y.number;
 }
 
 static int write_page(const struct columns *columns, const char *path) {

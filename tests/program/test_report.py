@@ -234,6 +234,23 @@ def test_density():
     check("dense alone has no chart", not section(page(document([result(5.0, pattern="dense")])), "density").all("figure"))
 
 
+def test_crossovers():
+    """What tulle bench --crossover found, of one document and of lines."""
+    one = {"kind": "crossover", "device_index": 0, "device": "a device", "name": "<window>", "template": "window:{x},0", "by": "density", "causal": True,
+           "length": 4096, "head_dim": 64, "dtype": "fp32", "verdict": "crosses", "complete": True, "value": 0.4}
+    found = [one, {**one, "verdict": "always"}, {**one, "verdict": "never", "complete": False}, {**one, "verdict": "unknown"},
+             {**one, "by": "length", "value": 2048}, {**one, "by": "length", "verdict": "never", "value": 2048}, {**one, "device_index": 1}]
+    said = ["sparse wins below 40.0 % of dense’s pairs", "sparse wins at all that was measured, up to 40.0 % of dense’s pairs",
+            "dense wins at all that was measured, down to 40.0 % of dense’s pairs, not closer than that", "not known", "sparse wins from 2,048 tokens",
+            "dense wins at all that was measured, up to 2,048 tokens"]
+    whole = document([result(1.0)], crossovers=found)
+    lines = write("lines.jsonl", "\n".join(map(json.dumps, [RUN, DEVICE, result(1.0), *found])))
+    for title, file in (("a document", whole), ("lines", lines)):
+        read = section(page(file), "density")
+        cells = [e[2] for e in read.all("td")]
+        check(f"crossovers of {title}", cells[6::7] == said and cells[1] == "<window>" and cells[2:6] == ["window:{x},0 causal", "fp32", "64", "4,096"], cells)
+
+
 def test_ratios():
     base = [result(1.0, q_len=n, kv_len=n) for n in range(1000, 1009)]
     times = (1.0, 1.2, 1.5, 2.5, 5, 1 / 1.2, 1 / 1.5, 1 / 2.5, 1 / 5)
@@ -386,6 +403,7 @@ def main():
         test_lengths()
         test_limits()
         test_density()
+        test_crossovers()
         test_ratios()
         test_results()
         test_escaping()

@@ -261,6 +261,7 @@ bool section_density(struct chart *chart, const struct columns *columns) {
     }
     if (!charts)
         fputs("<p class=\"note\">No shape has sparse workloads of two densities.</p>\n", chart->to);
+    put_crossovers(chart->to, columns);
     section_end(chart->to, charts);
     items_free(&items);
     return true;

@@ -99,11 +99,17 @@ static void put_run(FILE *to, const struct column *c) {
     fputs("</dd></div>\n", to);
 }
 
+// A file's name without its folders, which are nobody's business.
+static const char *last_name(const char *path) {
+    for (const char *at = path; *at; at++)
+        if (strchr("/\\", *at) && at[1]) path = at + 1;
+    return path;
+}
+
 static void put_card(FILE *to, const struct columns *columns, size_t column) {
     const struct column *c = &columns->list[column];
     const cJSON *clock = cJSON_GetObjectItemCaseSensitive(c->json, "clock"),
                 *host = cJSON_GetObjectItemCaseSensitive(c->run, "host");
-    const char *file = strrchr(c->path, '/');
     char text[MOST_LABEL];
     fputs("<article class=\"card\"><h3>", to);
     put_letter(to, column);
@@ -127,7 +133,7 @@ static void put_card(FILE *to, const struct columns *columns, size_t column) {
     fact(to, "system", bench_text(host, "os"), "");
     put_counts(to, c);
     put_run(to, c);
-    fact(to, "file", file && file[1] ? file + 1 : c->path, "");
+    fact(to, "file", last_name(c->path), "");
     fputs("</dl></article>\n", to);
 }
 

@@ -4,16 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/text.h"
-
 int by_number(uint64_t a, uint64_t b) { return (a > b) - (a < b); }
 
 int by_name(const struct time *a, const char *x, const struct time *b, const char *y) {
-    int order = strcmp(model_of(a), model_of(b));
+    int order = strcmp(a->shape.model, b->shape.model);
     if (!order) order = !strcmp(y, "dense") - !strcmp(x, "dense");
     if (!order) order = strcmp(x, y);
     if (!order) order = a->shape.causal - b->shape.causal;
-    if (!order) order = has_sink_logits(a) - has_sink_logits(b);
+    if (!order) order = a->shape.sink_logits - b->shape.sink_logits;
     return order ? order : strcmp(a->shape.asked_kernel, b->shape.asked_kernel);
 }
 

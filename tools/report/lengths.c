@@ -87,12 +87,11 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     struct letter letters[MOST_COLUMNS];
     size_t count = 0;
     char text[MOST_LABEL], length[MOST_LABEL], name[512];
-    struct time named = *items->list[from].time;
-    const struct shape shape = named.shape;
+    struct shape shape = items->list[from].time->shape;
     family(shape.pattern, name);
-    named.shape.pattern = name;
+    shape.pattern = name;
     chart_caption(chart);
-    put_name(chart->to, &named);
+    put_name(chart->to, &shape);
     chart_drawing(chart, CHART_HEIGHT);
     chart_axes(chart, shape.q_len == shape.kv_len ? "length (tokens)" : "keys (tokens)",
                tick_length, "median time", ms_tick_text);

@@ -45,7 +45,7 @@ static void put_row(const struct chart *chart, const struct items *items, struct
                     bool alone) {
     const struct time *first = items->list[row.from].time;
     char name[1600], text[MOST_LABEL];
-    name_text(first, name, sizeof name);
+    name_text(&first->shape, name, sizeof name);
     fprintf(chart->to, "<text class=\"pattern\" x=\"0\" y=\"%.1f\"><title>", y - (alone ? 23 : 9));
     put_text(chart->to, name);
     fputs("</title>", chart->to);
@@ -83,7 +83,7 @@ static void put_description(const struct chart *chart, const struct items *items
     chart_description(chart);
     fputs("A row for each workload, a mark for each device.", chart->to);
     for (size_t r = 0; r < count; r++) {
-        name_text(items->list[rows[r].from].time, name, sizeof name);
+        name_text(&items->list[rows[r].from].time->shape, name, sizeof name);
         fputs(" ", chart->to);
         put_text(chart->to, name);
         for (size_t i = rows[r].from; i < rows[r].end; i++)

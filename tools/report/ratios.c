@@ -56,7 +56,7 @@ static void put_cell(FILE *to, const struct time *time, const struct time *base)
 static void put_row(FILE *to, const struct columns *columns, const struct time *base) {
     char text[MOST_LABEL];
     fputs("<tr><th scope=\"row\"><span class=\"workload\">", to);
-    put_name(to, base);
+    put_name(to, &base->shape);
     fprintf(to, "</span><span class=\"quiet\">%s, ", lengths_text(&base->shape, text));
     put_setting(to, &base->shape);
     fprintf(to, "</span></th><td class=\"heat\">%s</td>",

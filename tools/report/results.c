@@ -100,8 +100,8 @@ static void put_row(FILE *to, size_t column, const struct time *t) {
     put_letter(to, column);
     fputs("</td>", to);
     fputs("<td class=\"pattern\">", to);
-    if (*model_of(t)) {
-        put_text(to, model_of(t));
+    if (*s->model) {
+        put_text(to, s->model);
         fputs(": ", to);
     }
     put_text(to, s->pattern);

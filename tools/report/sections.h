@@ -19,6 +19,9 @@ bool section_limits(struct chart *chart, const struct columns *columns);
 /// Time per pair against density beside dense's, a chart for each length; where sparse beats dense.
 bool section_density(struct chart *chart, const struct columns *columns);
 
+/// A table of the crossovers that were searched for, where a file has any; a part of that.
+void put_crossovers(FILE *to, const struct columns *columns);
+
 /// Ratios of times to the first device's, a row for each of its workloads.
 bool section_ratios(struct chart *chart, const struct columns *columns);
 

@@ -173,15 +173,6 @@ void put_setting(FILE *to, const struct shape *s) {
     put_text_within(to, s->dtype, 12);
 }
 
-const char *model_of(const struct time *time) {
-    const char *model = bench_text(time->json, "model");
-    return model ? model : "";
-}
-
-bool has_sink_logits(const struct time *time) {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(time->json, "sink_logits"));
-}
-
 static void put_terms(FILE *to, const char *pattern) {
     fputs("<span class=\"pattern\">", to);
     for (const char *at = pattern, *end; *at; at = end) {
@@ -195,24 +186,21 @@ static void put_terms(FILE *to, const char *pattern) {
     fputs("</span>", to);
 }
 
-void put_name(FILE *to, const struct time *time) {
-    const struct shape *s = &time->shape;
-    if (*model_of(time)) {
-        put_text(to, model_of(time));
+void put_name(FILE *to, const struct shape *s) {
+    if (*s->model) {
+        put_text(to, s->model);
         fputs(": ", to);
     }
     put_terms(to, s->pattern);
     if (s->causal) fputs(" causal", to);
-    if (has_sink_logits(time)) fputs(" sink logits", to);
+    if (s->sink_logits) fputs(" sink logits", to);
     if (!*s->asked_kernel) return;
     fputs(" by ", to);
     put_terms(to, s->asked_kernel);
 }
 
-void name_text(const struct time *time, char *out, size_t size) {
-    const struct shape *s = &time->shape;
-    const char *model = model_of(time);
-    snprintf(out, size, "%s%s%s%s%s%s%s", model, *model ? ": " : "", s->pattern,
-             s->causal ? " causal" : "", has_sink_logits(time) ? " sink logits" : "",
+void name_text(const struct shape *s, char *out, size_t size) {
+    snprintf(out, size, "%s%s%s%s%s%s%s", s->model, *s->model ? ": " : "", s->pattern,
+             s->causal ? " causal" : "", s->sink_logits ? " sink logits" : "",
              *s->asked_kernel ? " by " : "", s->asked_kernel);
 }

@@ -52,11 +52,7 @@ void put_setting(FILE *to, const struct shape *shape);
 
 /// A workload's name: the model that it is of, the pattern, "causal", "sink logits", the kernel that
 /// was asked for. As HTML, where a long pattern breaks between its terms; and as plain text.
-void put_name(FILE *to, const struct time *time);
-void name_text(const struct time *time, char *out, size_t size);
-
-/// The model that a workload is of; "": of none. And has it sink logits?
-const char *model_of(const struct time *time);
-bool has_sink_logits(const struct time *time);
+void put_name(FILE *to, const struct shape *shape);
+void name_text(const struct shape *shape, char *out, size_t size);
 
 #endif
