@@ -381,6 +381,7 @@ head -c 100 q2.npy >cut.npy
   leaves "a made-up mask that is malformed" 2 "@ROWSxCOLSpPERCENT" run $qkv -o old.npy --lse new.npy --pattern blocks:4,@8x8
   leaves "a made-up neighbourhood of an even size" 2 "an odd size" run $qkv -o old.npy --lse new.npy --pattern blocks:1,@8x8k4
   leaves "more made-up documents than positions" 2 "@LENGTHdCOUNT" run $qkv -o old.npy --lse new.npy --pattern documents:@8d9
+  leaves "a made-up mask that is too large" 2 "at most 268435456" run $qkv -o old.npy --lse new.npy --pattern blocks:1,@200x200k7
   leaves "made-up positions that fall" 2 "@FIRST-LAST" run $qkv -o old.npy --lse new.npy --pattern global:@9-8
   leaves "an input that is missing" 2 "--k: cannot open 'no.npy'" run --q q2.npy --k no.npy --v q2.npy --pattern dense -o old.npy
   leaves "an input that is cut off" 2 "--v: 'cut.npy'" run --q q2.npy --k q2.npy --v cut.npy --pattern dense -o old.npy

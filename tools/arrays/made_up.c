@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "arrays/made_up.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define MOST_VALUES (1 << 28)  // 2 GiB: blocks of 64 of a million tokens
 
 // SplitMix64's finaliser: enough to scatter blocks and lengths.
 static uint64_t scatter(uint64_t x) {
@@ -101,10 +104,14 @@ bool made_up_array(const char *name, tulle_array *out, char *message, size_t mes
                  name);
         return false;
     }
-    // The sides' product fits: each is below 10^10. calloc refuses what does not fit in bytes.
-    const uint64_t count =
-        (uint64_t)out->shape[0] * (uint64_t)(out->dimensions == 2 ? out->shape[1] : 1);
-    int64_t *values = count <= SIZE_MAX / sizeof *values ? calloc(count, sizeof *values) : NULL;
+    const int64_t rows = out->shape[0], cols = out->dimensions == 2 ? out->shape[1] : 1;
+    if (rows > MOST_VALUES / cols) {
+        snprintf(message, message_size,
+                 "'%s' has %" PRId64 " x %" PRId64 " values; at most %d are made up", name, rows,
+                 cols, MOST_VALUES);
+        return false;
+    }
+    int64_t *values = malloc((size_t)(rows * cols) * sizeof *values);
     if (!values) {
         snprintf(message, message_size, "out of memory for '%s'", name);
         return false;

@@ -10,7 +10,7 @@
 #include "common/cli.h"
 
 #define LEAST_LENGTH 64  // of models: shorter, and some of their patterns are none
-#define CROSSOVER_LENGTH 4096
+#define CROSSOVER_LENGTH 2048
 #define CROSSOVER_SECONDS 60
 
 static const char help[] =
@@ -30,7 +30,7 @@ static const char help[] =
     "                  windows (docs/models.md); each at --length and, of language models, a decode step there\n"
     "  --model NAME    of --suite models (which it implies) the one of that name, or those whose names begin so\n"
     "  --length N      of --suite models, once for each length: 64 or more, but no model longer than it is published for;\n"
-    "                  'published': just that; default 8192, with --quick 2048. Of --crossover: default 4096\n"
+    "                  'published': just that; default 8192, with --quick 2048. Of --crossover: default 2048\n"
     "  --quick         few workloads, short ones\n"
     "  --crossover     in place of workloads: below which density at this length, and from which length on, each kind of\n"
     "                  pattern is faster than Tulle's dense attention here, all of them causal\n"

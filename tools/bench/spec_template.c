@@ -25,7 +25,7 @@ void spec_of_template(const char *text, const struct template_values *values, ch
             continue;
         }
         uint32_t value = value_named(*name, values);
-        if (*operation == '/') value = (value + number - 1) / number;
+        if (*operation == '/' && number) value = (value + number - 1) / number;
         else if (*operation == '-') value = value > number ? value - number : 0;
         const int written = snprintf(spec + used, size - used, "%" PRIu32, value);
         used = strlen(spec);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tensors of PyTorch, and its own attention on the same problems."""
 import unittest
+import warnings
 
 import numpy as np
 
@@ -77,6 +78,8 @@ class Torch(DeviceCase):
         """torch.nn.attention.flex_attention gives the same: windows with sinks, softcap, ALiBi, grouped heads"""
         if not flex_attention:
             self.skipTest(f"PyTorch {torch.__version__} has no flex_attention")
+        # of itself: it is meant to be compiled, which takes a minute and a C++ compiler
+        warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
         length = 96
         q, k, v = self.tensors((1, 4, length, 32), (1, 2, length, 32), (1, 2, length, 32))
         slopes = torch.tensor([0.5, 0.25, 0.125, 0.0625])
