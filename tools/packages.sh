@@ -9,7 +9,8 @@ packages_build=(gcc:gcc libc6-dev meson:meson ninja:ninja-build pkg-config:pkg-c
 packages_test=(g++:g++ git:git python3-dev python3-venv libcmocka-dev spirv-val:spirv-tools shellcheck:shellcheck vulkan-validationlayers
   cmake:cmake ppkg-config:libpkgconfig-perl python3-jsonschema)
 packages_full=(clang:clang libclang-rt-dev x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64
-  aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross chromium:chromium chromedriver:chromium-driver)
+  aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross chromium:chromium chromedriver:chromium-driver
+  qemu-aarch64:qemu-user arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
 # For programs of 64-bit Arm, beside what gcc-aarch64-linux-gnu brings: unpacked into a folder, not installed.
 packages_arm64=(libvulkan1 libvulkan-dev libcmocka0 libcmocka-dev libcjson1 libcjson-dev)
 package_driver=mesa-vulkan-drivers
@@ -81,13 +82,15 @@ apt_in() {
     -o APT::Sandbox::User=root -o Acquire::Languages=none -o APT::Update::Error-Mode=any "$@")
 }
 
+apt_arm64=(-o APT::Architecture=arm64 -o APT::Architectures::=arm64)
+
 # unpack_arm64 FOLDER   packages_arm64 for arm64, unpacked there; nothing is installed, and apt's lists stay as they are
 unpack_arm64() {
   local root=$1 apt package
   [[ -e $root/done ]] && return
   say "unpacking into $root, for arm64: ${packages_arm64[*]}"
   rm -rf "$root"
-  apt_in "$root/apt" -o APT::Architecture=arm64 -o APT::Architectures::=arm64
+  apt_in "$root/apt" "${apt_arm64[@]}"
   root=$(cd "$root" && pwd)
   "${apt[@]}" update
   (cd "$root/apt" && "${apt[@]}" download "${packages_arm64[@]}")
