@@ -45,5 +45,15 @@ library cmocka "$root"/apt/cmocka-*/src/cmocka.c "${has[@]/#/-DHAVE_}" -D__USE_M
 package libcjson cjson "$(version cjson)" -DCJSON_HIDE_SYMBOLS
 package cmocka cmocka "$(version cmocka)"
 rm -r "$root/apt"
-printf "[properties]\npkg_config_libdir = '%s/lib/pkgconfig'\n\n[project options]\nprogram = 'enabled'\ntests = 'enabled'\n" "$root" >"$root/root.ini"
+cat >"$root/root.ini" <<END
+[properties]
+pkg_config_libdir = '$root/lib/pkgconfig'
+needs_exe_wrapper = true
+
+[project options]
+program = 'enabled'
+tests = 'enabled'
+END
+wine=$(realpath "$(dirname "$0")/wine.sh")
+if "$wine" --here >/dev/null; then printf "\n[binaries]\nexe_wrapper = '%s'\n" "$wine" >>"$root/root.ini"; fi
 touch "$root/done"

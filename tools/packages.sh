@@ -8,7 +8,7 @@ packages_build=(gcc:gcc libc6-dev meson:meson ninja:ninja-build pkg-config:pkg-c
   libvulkan-volk-dev libcjson-dev libcairo2-dev fonts-dejavu-core vulkaninfo:vulkan-tools)
 packages_test=(g++:g++ git:git python3-dev python3-venv libcmocka-dev spirv-val:spirv-tools shellcheck:shellcheck vulkan-validationlayers
   cmake:cmake ppkg-config:libpkgconfig-perl python3-jsonschema)
-packages_full=(clang:clang libclang-rt-dev x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64
+packages_full=(clang:clang libclang-rt-dev x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 dpkg-source:dpkg-dev wine64 Xvfb:xvfb
   aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross chromium:chromium chromedriver:chromium-driver
   qemu-aarch64:qemu-user arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
 # For programs of 64-bit Arm, beside what gcc-aarch64-linux-gnu brings: unpacked into a folder, not installed.

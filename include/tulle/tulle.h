@@ -331,7 +331,8 @@ typedef struct tulle_features {
     uint32_t extension_count;
 } tulle_features;
 
-/// Says what to enable before vkCreateDevice. `features` must stay where it is while its chain is
+/// Says what to enable before vkCreateDevice: VK_KHR_portability_subset too where the device lists it
+/// (MoltenVK, whose instance is made with VK_KHR_portability_enumeration). `features` must stay where it is while its chain is
 /// used. get_instance_proc_addr may be NULL (the loader that Tulle opens). Any thread.
 TULLE_API tulle_result tulle_required_features(PFN_vkGetInstanceProcAddr get_instance_proc_addr,
                                                VkInstance instance,

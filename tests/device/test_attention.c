@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "common/thread.h"
 
 #define FAILURES_MOST 20  // then it gives up
 // of a processor: a kernel whose pipeline takes longer to compile is left out, and named
@@ -58,10 +58,10 @@ static void *probe_some(void *unused) {
 // of the CPU drivers.
 static void probe_kernels(void) {
     pthread_t threads[CASES_KERNELS_MOST];
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const size_t processors = probe_processors();
     size_t started = 0;
     atomic_store(&next_probe, 1);  // 0 is "best"
-    while (started + 1 < cases_kernel_count() && (long)started + 1 < processors &&
+    while (started + 1 < cases_kernel_count() && started + 1 < processors &&
            pthread_create(&threads[started], NULL, probe_some, NULL) == 0) {
         started++;
     }
@@ -104,11 +104,7 @@ static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS]) {
     return found;
 }
 
-static double seconds(void) {
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+static double seconds(void) { return 1e-3 * clock_ms(); }
 
 static void run_case(const void *user) {
     const struct attention_case *from = user;

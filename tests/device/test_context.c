@@ -282,7 +282,7 @@ static void test_allocator_balanced(void **state) {
         assert_true(context_use(context, 6));
         allocator = context->allocator_copy;
         tulle_context_destroy(context);
-        assert_true(ledger.total > 0);
+        assert_true(ledger.total > 0 || gpu_by_wine());
         assert_int_equal(ledger.live, 0);
     }
     // A creation that fails halfway gives everything back too.

@@ -137,6 +137,53 @@ static void test_import_queue_lock(void **state) {
     gpu_close(&gpu);
 }
 
+// The device as a driver lists it that is Vulkan only in part (MoltenVK).
+static PFN_vkEnumerateDeviceExtensionProperties list_extensions;
+
+static VKAPI_ATTR VkResult VKAPI_CALL list_with_subset(VkPhysicalDevice device, const char *layer,
+                                                       uint32_t *count,
+                                                       VkExtensionProperties *out) {
+    VkResult result;
+    if (out) --*count;
+    result = list_extensions(device, layer, count, out);
+    if (out && result == VK_SUCCESS)
+        out[*count] = (VkExtensionProperties){ "VK_KHR_portability_subset", 1 };
+    ++*count;
+    return result;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_with_subset(VkInstance instance,
+                                                                const char *name) {
+    const PFN_vkVoidFunction function = gpu_loader()(instance, name);
+    if (strcmp(name, "vkEnumerateDeviceExtensionProperties")) return function;
+    list_extensions = (PFN_vkEnumerateDeviceExtensionProperties)function;
+    return (PFN_vkVoidFunction)list_with_subset;
+}
+
+static uint32_t subsets(const tulle_features *features) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < features->extension_count; i++)
+        found += !strcmp(features->extensions[i], "VK_KHR_portability_subset");
+    return found;
+}
+
+static void test_portability_subset(void **state) {
+    struct gpu gpu;
+    tulle_features plain, in_part;
+    tulle_error error;
+    (void)state;
+    context_open_gpu(&gpu, false);
+    assert_int_equal(
+        tulle_required_features(NULL, gpu.instance, gpu.physical_device, &plain, &error), TULLE_OK);
+    assert_int_equal(tulle_required_features(get_with_subset, gpu.instance, gpu.physical_device,
+                                             &in_part, &error),
+                     TULLE_OK);
+    assert_int_equal(subsets(&in_part), 1);
+    // on a driver that lists it by itself, twice listed is once enabled
+    assert_int_equal(in_part.extension_count - plain.extension_count, 1 - subsets(&plain));
+    gpu_close(&gpu);
+}
+
 static void test_required_features(void **state) {
     struct gpu gpu;
     tulle_features features;
@@ -253,9 +300,9 @@ static void test_two_instances(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_import_refusals),   cmocka_unit_test(test_import_intact),
-        cmocka_unit_test(test_import_queue_lock), cmocka_unit_test(test_required_features),
-        cmocka_unit_test(test_two_instances),
+        cmocka_unit_test(test_import_refusals),    cmocka_unit_test(test_import_intact),
+        cmocka_unit_test(test_import_queue_lock),  cmocka_unit_test(test_required_features),
+        cmocka_unit_test(test_portability_subset), cmocka_unit_test(test_two_instances),
     };
     return cmocka_run_group_tests_name("import", tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/thread.h"
 #include "failing.h"
 #include "schedule_machine.h"
 #include "schedule_trial.h"
@@ -583,12 +584,6 @@ static void test_even_stretches(void **state) {
 // -------------------------------------------------------------------------------------------------
 // How long planning takes (printed; only memory is asserted)
 
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static struct schedule_input plain_input(const struct pm_header *header, const struct group *group,
                                          int32_t tile_rows, int32_t chunk) {
     return (struct schedule_input){ .limits = { .tile_rows = tile_rows,
@@ -629,13 +624,13 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
     double visited = 0;
     for (int i = 0; i < 5 && (i == 0 || best * i < 1000); i++) {
         struct schedule s = { 0 };
-        double start = now();
+        double start = clock_ms();
         int times = best < 1 ? 20 : 1;
         for (int k = 0; k < times; k++) {
             if (k) schedule_free(&s);
             assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_OK);
         }
-        double took = (now() - start) / times;
+        double took = (clock_ms() - start) / times;
         if (took < best) best = took;
         texels = s.word_count / 4, dispatches = s.dispatch_count, items = s.items,
         visited = (double)s.visited / 8;

@@ -2,10 +2,14 @@
 
 #include "gpu.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
 
 #define LAYER "VK_LAYER_KHRONOS_validation"
 
@@ -16,15 +20,25 @@ static void must(VkResult result, const char *what) {
     }
 }
 
+bool gpu_by_wine(void) {
+#ifdef _WIN32
+    return GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_version") != NULL;
+#else
+    return false;
+#endif
+}
+
 PFN_vkGetInstanceProcAddr gpu_loader(void) {
-    static void *library;
     static PFN_vkGetInstanceProcAddr entry;
-    if (library == NULL) {
-        library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-        if (library == NULL) {
-            return NULL;
-        }
-        void *symbol = dlsym(library, "vkGetInstanceProcAddr");
+    if (entry == NULL) {  // the loader stays open
+#ifdef _WIN32
+        const HMODULE library = LoadLibraryA("vulkan-1.dll");
+        const FARPROC symbol =
+            library != NULL ? GetProcAddress(library, "vkGetInstanceProcAddr") : NULL;
+#else
+        void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+        void *symbol = library != NULL ? dlsym(library, "vkGetInstanceProcAddr") : NULL;
+#endif
         memcpy(&entry, &symbol, sizeof entry);
     }
     return entry;

@@ -10,6 +10,9 @@
 #endif
 #include "tulle/tulle.h"
 
+// Does Wine run us? It hands drivers no allocation callbacks.
+bool gpu_by_wine(void);
+
 #define GPU_INSTANCE_FUNCTIONS(X)             \
     X(DestroyInstance)                        \
     X(EnumeratePhysicalDevices)               \

@@ -71,3 +71,8 @@ enum probe_end probe_case(const char *spec, double seconds) {
         nanosleep(&tick, NULL);
     }
 }
+
+uint32_t probe_processors(void) {
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (uint32_t)count;
+}

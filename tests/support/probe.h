@@ -6,6 +6,7 @@
 #define TESTS_PROBE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum probe_end { PROBE_PASSED, PROBE_FAILED, PROBE_TOO_LONG };
 
@@ -16,5 +17,8 @@ void probe_adopt(int argc, char **argv);
 // Runs this program again with that case alone, its output dropped, for at most that many CPU
 // seconds. Any thread may.
 enum probe_end probe_case(const char *spec, double seconds);
+
+// As many may run beside each other.
+uint32_t probe_processors(void);
 
 #endif

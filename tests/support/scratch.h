@@ -8,15 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef _WIN32
+#include <io.h>
+#endif
 
 static char scratch_folder[256], scratch_path[300];
 
 static int scratch_make(void **state) {
+#ifdef _WIN32
+    const char *parent = getenv("TEMP");
+#else
     const char *parent = getenv("TMPDIR");
+#endif
     (void)state;
     snprintf(scratch_folder, sizeof scratch_folder, "%s/tulle-test-XXXXXX",
              parent && *parent ? parent : "/tmp");
+#ifdef _WIN32
+    return _mktemp(scratch_folder) && !mkdir(scratch_folder) ? 0 : -1;
+#else
     return mkdtemp(scratch_folder) ? 0 : -1;
+#endif
 }
 
 static int scratch_remove(void **state) {

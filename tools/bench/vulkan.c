@@ -26,10 +26,19 @@ static bool load(struct bench_device *b, struct message *message) {
     const VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                             .pApplicationName = "tulle bench",
                                             .apiVersion = VK_API_VERSION_1_1 };
-    const VkInstanceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-                                        .pApplicationInfo = &application };
-    const VkResult result =
-        create ? create(&info, NULL, &b->instance) : VK_ERROR_INITIALIZATION_FAILED;
+    // Drivers that are Vulkan only in part (MoltenVK) are for who asks, where the loader can be asked.
+    static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+    VkInstanceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                  .flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR,
+                                  .pApplicationInfo = &application,
+                                  .enabledExtensionCount = 1,
+                                  .ppEnabledExtensionNames = &portability };
+    VkResult result = create ? create(&info, NULL, &b->instance) : VK_ERROR_INITIALIZATION_FAILED;
+    if (result == VK_ERROR_EXTENSION_NOT_PRESENT) {
+        info.flags = 0;
+        info.enabledExtensionCount = 0;
+        result = create(&info, NULL, &b->instance);
+    }
     if (result)
         return refuse(message, "measuring the device's peak: vkCreateInstance gave %d",
                       (int)result);
@@ -69,10 +78,17 @@ static bool open_device_of_loader(struct bench_device *b, uint32_t index, const 
                                             .queueFamilyIndex = b->family,
                                             .queueCount = 1,
                                             .pQueuePriorities = &priority };
-    const VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                      .queueCreateInfoCount = 1,
-                                      .pQueueCreateInfos = &queue };
-    TRY(vkCreateDevice(b->physical, &info, NULL, &b->device));
+    // such a driver's device wants it enabled, and others do not have it
+    static const char *const subset = "VK_KHR_portability_subset";
+    VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                .queueCreateInfoCount = 1,
+                                .pQueueCreateInfos = &queue,
+                                .enabledExtensionCount = 1,
+                                .ppEnabledExtensionNames = &subset };
+    if (b->vkCreateDevice(b->physical, &info, NULL, &b->device)) {
+        info.enabledExtensionCount = 0;
+        TRY(vkCreateDevice(b->physical, &info, NULL, &b->device));
+    }
 #define LOAD(function)                                                          \
     b->function = (PFN_##function)b->vkGetDeviceProcAddr(b->device, #function); \
     if (!b->function)                                                           \
