@@ -380,6 +380,12 @@ def test_sizes():
     rows = [result(1.0 + i / 10, device_index=i, q_len=n, kv_len=n) for i in range(26) for n in (1000, 2000)]
     read = page(document(rows, devices))
     check("26 devices", not stands_alone(read) and len(section(read, "devices").all("article")) == 26)
+    few = [row for row in rows if row["device_index"] < 8]
+    top = [{**row, "ms": ms, "ms_low": ms, "ms_high": ms} for row in few for ms in [row["q_len"] / 1000]]
+    heights = sorted(float(e[1]["y"]) for e in section(page(document(top, devices)), "lengths").all("text", classes="letter"))
+    check("letters of lines that end together stand apart, in the chart", len(heights) == 8 and heights[0] >= 26 and heights[-1] <= 204
+          and all(b - a > 11.8 for a, b in zip(heights, heights[1:])), heights)
+    page(document(rows, devices))
     looks = {(e[1]["href"], e[1]["class"]) for e in section(read, "lengths").all("use")}
     check("no two look alike", len(looks) == 26, len(looks))
     lines = [{**RUN}] + devices + rows
