@@ -253,6 +253,9 @@ EOF
   printf %s "$header"
   zeros 64
 } >x.safetensors
+echo '{"weight_map": {"v": "x.safetensors"}}' >x.safetensors.index.json
+wants "a tensor of a checkpoint in several files" 0 "^pairs" run --q x.safetensors.index.json:v --k x.safetensors:v --v x.safetensors:v \
+  -o shard.npy --pattern dense
 wants "bf16 from .safetensors" 0 "^pairs" run --q x.safetensors:q --k x.safetensors:q --v x.safetensors:q -o bf16.npy --pattern dense
 check "its O is float32" grep -aq "'descr': '<f4', .*'shape': (8, 4)" bf16.npy
 printf '\003\000\000\000\004\000\000\000' | npy lengths.npy '<i4' '2,'

@@ -7,6 +7,14 @@
 
 #include "common/system.h"
 
+bool input_exists(const char *name, size_t length) {
+    struct stat status;
+    char *path = strndup(name, length);
+    const bool exists = path && !stat(path, &status) && S_ISREG(status.st_mode);
+    free(path);
+    return exists;
+}
+
 bool input_open(struct input_file *file, const char *path, struct message *message) {
     struct file_state state;
     *file = (struct input_file){ .descriptor = file_open(path), .path = path };
