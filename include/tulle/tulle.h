@@ -763,9 +763,10 @@ TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_
 // -------------------------------------------------------------------------------------------------
 // Merging: two attentions of the same queries over disjoint keys become one
 
-/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty
-/// row (whose O does not count and comes out as 0). into_o and into_lse are overwritten with the
-/// merge of themselves and from_o, from_lse. In host memory, computed in fp32, no device needed.
+/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm; −∞ for an empty
+/// row, or +∞, as FlashAttention-2 marks it: its O does not count. A row that is empty in both comes
+/// out as O 0 and LSE −∞. into_o and into_lse are overwritten with the merge of themselves and
+/// from_o, from_lse. In host memory, computed in fp32, no device needed.
 /// rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                                    void *into_o, float *into_lse, const void *from_o,
