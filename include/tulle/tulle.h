@@ -699,15 +699,19 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // -------------------------------------------------------------------------------------------------
 // Host arrays
 
-/// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O
-/// may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share
-/// no byte with another array.
+/// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's, but
+/// for arrays that are marked below. Others are in elements, any value, last axis contiguous, but
+/// that rows of O do not overlap; what they reach is read, no more. An axis along which the plan's stride of an input is 0 is read and
+/// copied once, at its index 0; one along which only the array's is 0 is copied to each of the
+/// plan's rows. O may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O
+/// and LSE share no byte with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
     float *lse;  ///< [batch, heads, q_len]; where the descriptor asks for it
     tulle_strides q_strides, k_strides, v_strides, o_strides;
+    /// take all-zero strides literally, one row for all, instead of as the plan's
+    bool q_broadcast, k_broadcast, v_broadcast;
 } tulle_host_arrays;
 
 /// How long a call of tulle_attention takes: measured afterwards, told meanwhile.

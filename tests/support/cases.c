@@ -279,6 +279,15 @@ static void state_layout(const struct attention_case *from, struct problem *prob
                                     problem->kv_len, problem->v_head_dim);
     problem->o_strides = strides_of(rng, layout, true, odd, problem->batch, problem->heads,
                                     problem->q_len, problem->v_head_dim);
+    // one row for all
+    tulle_strides *inputs[] = { &problem->q_strides, &problem->k_strides, &problem->v_strides };
+    bool *literal[] = { &problem->q_broadcast, &problem->k_broadcast, &problem->v_broadcast };
+    for (uint64_t n = 0; n < 3 && strcmp(layout, "broadcast") == 0; n++) {
+        if (rng_hash(from->seed, 200 + n) % 4 == 0) {
+            *inputs[n] = (tulle_strides){ 0 };
+            *literal[n] = true;
+        }
+    }
 }
 
 static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, int64_t length) {

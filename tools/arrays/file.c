@@ -8,9 +8,12 @@
 #include "common/system.h"
 
 bool input_exists(const char *name, size_t length) {
-    struct stat status;
-    char *path = strndup(name, length);
-    const bool exists = path && !stat(path, &status) && S_ISREG(status.st_mode);
+    struct file_state state;
+    char *path = malloc(length + 1);
+    if (!path) return false;
+    memcpy(path, name, length);
+    path[length] = 0;
+    const bool exists = path_inspect(path, &state) && state.regular;
     free(path);
     return exists;
 }

@@ -228,9 +228,11 @@ bool safetensors_read(const char *name, struct array *out, struct message *messa
     struct input_file file;
     const size_t length = file_part(name);
     const char *tensor = name[length] ? name + length + 1 : NULL;
-    char *path = strndup(name, length);
+    char *path = malloc(length + 1);
     memset(out, 0, sizeof *out);
     if (!path) return refuse(message, "out of memory");
+    memcpy(path, name, length);
+    path[length] = 0;
     if (ends_in(path, length, INDEX_SUFFIX)) {
         char *shard = find_shard(path, tensor, message);
         free(path);

@@ -187,6 +187,13 @@ void attention(const tulle::context &context) {
     is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "negative"),
        "and negative ones");
     bad = arrays;
+    bad.k = tulle::span<const float>(k.data(), dim);
+    bad.k_broadcast = true;
+    is(static_cast<bool>(moved.try_attention(bad)), "one row for all is taken");
+    bad.k = tulle::span<const float>(k.data(), dim - 1);
+    is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "k has 7 elements"),
+       "and less than one is refused");
+    bad = arrays;
     std::vector<uint16_t> halves(q.size());
     bad.q = halves;
     is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "q has elements of 2 bytes"),
