@@ -500,7 +500,8 @@ typedef enum tulle_q_align {
 
 /// In elements. The last axis is contiguous. All three zero: C order of [batch, heads, length,
 /// dim]. On the device each is a multiple of 4; an input's may be 0 (broadcast) where the axis is
-/// longer than 1.
+/// longer than 1. (Where the tensor's head_dim or v_head_dim is no multiple of 4, they are those of
+/// host arrays, and its rows on the device lie as the library likes.)
 typedef struct tulle_strides {
     int64_t batch, head, row;
 } tulle_strides;
@@ -522,8 +523,10 @@ typedef struct tulle_attention_desc {
     uint32_t heads;     ///< 1 … 2³¹ − 1
     uint32_t kv_heads;  ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
     uint32_t q_len, kv_len;  ///< 1 … 2³¹ − 1
-    uint32_t head_dim;       ///< 4, 8, … 256
-    uint32_t v_head_dim;     ///< the same; 0: head_dim
+    /// 1 … 256. What is no multiple of 4 is for host arrays alone: tulle_attention pads the rows,
+    /// and tulle_binding_create refuses the plan
+    uint32_t head_dim;
+    uint32_t v_head_dim;  ///< the same; 0: head_dim
 
     // Elements. Computed in fp32 whatever they are; LSE is always fp32.
     tulle_dtype dtype;      ///< of Q, K and V; 0: TULLE_F32
@@ -771,14 +774,15 @@ TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_
 /// row, or +∞, as FlashAttention-2 marks it: its O does not count. A row that is empty in both comes
 /// out as O 0 and LSE −∞. into_o and into_lse are overwritten with the merge of themselves and
 /// from_o, from_lse. In host memory, computed in fp32, no device needed.
-/// rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
+/// rows ≥ 1; v_head_dim: 1 … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                                    void *into_o, float *into_lse, const void *from_o,
                                    const float *from_lse, tulle_error *error);
 
 typedef struct tulle_merger tulle_merger;
 
-/// The same on the device: a pipeline for one dtype and size, and the four buffers, which have
+/// The same on the device (v_head_dim: 4, 8, … 256): a pipeline for one dtype and size, and the four
+/// buffers, which have
 /// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer,
 /// O's and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any
 /// thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds), memory,

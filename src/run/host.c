@@ -67,7 +67,7 @@ static tulle_strides array_strides(const struct attention *a, int t,
     const bool literal[] = { arrays->q_broadcast, arrays->k_broadcast, arrays->v_broadcast, false };
     if (t < TENSOR_LSE && (literal[t] || given[t]->batch || given[t]->head || given[t]->row))
         return *given[t];
-    return a->strides[t];
+    return a->given_strides[t];
 }
 
 static const void *array_of(int t, const tulle_host_arrays *arrays) {
@@ -107,6 +107,13 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
     return TULLE_OK;
 }
 
+/// One row to the device, with zeros behind it where the device's is longer; or back.
+static void copy_row(char *device, char *mine, uint64_t device_bytes, uint64_t my_bytes,
+                     bool to_device) {
+    memcpy(to_device ? device : mine, to_device ? mine : device, my_bytes);
+    if (to_device) memset(device + my_bytes, 0, device_bytes - my_bytes);
+}
+
 /// Copies every row between the caller's array of tensor t and the plan's layout of it, where rows
 /// that all entries of an axis share are there once. to_device: which way.
 static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *arrays, void *mapped,
@@ -114,12 +121,12 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *ar
     const struct attention *a = &plan->attention;
     bool keys = tensor_has_keys(t);
     uint64_t element = attention_element(a, t), all_heads = keys ? a->kv_heads : a->heads,
-             all_rows = keys ? a->kv_len : a->q_len;
+             all_rows = keys ? a->kv_len : a->q_len, my_bytes = a->given_dim[t] * element;
     const struct tensor_shape *shape = &a->tensors[t];
     const tulle_strides host = array_strides(a, t, arrays);
     void *array = (void *)(uintptr_t)array_of(t, arrays);  // an input's is only read
     bool same = host.batch == a->strides[t].batch && host.head == a->strides[t].head &&
-                host.row == a->strides[t].row;
+                host.row == a->strides[t].row && my_bytes == shape->row_bytes;
     if (same && shape->row == shape->row_bytes && shape->head == all_rows * shape->row &&
         shape->batch == all_heads * shape->head) {
         uint64_t bytes = a->span[t];  // no gaps
@@ -135,7 +142,7 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *ar
                 char *mine = (char *)array + ((int64_t)b * host.batch + (int64_t)h * host.head +
                                               (int64_t)r * host.row) *
                                                  (int64_t)element;
-                memcpy(to_device ? device : mine, to_device ? mine : device, shape->row_bytes);
+                copy_row(device, mine, shape->row_bytes, my_bytes, to_device);
             }
 }
 

@@ -418,6 +418,9 @@ static void check_definitions(const struct mode_context *device) {
 static void test_definition_on_the_host(void **state) {
     (void)state;
     check_definitions(NULL);
+    // rows that are no whole pieces of 4 elements
+    check_definition(NULL, TULLE_F16, 50, 1);
+    check_definition(NULL, TULLE_F32, 50, 7);
 }
 
 static void test_definition_on_the_device(void **state) {

@@ -25,7 +25,8 @@ static const int64_t heads[][3] = { { 1, 1, 1 }, { 2, 4, 4 }, { 1, 16, 1 }, { 1,
                                     { 3, 6, 3 }, { 2, 2, 1 }, { 1, 12, 4 }, { 1, 5, 5 } };
 static const int64_t dims[][2] = { { 4, 4 },     { 8, 8 },     { 20, 20 },  { 36, 36 },
                                    { 64, 64 },   { 80, 80 },   { 96, 96 },  { 128, 128 },
-                                   { 192, 128 }, { 256, 256 }, { 32, 100 }, { 252, 12 } };
+                                   { 192, 128 }, { 256, 256 }, { 32, 100 }, { 252, 12 },
+                                   { 6, 6 },     { 33, 1 },    { 64, 130 } };
 
 static const char *const dtypes[] = { "f32", "f16", "bf16" };
 static const char *const o_dtypes[] = { "as-input", "f32" };
@@ -223,6 +224,11 @@ enum mode case_mode(const struct attention_case *from) {
 
 enum problem_way case_way(const struct attention_case *from) {
     return strstr(ways[from->levels[F_WAY]], "record") != NULL ? WAY_RECORD : WAY_HOST;
+}
+
+bool case_can_be(const struct attention_case *from) {
+    const int64_t *dim = dims[from->levels[F_DIM]];
+    return case_way(from) == WAY_HOST || (dim[0] % 4 == 0 && dim[1] % 4 == 0);
 }
 
 // -------------------------------------------------------------------------------------------------

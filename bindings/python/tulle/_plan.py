@@ -224,7 +224,8 @@ def _whole(name: str, value: Any, least: int = 1, most: int = LENGTH_MOST) -> in
 
 
 def _broadcast(value: Broadcast) -> dict[str, tuple[str, ...]]:
-    axes = {name: AXES for name in value} if isinstance(value, str) else {name: tuple(of) for name, of in value.items()}
+    given: Mapping[str, Sequence[str]] = dict.fromkeys(value, AXES) if isinstance(value, str) else value
+    axes = {name: tuple(of) for name, of in given.items()}
     if not set(axes) <= set("qkv") or any(axis not in AXES for of in axes.values() for axis in of):
         raise InvalidArgument(f"broadcast is {value!r}; it may be of the letters q, k and v, or give for each of them axes of {', '.join(AXES)}")
     return {name: axes.get(name, ()) for name in "qkv"}
