@@ -523,10 +523,11 @@ typedef struct tulle_attention_desc {
     uint32_t heads;     ///< 1 … 2³¹ − 1
     uint32_t kv_heads;  ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
     uint32_t q_len, kv_len;  ///< 1 … 2³¹ − 1
-    /// 1 … 256. What is no multiple of 4 is for host arrays alone: tulle_attention pads the rows,
-    /// and tulle_binding_create refuses the plan
+    /// 1 … 576. What is no multiple of 4 is for host arrays alone: tulle_attention pads the rows,
+    /// and tulle_binding_create refuses the plan. Beyond 256 fewer kernels serve, and on some GPUs
+    /// none
     uint32_t head_dim;
-    uint32_t v_head_dim;  ///< the same; 0: head_dim
+    uint32_t v_head_dim;  ///< the same, up to 512; 0: head_dim
 
     // Elements. Computed in fp32 whatever they are; LSE is always fp32.
     tulle_dtype dtype;      ///< of Q, K and V; 0: TULLE_F32
@@ -758,7 +759,8 @@ typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, b
 /// numbers and on an otherwise idle device, and remembers the fastest; the one that would be chosen
 /// anyway stays unless another takes 3 % less. From then on plans of this context prefer it where it
 /// serves and their descriptor names no kernel, for every workload of the class: desc's dtype, class
-/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192 or 256),
+/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192, 256, 512
+/// or 576),
 /// phase, and what of buffer addresses and matrix units is enabled. tulle_cache_save keeps it. Nothing is ever tuned
 /// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
 /// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
@@ -774,14 +776,14 @@ TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_
 /// row, or +∞, as FlashAttention-2 marks it: its O does not count. A row that is empty in both comes
 /// out as O 0 and LSE −∞. into_o and into_lse are overwritten with the merge of themselves and
 /// from_o, from_lse. In host memory, computed in fp32, no device needed.
-/// rows ≥ 1; v_head_dim: 1 … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
+/// rows ≥ 1; v_head_dim: 1 … 512; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                                    void *into_o, float *into_lse, const void *from_o,
                                    const float *from_lse, tulle_error *error);
 
 typedef struct tulle_merger tulle_merger;
 
-/// The same on the device (v_head_dim: 4, 8, … 256): a pipeline for one dtype and size, and the four
+/// The same on the device (v_head_dim: 4, 8, … 512): a pipeline for one dtype and size, and the four
 /// buffers, which have
 /// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer,
 /// O's and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any

@@ -36,7 +36,8 @@ const uint K_STAGE = DIM_PIECES * Q_STRIDE;
 const uint QK_STAGE = K_STAGE + DIM_PIECES * K_STRIDE;
 // keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB), 256 where
 // registers are few
-const uint V_FIT = (V_PIECES > 32u   ? 8u
+const uint V_FIT = (V_PIECES > 64u   ? 4u
+                    : V_PIECES > 32u ? 8u
                     : V_PIECES > 16u ? 16u
                     : V_PIECES > 8u  ? 32u
                                      : 64u) /

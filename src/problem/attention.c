@@ -54,9 +54,10 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
         INVALID("kv_len is %u; it must be at least 1 and below 2147483648", a->kv_len);
     const uint32_t dims[] = { d->head_dim, d->v_head_dim ? d->v_head_dim : d->head_dim };
     const char *names[] = { "head_dim", "v_head_dim" };
+    const uint32_t dims_most[] = { HEAD_DIM_MOST, V_HEAD_DIM_MOST };
     for (int i = 0; i < 2; i++)
-        if (dims[i] < 1 || dims[i] > 256)
-            INVALID("%s is %u; it must be from 1 to 256", names[i], dims[i]);
+        if (dims[i] < 1 || dims[i] > dims_most[i])
+            INVALID("%s is %u; it must be from 1 to %u", names[i], dims[i], dims_most[i]);
     a->head_dim = (dims[0] + PIECE - 1) / PIECE * PIECE;
     a->v_head_dim = (dims[1] + PIECE - 1) / PIECE * PIECE;
     for (int t = 0; t < TENSOR_COUNT; t++)

@@ -11,6 +11,8 @@
 
 #define LOG2_E 1.44269504088896340736  // kernels keep scores in log2 units (plan_memory.h)
 
+#define HEAD_DIM_MOST 576u  // of Q and K: multi-head latent attention, absorbed
+#define V_HEAD_DIM_MOST 512u
 #define PIECE 4u  // elements that kernels load and store at a time
 
 struct attention {

@@ -65,9 +65,9 @@ tulle_result merge_check(uint64_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                          tulle_error *error) {
     if (rows < 1)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "rows is 0; it must be at least 1");
-    if (v_head_dim < 1 || v_head_dim > 256)
+    if (v_head_dim < 1 || v_head_dim > V_HEAD_DIM_MOST)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
-                          "v_head_dim is %u; it must be from 1 to 256", v_head_dim);
+                          "v_head_dim is %u; it must be from 1 to %u", v_head_dim, V_HEAD_DIM_MOST);
     if ((unsigned)dtype > TULLE_BF16)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
                           "dtype is %d; it must be TULLE_F32, TULLE_F16 or TULLE_BF16", (int)dtype);

@@ -407,7 +407,7 @@ static void test_a_wrong_merge_is_noticed(void **state) {
 
 static void check_definitions(const struct mode_context *device) {
     static const size_t rows[] = { 1, 7, 100, 300 };
-    static const uint32_t dims[] = { 4, 36, 64, 256 };
+    static const uint32_t dims[] = { 4, 36, 512, 256 };
     for (int dtype = 0; dtype < 3; dtype++) {
         for (int n = 0; n < 4; n++) {
             check_definition(device, (tulle_dtype)dtype, rows[n], dims[(n + dtype) % 4]);

@@ -155,7 +155,7 @@ wants "bench with more specs than heads" 2 "holds 3 specs .* there are 2 heads" 
 wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
 wants "tune --dtype fp8" 2 "--dtype is 'fp8'" tune --dtype fp8
 wants "tune --phase all" 2 "--phase is 'all'; prefill or few-rows is wanted" tune --phase all
-wants "tune --head-dim 257" 2 "--head-dim is '257'" tune --head-dim 257
+wants "tune --head-dim 577" 2 "--head-dim is '577'" tune --head-dim 577
 wants "info --all alone" 2 "--all goes with --kernels" info --all
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -538,7 +538,7 @@ line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
 eval "set -- $line"
 check "a line with a quote is of the same words" test "${4-} ${5-}" = "blocks:128,it's.npy --q-len"
 wants "bench with a bad pattern" 2 "wibble" bench --pattern wibble --q-len 64
-wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 6
+wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 1000
 wants "bench --plan" 0 "" bench --plan
 check "planning times" grep -q 'window at 1M' out
 
