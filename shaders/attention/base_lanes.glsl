@@ -66,7 +66,7 @@ shared float row_max[ROWS];
 struct Keep {
     uvec4 run;  // the texel of the one at hand
     vec3 scale;
-    float slope;
+    float slope, weight_unit;
     uint first_row;  // of the item
     uint last;       //   rows − 1
     uint direct, dead;

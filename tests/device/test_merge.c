@@ -116,8 +116,10 @@ static void accept(const struct verdict *verdict) {
     }
 }
 
-static void state_part(struct problem *problem, tulle_dtype dtype, uint64_t seed) {
+static void state_part(struct problem *problem, tulle_dtype dtype, enum problem_data data,
+                       uint64_t seed) {
     problem_init(problem, seed);
+    problem->data = data;
     problem->batch = 2;
     problem->heads = 2;
     problem->q_len = 61;
@@ -169,13 +171,14 @@ static struct verdict compare_halves(const struct problem *whole, const uint8_t 
 // Keys below `cut` and keys from it on. With a cut of 100 the first rows' windows lie on both
 // sides; with 2 the first half is nearly empty, with 180 the second is, for all rows but the last
 // ones (causal).
-static void check_halves(const struct mode_context *device, tulle_dtype dtype, int32_t cut) {
+static void check_halves(const struct mode_context *device, tulle_dtype dtype,
+                         enum problem_data data, int32_t cut) {
     const struct mode_context *context = harness_mode(MODE_IMPORT);
     const uint64_t seed = rng_hash(harness_seed(), (uint64_t)cut);
     struct problem whole, low, high;
-    state_part(&whole, dtype, seed);
-    state_part(&low, dtype, seed);
-    state_part(&high, dtype, seed);
+    state_part(&whole, dtype, data, seed);
+    state_part(&low, dtype, data, seed);
+    state_part(&high, dtype, data, seed);
     int32_t *lengths = problem_own(&low, 2, sizeof *lengths),
             *starts = problem_own(&high, 2, sizeof *starts);
     lengths[0] = lengths[1] = starts[0] = starts[1] = cut;
@@ -209,8 +212,9 @@ static void check_all_halves(const struct mode_context *device) {
     static const int32_t cuts[] = { 100, 2, 180 };
     for (int dtype = 0; dtype < 3; dtype++) {
         for (int n = 0; n < 3; n++) {
-            check_halves(device, (tulle_dtype)dtype, cuts[n]);
+            check_halves(device, (tulle_dtype)dtype, DATA_NORMAL, cuts[n]);
         }
+        check_halves(device, (tulle_dtype)dtype, DATA_HUGE, cuts[0]);
     }
 }
 

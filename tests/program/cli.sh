@@ -538,7 +538,7 @@ line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
 eval "set -- $line"
 check "a line with a quote is of the same words" test "${4-} ${5-}" = "blocks:128,it's.npy --q-len"
 wants "bench with a bad pattern" 2 "wibble" bench --pattern wibble --q-len 64
-wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 1000
+wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 576
 wants "bench --plan" 0 "" bench --plan
 check "planning times" grep -q 'window at 1M' out
 
