@@ -23,8 +23,8 @@ extern const tulle_array_loader spec_files;
     "  vertical_slash:V.npy,D.npy   listed columns and diagonals, [n] or [heads,n], filled up with -1\n"                \
     "  neighborhood:K[,D][,cX]   the nearest K keys, D apart; HxW,KHxKW[,DHxDW][,cXY] on a grid of tokens, or THW;\n"   \
     "                     cXY: which axes are causal, as in c10\n"                                                      \
-    "  L, R may be inf; a FILE may stand in double quotes. In place of one, @RxCpP makes a mask up: R x C blocks,\n"     \
-    "  P % of them chosen, the diagonal always; @HxWkK one for blocks:1, of H rows of W pixels: the K x K around\n"      \
+    "  L, R may be inf; a FILE may stand in double quotes. In place of one, @RxCpP makes a mask up: R x C blocks,\n"    \
+    "  P % of them chosen, the diagonal always; @HxWkK one for blocks:1, of H rows of W pixels: the K x K around\n"     \
     "  each (at an edge the nearest); @NdD the bounds of D documents that are N long together.\n"
 
 #endif
