@@ -21,7 +21,7 @@ static const char help[] =
     "Usage: tulle run --q Q --k K --v V -o O.npy --pattern SPEC [OPTION ...]\n"
     "\n"
     "Attention of Q, K and V over the pairs that SPEC selects. Arrays are .npy files (float32 or float16,\n"
-    "little-endian, C order) or FILE.safetensors:TENSOR (F32, F16, BF16) of shape [n,d], [h,n,d] or [b,h,n,d].\n"
+    "little-endian, C order) or FILE.safetensors[.index.json]:TENSOR (F32, F16, BF16) of shape [n,d], [h,n,d] or [b,h,n,d].\n"
     "O has Q's type (float32 for bfloat16) and shape with V's last axis. Nothing is written unless all succeeds.\n"
     "\n"
     "  --q, --k, --v FILE   the inputs; K and V may have fewer heads than Q, dividing them\n"

@@ -22,7 +22,7 @@ static const char help[] =
     "CPU drivers up to a minute.\n"
     "\n"
     "  --dtype T        only this type\n"
-    "  --head-dim D     only the class of this head size: up to 32, 64, 96, 128, 192 or 256\n"
+    "  --head-dim D     only the class of this head size: up to 32, 64, 96, 128, 192, 256, 512 or 576\n"
     "  --phase P        only prefill (17 query rows or more) or few-rows (16 at most)\n"
     "  --device N       index from 'tulle info', or part of a name; default: the best\n"
     "  --cache FILE     keep it in FILE; default: as for 'tulle run'\n"
@@ -71,7 +71,7 @@ static int read_options(int argc, char **argv, struct request *r) {
                    refuse(&m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);
             if (good) r->dtype = (int)dtype;
             break;
-        case HEAD_DIM: good = parse_integer("--head-dim", optarg, 4, 256, &r->head_dim, &m); break;
+        case HEAD_DIM: good = parse_integer("--head-dim", optarg, 1, 576, &r->head_dim, &m); break;
         case PHASE:
             r->phase = !strcmp(optarg, phases[1]);
             good = !strcmp(optarg, phases[r->phase]) ||
@@ -99,6 +99,7 @@ static tulle_attention_desc typical(const tulle_device_info *device, tulle_dtype
                                    .q_len = few ? 1 : keys,
                                    .kv_len = keys,
                                    .head_dim = head_dim,
+                                   .v_head_dim = head_dim < 512 ? head_dim : 512,  // the most
                                    .dtype = dtype,
                                    .causal = true,
                                    .buffer_usage = TULLE_USAGE_HOST };

@@ -501,7 +501,8 @@ typedef enum tulle_q_align {
 
 /// In elements. The last axis is contiguous. All three zero: C order of [batch, heads, length,
 /// dim]. On the device each is a multiple of 4; an input's may be 0 (broadcast) where the axis is
-/// longer than 1.
+/// longer than 1. (Where the tensor's head_dim or v_head_dim is no multiple of 4, they are those of
+/// host arrays, and its rows on the device lie as the library likes.)
 typedef struct tulle_strides {
     int64_t batch, head, row;
 } tulle_strides;
@@ -523,8 +524,11 @@ typedef struct tulle_attention_desc {
     uint32_t heads;     ///< 1 … 2³¹ − 1
     uint32_t kv_heads;  ///< divides heads; 0: heads. Head h reads kv head ⌊h · kv_heads / heads⌋
     uint32_t q_len, kv_len;  ///< 1 … 2³¹ − 1
-    uint32_t head_dim;       ///< 4, 8, … 256
-    uint32_t v_head_dim;     ///< the same; 0: head_dim
+    /// 1 … 576. What is no multiple of 4 is for host arrays alone: tulle_attention pads the rows,
+    /// and tulle_binding_create refuses the plan. Beyond 256 fewer kernels serve, and on some GPUs
+    /// none
+    uint32_t head_dim;
+    uint32_t v_head_dim;  ///< the same, up to 512; 0: head_dim
 
     // Elements. Computed in fp32 whatever they are; LSE is always fp32.
     tulle_dtype dtype;      ///< of Q, K and V; 0: TULLE_F32
@@ -700,15 +704,19 @@ TULLE_API tulle_result tulle_cmd_attention(VkCommandBuffer cmd, const tulle_plan
 // -------------------------------------------------------------------------------------------------
 // Host arrays
 
-/// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's.
-/// Others are in elements, any value, last axis contiguous, but that rows of O do not overlap. O
-/// may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O and LSE share
-/// no byte with another array.
+/// Arrays in host memory, of the descriptor's shapes and dtypes. Strides all zero: the plan's, but
+/// for arrays that are marked below. Others are in elements, any value, last axis contiguous, but
+/// that rows of O do not overlap; what they reach is read, no more. An axis along which the plan's stride of an input is 0 is read and
+/// copied once, at its index 0; one along which only the array's is 0 is copied to each of the
+/// plan's rows. O may be Q itself, row for row, of one dtype and strides: it is overwritten. Else O
+/// and LSE share no byte with another array.
 typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
     float *lse;  ///< [batch, heads, q_len]; where the descriptor asks for it
     tulle_strides q_strides, k_strides, v_strides, o_strides;
+    /// take all-zero strides literally, one row for all, instead of as the plan's
+    bool q_broadcast, k_broadcast, v_broadcast;
 } tulle_host_arrays;
 
 /// How long a call of tulle_attention takes: measured afterwards, told meanwhile.
@@ -752,7 +760,8 @@ typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, b
 /// numbers and on an otherwise idle device, and remembers the fastest; the one that would be chosen
 /// anyway stays unless another takes 3 % less. From then on plans of this context prefer it where it
 /// serves and their descriptor names no kernel, for every workload of the class: desc's dtype, class
-/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192 or 256),
+/// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192, 256, 512
+/// or 576),
 /// phase, and what of buffer addresses and matrix units is enabled. tulle_cache_save keeps it. Nothing is ever tuned
 /// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
 /// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
@@ -764,17 +773,19 @@ TULLE_API tulle_result tulle_tune(tulle_context *context, const tulle_attention_
 // -------------------------------------------------------------------------------------------------
 // Merging: two attentions of the same queries over disjoint keys become one
 
-/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm, −∞ for an empty
-/// row (whose O does not count and comes out as 0). into_o and into_lse are overwritten with the
-/// merge of themselves and from_o, from_lse. In host memory, computed in fp32, no device needed.
-/// rows ≥ 1; v_head_dim: 4, 8, … 256; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
+/// Rows of O [rows, v_head_dim] (contiguous) with LSE [rows], natural logarithm; −∞ for an empty
+/// row, or +∞, as FlashAttention-2 marks it: its O does not count. A row that is empty in both comes
+/// out as O 0 and LSE −∞. into_o and into_lse are overwritten with the merge of themselves and
+/// from_o, from_lse. In host memory, computed in fp32, no device needed.
+/// rows ≥ 1; v_head_dim: 1 … 512; dtype is O's. Any thread. Errors: INVALID_ARGUMENT.
 TULLE_API tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                                    void *into_o, float *into_lse, const void *from_o,
                                    const float *from_lse, tulle_error *error);
 
 typedef struct tulle_merger tulle_merger;
 
-/// The same on the device: a pipeline for one dtype and size, and the four buffers, which have
+/// The same on the device (v_head_dim: 4, 8, … 512): a pipeline for one dtype and size, and the four
+/// buffers, which have
 /// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and must outlive it; offsets and sizes as for tulle_buffer,
 /// O's and LSE's. In one VkBuffer into_o and into_lse share no byte with another of the four. Any
 /// thread. Errors: INVALID_ARGUMENT, UNSUPPORTED (more bytes than the device binds), memory,

@@ -340,6 +340,7 @@ struct host_arrays {
     input q, k, v;
     output o, lse;
     tulle_strides q_strides{}, k_strides{}, v_strides{}, o_strides{};
+    bool q_broadcast = false, k_broadcast = false, v_broadcast = false;
 };
 
 /// One attention of one shape.
@@ -375,15 +376,15 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
             const tulle_strides rows{ int64_t(desc_.heads) * desc_.q_len, desc_.q_len, 1 };
             for (const status &checked :
                  { check("q", arrays.q, in, desc_.heads, desc_.q_len, desc_.head_dim,
-                         arrays.q_strides, desc_.q, desc_.q_broadcast),
+                         arrays.q_strides, arrays.q_broadcast, desc_.q, desc_.q_broadcast),
                    check("k", arrays.k, in, desc_.kv_heads, desc_.kv_len, desc_.head_dim,
-                         arrays.k_strides, desc_.k, desc_.k_broadcast),
+                         arrays.k_strides, arrays.k_broadcast, desc_.k, desc_.k_broadcast),
                    check("v", arrays.v, in, desc_.kv_heads, desc_.kv_len, desc_.v_head_dim,
-                         arrays.v_strides, desc_.v, desc_.v_broadcast),
+                         arrays.v_strides, arrays.v_broadcast, desc_.v, desc_.v_broadcast),
                    check("o", arrays.o, out, desc_.heads, desc_.q_len, desc_.v_head_dim,
-                         arrays.o_strides, desc_.o, false),
+                         arrays.o_strides, false, desc_.o, false),
                    desc_.lse ? check("lse", arrays.lse, sizeof(float), desc_.heads, desc_.q_len, 1,
-                                     rows, rows, false)
+                                     rows, false, rows, false)
                              : status() })
                 if (!checked) return checked;
         }
@@ -397,6 +398,9 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         given.k_strides = arrays.k_strides;
         given.v_strides = arrays.v_strides;
         given.o_strides = arrays.o_strides;
+        given.q_broadcast = arrays.q_broadcast;
+        given.k_broadcast = arrays.k_broadcast;
+        given.v_broadcast = arrays.v_broadcast;
         return detail::done(
             [&](tulle_error *error) { return tulle_attention(get(), &given, timing, error); });
     }
@@ -473,15 +477,17 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         return {};
     }
 
-    /// Does the array hold all elements of [batch, heads, rows, dim] at these strides (all zero: the plan's)?
+    /// Does the array hold all elements of [batch, heads, rows, dim] at these strides (all zero: the plan's, or literally)?
     template <class Void>
     status check(const char *name, const array<Void> &array, std::size_t element, uint32_t heads,
-                 uint32_t rows, uint32_t dim, tulle_strides strides, const tulle_strides &planned,
-                 bool broadcast) const {
+                 uint32_t rows, uint32_t dim, tulle_strides strides, bool literal,
+                 const tulle_strides &planned, bool planned_literal) const {
         const auto zero = [](const tulle_strides &s) { return !s.batch && !s.head && !s.row; };
-        if (zero(strides)) strides = planned;
-        if (zero(strides) && !broadcast)
-            strides = { int64_t(heads) * rows * dim, int64_t(rows) * dim, dim };
+        if (zero(strides) && !literal) {
+            strides = planned;
+            if (zero(strides) && !planned_literal)
+                strides = { int64_t(heads) * rows * dim, int64_t(rows) * dim, dim };
+        }
         if (!array.data()) return {};  // which tulle_attention refuses
         if (array.element() != element)
             return detail::invalid("%s has elements of %zu bytes; the plan's have %zu", name,

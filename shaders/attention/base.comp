@@ -70,6 +70,7 @@ void begin_item(Item item) {
     keep.v_pieces = EXACT != 0u ? V_PIECES : k.with;
     keep.slope = HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0;
     keep.scale = plan_scale();
+    keep.weight_unit = plan_weight_unit();
     keep.q_offset = entry.q_offset;
     keep.zero = opaque_zero();
 }
@@ -277,7 +278,7 @@ void weigh(Lane lane, uint selected) {
     [[unroll]] for (uint j = 0u; j < TN; ++j) [[unroll]]
         for (uint i2 = 0u; i2 < TM2; ++i2)
             exchange[(j * CG + lane.column) * X_STRIDE + lane.row / 2u + i2] =
-                vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]);
+                vec2(s_even[i2 * TN + j], s_odd[i2 * TN + j]) * keep.weight_unit;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -387,11 +388,12 @@ vec4 o_piece(uint i, uint b) {
 #ifdef DIRECT
 void write_finished() {
     const Lane lane = this_lane();
-    const float sink = HAS_SINK ? plan_float(keep.sink_at) : 0.0;
+    const float sink = HAS_SINK ? plan_float(keep.sink_at) : 0.0, lift = plan_weight_lift();
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         float m = row_max[lane.row + i], factor = 1.0;
         if (HAS_SINK && keep.dead == 0u) factor = softmax_sink(m, l[i], sink);
         factor *= softmax_inverse(l[i]);
+        factor *= lift;
         if (lane.row + i <= keep.last) {
             const uint at = keep.o_at + row_offset(lane.row + i, keep.o_step);
             [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {

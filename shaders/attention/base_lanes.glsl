@@ -36,7 +36,8 @@ const uint K_STAGE = DIM_PIECES * Q_STRIDE;
 const uint QK_STAGE = K_STAGE + DIM_PIECES * K_STRIDE;
 // keys of V that are staged at once: the most whose pieces fit 512 vec4 (8 KiB), 256 where
 // registers are few
-const uint V_FIT = (V_PIECES > 32u   ? 8u
+const uint V_FIT = (V_PIECES > 64u   ? 4u
+                    : V_PIECES > 32u ? 8u
                     : V_PIECES > 16u ? 16u
                     : V_PIECES > 8u  ? 32u
                                      : 64u) /
@@ -65,7 +66,7 @@ shared float row_max[ROWS];
 struct Keep {
     uvec4 run;  // the texel of the one at hand
     vec3 scale;
-    float slope;
+    float slope, weight_unit;
     uint first_row;  // of the item
     uint last;       //   rows − 1
     uint direct, dead;

@@ -80,7 +80,7 @@ void finish_rows(pm_combine_item item, uint sink_at, uint lse_at) {
         row_max[row] = m;  // the weights' reference: before the sink, which only shrinks
         float factor = 1.0;
         if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
-        row_factor[row] = factor * softmax_inverse(l);
+        row_factor[row] = factor * softmax_inverse(l) * plan_weight_lift();
         if (HAS_LSE) output_lse[lse_at + row] = softmax_lse_bits(m, l);
     }
 }

@@ -122,7 +122,7 @@ void main() {
             take_all(item, item.first_row + row, first, ws_row);
             float factor = 1.0;
             if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
-            factor *= softmax_inverse(l);
+            factor *= softmax_inverse(l) * plan_weight_lift();
             if (mine) {
                 const uint at = row_offset(row, o_strides.row) + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)

@@ -186,7 +186,7 @@ void write_finished(Place place, Entry entry, Item item, uint sink_at) {
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         float most = m[i], sum = l[i], by = 1.0;
         if (HAS_SINK && !item.dead) by = softmax_sink(most, sum, sink);
-        by *= softmax_inverse(sum);
+        by *= softmax_inverse(sum) * plan_weight_lift();
         const uint row = lane_row(i);
         if (lane_first()) {
             factor[row] = by;
@@ -270,8 +270,9 @@ void main() {
                      v = plan_strides(PM_HEADER_V), out_ = plan_strides(PM_HEADER_O);
     head_pieces = EXACT != 0u ? HEAD_PIECES : q.with;
     v_pieces = EXACT != 0u ? V_PIECES : k.with;
-    const Scoring with = Scoring(plan_scale(), HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0,
-                                 entry.q_offset, item.first_row);
+    const Scoring with =
+        Scoring(plan_scale(), plan_weight_unit(), HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0,
+                entry.q_offset, item.first_row);
     const uint k_at = push.k_base + keys_offset(k, entry),
                v_at = push.v_base + keys_offset(v, entry);
     const uint workspace_row =

@@ -130,7 +130,7 @@ void weigh_chunk(Scoring with, Run run, uint chunk_key, bool working) {
             ACCUMULATOR x;
             coopMatPerElementNV(x, s[i * KEY_TILES + j], weight, row_m[i]);
             sums[i] += x;
-            p[i * KEY_TILES + j] = MATRIX_A(x);  // N = K
+            p[i * KEY_TILES + j] = MATRIX_A(x * with.weight_unit);  // N = K
         }
     }
 }

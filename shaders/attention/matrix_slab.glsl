@@ -93,7 +93,7 @@ bool find_scores(Scoring with, Run run, uint chunk_key) {
 }
 
 // slab: P.
-void weigh(bool partial) {
+void weigh(bool partial, float weight_unit) {
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         const uint at = lane_row(i) * SLAB_STRIDE + lane_key() / 8u;
         [[unroll]] for (uint n = 0u; n < LANE_QUADS; n += 2u) {
@@ -106,6 +106,7 @@ void weigh(bool partial) {
                                        (taken[i * LANE_QUADS + n + half_] & (1u << e)) != 0u);
                     l[i] += p[half_][e];
                 }
+                p[half_] *= weight_unit;
             }
             slab[at + n / 2u] = uvec4(piece_from_weight(p[0]), piece_from_weight(p[1]));
         }
@@ -128,7 +129,7 @@ void weigh_chunk(Scoring with, Run run, uint chunk_key, bool working) {
     subgroupBarrier();  // the slab is written
     if (working) grew = find_scores(with, run, chunk_key);
     if (ROW_LANES > 1u) subgroupBarrier();  // the scores are read: P takes their place
-    if (working) weigh(run.kind != PM_RUN_FULL);
+    if (working) weigh(run.kind != PM_RUN_FULL, with.weight_unit);
     subgroupBarrier();  // P and factor are written
     if (subgroupAny(grew)) shrink();
 }

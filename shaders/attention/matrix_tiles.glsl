@@ -100,6 +100,7 @@ bool lane_first() { return ROW_LANES == 1u || gl_SubgroupInvocationID % ROW_LANE
 
 struct Scoring {  // what scores of the item take
     vec3 scale;
+    float weight_unit;
     float slope;
     int q_offset;
     uint first_row;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // Two attentions of the same queries over disjoint keys become one, in place: (into_o, into_lse)
-// takes in (from_o, from_lse). O is normalised; LSE is a natural logarithm, −∞ for an empty row,
-// whose O is not looked at.
+// takes in (from_o, from_lse). O is normalised; LSE is a natural logarithm, −∞ for an empty row (or
+// +∞, which FlashAttention-2 writes), whose O is not looked at.
 //
 // All lanes of a row read into_lse before one of them overwrites it, so a row stays within a
 // workgroup: a workgroup has WORKGROUP / v_pieces rows (v_pieces ≤ WORKGROUP), lane t row t /
 // v_pieces and piece t mod v_pieces. Dispatch any (x, y) with x · y · (WORKGROUP / v_pieces) ≥
 // rows.
 //
-// −∞ is recognised by its bits, and never enters arithmetic. -DDTYPE_F32 / _F16 / _BF16: of both O.
+// Infinities are recognised by their bits, and never enter arithmetic. -DDTYPE_F32 / _F16 / _BF16: of both O.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 
@@ -25,6 +25,9 @@ layout(std430, set = 0, binding = 0) restrict buffer IntoO { PIECE_T into_o[]; }
 layout(std430, set = 0, binding = 1) restrict buffer IntoLse { uint into_lse[]; };
 layout(std430, set = 0, binding = 2) readonly restrict buffer FromO { PIECE_T from_o[]; };
 layout(std430, set = 0, binding = 3) readonly restrict buffer FromLse { uint from_lse[]; };
+
+// Either infinity.
+bool lse_empty(uint bits) { return (bits | 0x80000000u) == LSE_EMPTY_BITS; }
 
 void main() {
     const uint group_rows = WORKGROUP / push.v_pieces;
@@ -44,7 +47,7 @@ void main() {
     memoryBarrierBuffer();
     barrier();  // every lane has read into_lse
 
-    const bool a_empty = a_bits == LSE_EMPTY_BITS, b_empty = b_bits == LSE_EMPTY_BITS;
+    const bool a_empty = lse_empty(a_bits), b_empty = lse_empty(b_bits);
     const float a_lse = a_empty ? SOFTMAX_EMPTY : uintBitsToFloat(a_bits),
                 b_lse = b_empty ? SOFTMAX_EMPTY : uintBitsToFloat(b_bits);
     const float top = max(a_lse, b_lse);

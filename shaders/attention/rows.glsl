@@ -35,7 +35,7 @@ float shrink[R];
 // The same for all lanes.
 uint head_last, v_last;  // pieces − 1
 vec3 scale;
-float slope;
+float slope, weight_unit;
 
 void chunk(const bool partial, Run run, uint c);
 uint row_bits(Run run, uint c, uint r);
@@ -76,6 +76,7 @@ void weigh(const bool partial, Run run, uint c) {
         [[unroll]] for (uint i = 0u; i < C; i++) {
             s[r * C + i] = softmax_weight(s[r * C + i], top, partial, take[r * C + i]);
             sum += s[r * C + i];
+            s[r * C + i] *= weight_unit;
         }
         l[r] = sum;
     }
@@ -132,7 +133,7 @@ void take_runs(Item item, const bool full_loop) {
 float finish_row(Item item, uint sink_at, uint r) {
     float factor = 1.0;
     if (HAS_SINK && !item.dead) factor = softmax_sink(m[r], l[r], plan_float(sink_at));
-    return factor * softmax_inverse(l[r]);
+    return factor * softmax_inverse(l[r]) * plan_weight_lift();
 }
 
 #endif

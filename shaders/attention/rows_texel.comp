@@ -237,6 +237,7 @@ void main() {
     head_last = q_strides.with - 1u;
     v_last = k_strides.with - 1u;
     scale = plan_scale();
+    weight_unit = plan_weight_unit();
     slope = 0.0;
     if (HAS_ALIBI) slope = plan_float(v_strides.with + entry.head);
     k_head = push.k_base + keys_offset(k_strides, entry);

@@ -76,6 +76,10 @@ pm_strides plan_strides(uint header_texel) {
 // scale, scale_by_softcap, softcap
 vec3 plan_scale() { return uintBitsToFloat(plan_texel(PM_HEADER_SCALE).xyz); }
 
+float plan_weight_unit() { return uintBitsToFloat(plan_texel(PM_HEADER_SCALE).w); }
+// 1 over it: a division need not be exact, even of powers of two.
+float plan_weight_lift() { return uintBitsToFloat(0x7f000000u - plan_texel(PM_HEADER_SCALE).w); }
+
 // -------------------------------------------------------------------------------------------------
 // Entries, items, runs
 

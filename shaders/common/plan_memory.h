@@ -58,7 +58,9 @@ struct pm_header {
     PM_FLOAT scale;             // scale · log2 e
     PM_FLOAT scale_by_softcap;  // scale / softcap
     PM_FLOAT softcap;           // softcap · log2 e
-    PM_UINT unused_scale;
+    // A power of two that weights take on before they multiply V, so that no sum of some of a row's
+    // products exceeds the largest |V|: 1 over more than all keys; 1 for fp16. O takes it back.
+    PM_FLOAT weight_unit;
 };
 
 #define PM_HEADER_SHAPE 0
@@ -181,7 +183,7 @@ struct pm_tile {     // 2 words
 
 // -------------------------------------------------------------------------------------------------
 // Workspace: rows of partial results, each v_pieces + 1 vec4: the unnormalised accumulator
-// Σ exp2(z − m)·v in v_pieces vec4, then (m, l, 0, 0). Empty: m = PM_EMPTY, l = 0, accumulator 0.
+// weight_unit · Σ exp2(z − m)·v in v_pieces vec4, then (m, l, 0, 0). Empty: m = PM_EMPTY, l = 0, accumulator 0.
 // Row of an item's row r for entry y: ws_row_base + y · ws_rows + slot + r (modulo 2^32).
 
 #define PM_EMPTY -1.0e30

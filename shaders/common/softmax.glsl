@@ -3,7 +3,8 @@
 // Online softmax in base 2. Scores are in log2 units (the host folded log2 e into scale, softcap,
 // slopes and sink logits), so that one exp2 an element is all there is.
 //
-// A row's state is (m, l, o): the largest score so far, Σ exp2(z − m), and Σ exp2(z − m)·v. Nothing
+// A row's state is (m, l, o): the largest score so far, Σ exp2(z − m), and weight_unit · Σ exp2(z − m)·v
+// (plan_memory.h): with a V near fp32's largest the sum may be infinite where the mean is not. Nothing
 // in here is ever infinite or NaN for finite inputs: Vulkan 1.1 does not promise that such values
 // survive arithmetic. An empty row has m = PM_EMPTY, l = 0; −∞ appears only as bits, in the LSE
 // that is written.

@@ -38,7 +38,7 @@ struct family {
     /// Smaller is better; compared with every other family's. By driver and head size.
     uint32_t (*rank)(const struct variant *v, const struct attention *a, const struct caps *caps);
     /// Loop iterations of an invocation in one chunk, at most, and its share of those outside: for
-    /// drivers that count them.
+    /// drivers that count them. At head sizes up to 256; beyond, up to twice as many.
     uint32_t chunk_loops;
     const char *direct_suffix;  ///< of modules whose items write O; "": all do
     bool resume_modules;        ///< items that resume have modules of their own, _resume

@@ -53,7 +53,7 @@ static uint32_t base_workgroup(const struct variant *v, const struct caps *caps)
     return LANES;
 }
 
-#define KEEP_BYTES 112  // of struct Keep in base_lanes.glsl: 28 words
+#define KEEP_BYTES 128  // of struct Keep in base_lanes.glsl: 29 words, in whole uvec4
 
 static uint32_t base_rows(const struct variant *v) {
     return LANES / v->column_groups * v->rows_per_lane;
@@ -70,7 +70,8 @@ static uint32_t base_shared_memory(const struct variant *v, const struct caps *c
     (void)caps;
     uint32_t rows = base_rows(v), keys = v->keys, most = keys > 32 ? 4 : 8,
              dim = head_pieces < most ? head_pieces : most;
-    uint32_t fit = (v_pieces > 32   ? 8
+    uint32_t fit = (v_pieces > 64   ? 4
+                    : v_pieces > 32 ? 8
                     : v_pieces > 16 ? 16
                     : v_pieces > 8  ? 32
                                     : 64) /
@@ -123,6 +124,7 @@ static uint32_t base_rank(const struct variant *v, const struct attention *a,
     uint32_t pieces = larger_class(a), rows = base_rows(v), best = 32;
     bool pi = is_raspberry_pi(caps);
     if (is_mali(caps) || (is_powervr(caps) && pieces > 16)) best = pieces <= 32 ? 16 : 8;
+    if (best == 32 && pieces > HEAD_CLASS_USUAL) best = 16;  // as much of O a lane as of 32 at 256
     if (pi) best = 8;
     return 100 + (pi && v->keys_per_lane > 1 ? 1 : 0) +
            (rows == best  ? 0
@@ -142,7 +144,9 @@ const struct family family_base = {
     .layout = base_layout,
     .serves = base_serves,
     .rank = base_rank,
-    .chunk_loops = 160,  // up to 8 + 16 + 16 inside a chunk, beside runs and chunks
+    // inside a chunk, beside runs and chunks: 8 + 64 along head_dim, 32 maxima, 32 keys; at 576
+    // 36 + 144, 32 and 64
+    .chunk_loops = 160,
     .direct_suffix = "_direct",
     .resume_modules = true,
     .combine = { "combine", &base_combine_layout, base_combine_rounds },

@@ -53,8 +53,10 @@ static uint32_t reduce_shared_memory(const struct variant *v, const struct caps 
 }
 
 /// What both forms need, but for being asked for by name.
-static bool device_serves(const struct variant *v, const struct caps *caps, char *reason,
-                          size_t size) {
+static bool device_serves(const struct variant *v, const struct attention *a,
+                          const struct caps *caps, char *reason, size_t size) {
+    if (larger_class(a) > HEAD_CLASS_USUAL)
+        REFUSE("a subgroup's registers hold O and Q of head sizes up to 256");
     if (!shape_of(v, caps).m)
         REFUSE("needs matrices of %s by VK_KHR_cooperative_matrix, and full subgroups",
                v->dtype == TULLE_BF16 ? "bf16" : "fp16");
@@ -73,8 +75,7 @@ static bool only_by_name(bool named, char *reason, size_t size) {
 
 static bool matrix_serves(const struct variant *v, const struct attention *a,
                           const struct caps *caps, bool named, char *reason, size_t size) {
-    (void)a;
-    if (!device_serves(v, caps, reason, size)) return false;
+    if (!device_serves(v, a, caps, reason, size)) return false;
     // whole uvec4 of P to a lane
     const uint32_t lanes = caps->matrix_lanes;
     if (lanes > own_rows(v, caps) && v->keys / (lanes / own_rows(v, caps)) < 8)
@@ -84,8 +85,7 @@ static bool matrix_serves(const struct variant *v, const struct attention *a,
 
 static bool reduce_serves(const struct variant *v, const struct attention *a,
                           const struct caps *caps, bool named, char *reason, size_t size) {
-    (void)a;
-    if (!device_serves(v, caps, reason, size)) return false;
+    if (!device_serves(v, a, caps, reason, size)) return false;
     if (!caps->matrix_reduce)
         REFUSE(
             "needs reductions, conversions and per-element functions of VK_NV_cooperative_matrix2");

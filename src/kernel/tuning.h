@@ -19,7 +19,7 @@ struct tuning_class {
 
 struct tuning_class tuning_class_of(const struct attention *a, const struct caps *caps);
 
-#define TUNING_MOST (3 * 6 * 2 * 2 * 3)  ///< classes that there are
+#define TUNING_MOST (3 * HEAD_CLASSES * 2 * 2 * 3)  ///< classes that there are
 
 struct tuned {
     struct tuning_class of;

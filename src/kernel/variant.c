@@ -16,7 +16,7 @@ const struct variant variants[] = {
 };
 const uint32_t variant_count = sizeof variants / sizeof variants[0];
 
-static const uint32_t classes[HEAD_CLASSES] = { 8, 16, 24, 32, 48, 64 };
+static const uint32_t classes[HEAD_CLASSES] = { 8, 16, 24, 32, 48, 64, 128, 144 };
 
 uint32_t head_class_number(uint32_t head_dim) {
     uint32_t i = 0;
@@ -42,6 +42,10 @@ uint32_t variant_workgroup(const struct variant *v, const struct caps *caps) {
 
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps) {
     return v->family->tile_rows(v, caps);
+}
+
+uint32_t variant_chunk_loops(const struct variant *v, const struct attention *a) {
+    return v->family->chunk_loops * (larger_class(a) > HEAD_CLASS_USUAL ? 2 : 1);
 }
 
 bool variant_by_address(const struct variant *v, const struct caps *caps) {
@@ -149,6 +153,7 @@ const struct variant *variant_choose(const struct attention *a, const struct cap
         char reason[160];
         if (variant_serves(v, a, caps, variant_named(v, a->kernel), reason, sizeof reason))
             return v;
+        if (strstr(reasons, reason)) continue;  // as of another, which is named: all must fit
         size_t used = strlen(reasons);
         snprintf(reasons + used, sizeof reasons - used, "%s%s: %s", used ? "; " : "", v->name,
                  reason);

@@ -21,18 +21,22 @@ struct variant {
 extern const struct variant variants[];
 extern const uint32_t variant_count;
 
-#define HEAD_CLASSES 6
+#define HEAD_CLASSES 8
 /// Which of the classes of head sizes, from 0: the least that holds it.
 uint32_t head_class_number(uint32_t head_dim);
-/// The class itself, a padded head size in pieces of 4 elements: 8, 16, 24, 32, 48 or 64.
+/// The class itself, a padded head size in pieces of 4 elements: 8, 16, 24, 32, 48, 64, 128 or 144.
 uint32_t head_class(uint32_t head_dim);
 /// Is it one of them? Any number.
 bool is_head_class(uint32_t pieces);
+/// One beyond which only kernels serve that keep O of few rows a lane.
+#define HEAD_CLASS_USUAL 64u
 /// Of the larger of head_dim and v_head_dim.
 uint32_t larger_class(const struct attention *a);
 
 uint32_t variant_workgroup(const struct variant *v, const struct caps *caps);
 uint32_t variant_tile_rows(const struct variant *v, const struct caps *caps);
+/// Loop iterations of an invocation in one chunk, at most (family.h).
+uint32_t variant_chunk_loops(const struct variant *v, const struct attention *a);
 /// May its items write O and LSE directly on this device, and resume partial results?
 bool variant_direct(const struct variant *v, const struct caps *caps);
 /// Does it, or its combine, reach a tensor (or BOUND_WORKSPACE, BOUND_PLAN) so?

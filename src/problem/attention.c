@@ -40,8 +40,6 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
     a->kv_heads = d->kv_heads ? d->kv_heads : d->heads;
     a->q_len = d->q_len;
     a->kv_len = d->kv_len;
-    a->head_dim = d->head_dim;
-    a->v_head_dim = d->v_head_dim ? d->v_head_dim : d->head_dim;
     if (a->batch > LENGTH_MOST) INVALID("batch is %u; it must be below 2147483648", a->batch);
     if (a->heads < 1 || a->heads > LENGTH_MOST)
         INVALID("heads is %u; it must be at least 1 and below 2147483648", a->heads);
@@ -54,11 +52,16 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
         INVALID("q_len is %u; it must be at least 1 and below 2147483648", a->q_len);
     if (a->kv_len < 1 || a->kv_len > LENGTH_MOST)
         INVALID("kv_len is %u; it must be at least 1 and below 2147483648", a->kv_len);
+    const uint32_t dims[] = { d->head_dim, d->v_head_dim ? d->v_head_dim : d->head_dim };
     const char *names[] = { "head_dim", "v_head_dim" };
-    uint32_t dims[] = { a->head_dim, a->v_head_dim };
+    const uint32_t dims_most[] = { HEAD_DIM_MOST, V_HEAD_DIM_MOST };
     for (int i = 0; i < 2; i++)
-        if (dims[i] < 4 || dims[i] > 256 || dims[i] % 4)
-            INVALID("%s is %u; it must be a multiple of 4 from 4 to 256", names[i], dims[i]);
+        if (dims[i] < 1 || dims[i] > dims_most[i])
+            INVALID("%s is %u; it must be from 1 to %u", names[i], dims[i], dims_most[i]);
+    a->head_dim = (dims[0] + PIECE - 1) / PIECE * PIECE;
+    a->v_head_dim = (dims[1] + PIECE - 1) / PIECE * PIECE;
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        a->given_dim[t] = t == TENSOR_LSE ? 1 : dims[t == TENSOR_V || t == TENSOR_O];
     if ((unsigned)d->dtype > TULLE_BF16)
         INVALID("dtype is %d; it must be TULLE_F32, TULLE_F16 or TULLE_BF16", (int)d->dtype);
     if ((unsigned)d->o_dtype > TULLE_O_F32)
@@ -71,7 +74,7 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
     if (!scales_finitely(d->softcap) || d->softcap < 0)
         INVALID("softcap is %g; it must be finite, below 2.35e38 and at least 0 (0: none)",
                 (double)d->softcap);
-    a->scale = d->scale != 0 ? d->scale : 1 / sqrtf((float)a->head_dim);
+    a->scale = d->scale != 0 ? d->scale : 1 / sqrtf((float)d->head_dim);
     a->softcap = d->softcap;
     if (a->softcap > 0 && !isfinite(a->scale / a->softcap))
         INVALID("scale is %g and softcap %g; scale / softcap must be finite in fp32",
@@ -93,14 +96,14 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
 }
 
 /// Distinct rows of O must be distinct memory: axes by stride, each past the one before.
-static tulle_result check_overlap(const struct attention *a, const tulle_strides *s, int64_t rows,
-                                  int64_t heads, int64_t dim, tulle_error *error) {
+static tulle_result check_overlap(const struct attention *a, const tulle_strides *s,
+                                  const int64_t lengths[3], tulle_error *error) {
     struct axis {
         int64_t stride, length;
         const char *name;
-    } axis[3] = { { s->row, rows, "row" },
-                  { s->head, heads, "head" },
-                  { s->batch, a->batch, "batch" } };
+    } axis[3] = { { s->row, lengths[2], "row" },
+                  { s->head, lengths[1], "head" },
+                  { s->batch, lengths[0], "batch" } };
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 2 - i; k++)
             if (axis[k].stride > axis[k + 1].stride) {
@@ -108,7 +111,7 @@ static tulle_result check_overlap(const struct attention *a, const tulle_strides
                 axis[k] = axis[k + 1];
                 axis[k + 1] = swap;
             }
-    int64_t extent = dim;
+    int64_t extent = a->given_dim[TENSOR_O];
     for (int i = 0; i < 3; i++) {
         if (axis[i].length <= 1) continue;
         if (axis[i].stride < extent)
@@ -120,36 +123,65 @@ static tulle_result check_overlap(const struct attention *a, const tulle_strides
     return TULLE_OK;
 }
 
+#define ELEMENTS_MOST (INT64_MAX / 64)
+
+/// C order of [batch, heads, rows, dim]; axes that `like` shares, by a stride of 0, stay shared.
+/// NULL: none. False: more elements than there may be.
+static bool c_order(const int64_t lengths[3], int64_t dim, const tulle_strides *like,
+                    tulle_strides *out) {
+    int64_t strides[3], all = dim;
+    const int64_t given[] = { like ? like->batch : 1, like ? like->head : 1, like ? like->row : 1 };
+    for (int i = 2; i >= 0; i--) {
+        const bool shared = given[i] == 0 && lengths[i] > 1;
+        strides[i] = shared ? 0 : all;
+        if (shared) continue;
+        if (all > ELEMENTS_MOST / lengths[i]) return false;
+        all *= lengths[i];
+    }
+    *out = (tulle_strides){ strides[0], strides[1], strides[2] };
+    return true;
+}
+
+/// Of tensor t as the descriptor gives them; on the device too, unless its rows are padded.
+static tulle_result check_given(const struct attention *a, int t, const tulle_strides *s,
+                                const int64_t lengths[3], bool padded, tulle_error *error) {
+    const char *axes[] = { "batch", "head", "row" };
+    const int64_t values[] = { s->batch, s->head, s->row };
+    for (int i = 0; i < 3; i++) {
+        if (values[i] < 0 || (values[i] % PIECE && !padded) ||
+            values[i] > ELEMENTS_MOST / lengths[i])
+            INVALID(
+                "%s's %s stride is %lld elements; it must be a multiple of 4, at least 0, and the tensor below 2^57 bytes",
+                tensor_names[t], axes[i], (long long)values[i]);
+        if (t == TENSOR_O && values[i] == 0 && lengths[i] > 1)
+            INVALID("O's %s stride is 0; rows of O may not overlap", axes[i]);
+    }
+    return t == TENSOR_O ? check_overlap(a, s, lengths, error) : TULLE_OK;
+}
+
 static tulle_result check_strides(const tulle_attention_desc *d, struct attention *a,
                                   tulle_error *error) {
     const tulle_strides *given[] = { &d->q, &d->k, &d->v, &d->o };
     const bool literal[] = { d->q_broadcast, d->k_broadcast, d->v_broadcast, false };
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        bool keys = tensor_has_keys(t);
-        int64_t dim = t == TENSOR_LSE                  ? 1
-                      : t == TENSOR_V || t == TENSOR_O ? a->v_head_dim
-                                                       : a->head_dim;
-        int64_t rows = keys ? a->kv_len : a->q_len, heads = keys ? a->kv_heads : a->heads;
+        const bool keys = tensor_has_keys(t);
+        const int64_t given_dim = a->given_dim[t], dim = t == TENSOR_LSE ? 1
+                                                         : t == TENSOR_V || t == TENSOR_O
+                                                             ? a->v_head_dim
+                                                             : a->head_dim;
+        const int64_t heads = keys ? a->kv_heads : a->heads, rows = keys ? a->kv_len : a->q_len,
+                      lengths[] = { a->batch, heads, rows };
         tulle_strides s = t < TENSOR_LSE ? *given[t] : (tulle_strides){ 0, 0, 0 };
+        bool fits = true;
         if (t == TENSOR_LSE || (!literal[t] && s.batch == 0 && s.head == 0 && s.row == 0))
-            s = (tulle_strides){ heads * rows * dim, rows * dim, dim };
-        if (t < TENSOR_LSE) {
-            const char *axes[] = { "batch", "head", "row" };
-            int64_t values[] = { s.batch, s.head, s.row }, lengths[] = { a->batch, heads, rows };
-            for (int i = 0; i < 3; i++) {
-                if (values[i] < 0 || values[i] % 4 ||
-                    values[i] > INT64_MAX / 64 / (lengths[i] ? lengths[i] : 1))
-                    INVALID(
-                        "%s's %s stride is %lld elements; it must be a multiple of 4, at least 0, and the tensor below 2^57 bytes",
-                        tensor_names[t], axes[i], (long long)values[i]);
-                if (t == TENSOR_O && values[i] == 0 && lengths[i] > 1)
-                    INVALID("O's %s stride is 0; rows of O may not overlap", axes[i]);
-            }
-        }
-        if (t == TENSOR_O) {
-            tulle_result result = check_overlap(a, &s, rows, heads, dim, error);
+            fits = c_order(lengths, given_dim, NULL, &s);
+        if (fits && t < TENSOR_LSE) {
+            tulle_result result = check_given(a, t, &s, lengths, dim != given_dim, error);
             if (result) return result;
         }
+        a->given_strides[t] = s;
+        if (fits && dim != given_dim) fits = c_order(lengths, dim, &s, &s);
+        if (!fits) INVALID("%s has 2^57 elements or more; it must have fewer", tensor_names[t]);
         uint64_t element = attention_element(a, t);
         a->strides[t] = s;
         a->tensors[t] =

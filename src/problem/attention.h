@@ -11,8 +11,13 @@
 
 #define LOG2_E 1.44269504088896340736  // kernels keep scores in log2 units (plan_memory.h)
 
+#define HEAD_DIM_MOST 576u  // of Q and K: multi-head latent attention, absorbed
+#define V_HEAD_DIM_MOST 512u
+#define PIECE 4u  // elements that kernels load and store at a time
+
 struct attention {
-    uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+    uint32_t batch, heads, kv_heads, q_len, kv_len;
+    uint32_t head_dim, v_head_dim;  ///< on the device: the descriptor's, rounded up to whole pieces
     /// that are attended to apart: the batch entries, or those packed into the only one
     uint32_t sequences;
     tulle_dtype dtype, o_dtype;  ///< o_dtype: F32, or dtype
@@ -20,6 +25,11 @@ struct attention {
     tulle_strides strides[TENSOR_COUNT];
     struct tensor_shape tensors[TENSOR_COUNT];  ///< the same in bytes; `windowed` is left false
     uint64_t span[TENSOR_COUNT];  ///< bytes from a tensor's first to past its last element
+    /// Of the caller's rows: as on the device, but of a tensor whose rows are no whole pieces. That
+    /// has rows on the device that are padded with zeros, in C order; its strides in the descriptor
+    /// are those of arrays in host memory.
+    uint32_t given_dim[TENSOR_COUNT];
+    tulle_strides given_strides[TENSOR_COUNT];
     bool lse, causal;
     float scale, softcap;
     float *slopes, *sinks;            ///< heads entries each, as given; NULL: none
@@ -41,6 +51,11 @@ static inline uint64_t attention_partial_bytes(const struct attention *a) {
 
 /// Bytes of an element of tensor t.
 size_t attention_element(const struct attention *a, int t);
+
+/// Are there rows that only tulle_attention can pad?
+static inline bool attention_padded(const struct attention *a) {
+    return a->given_dim[TENSOR_K] != a->head_dim || a->given_dim[TENSOR_V] != a->v_head_dim;
+}
 
 /// Checks and copies. On failure *out is zeroed.
 tulle_result attention_resolve(const tulle_attention_desc *desc, struct attention *out,

@@ -10,7 +10,7 @@ struct footprint footprint_of(const struct attention *a, int t, const tulle_stri
     struct footprint print = {
         .first = first,
         .length = { a->batch, keys ? a->kv_heads : a->heads, keys ? a->kv_len : a->q_len },
-        .bytes = (int64_t)a->tensors[t].row_bytes,
+        .bytes = (int64_t)(a->given_dim[t] * attention_element(a, t)),
     };
     // of an axis of one the stride may be any number
     for (int i = 0; i < 3; i++)

@@ -14,7 +14,7 @@ struct footprint {
     int64_t bytes;
 };
 
-/// Of tensor t of `a`, from `first` on, with strides in elements. (In memory of the caller's that is a->strides[t].)
+/// Of tensor t of `a` in memory of the caller's, from `first` on, with strides in elements.
 struct footprint footprint_of(const struct attention *a, int t, const tulle_strides *strides,
                               int64_t first);
 

@@ -254,6 +254,14 @@ tulle_result tulle_binding_create(tulle_plan *plan, const tulle_buffers *buffers
         return context_fail(
             context, error, TULLE_ERROR_INVALID_ARGUMENT,
             "plan: its buffer_usage was 0, which is for host arrays alone; for buffers it must be what all of them were created with (tulle_buffer_usage: what serves the fastest kernels)");
+    const struct attention *a = &plan->attention;
+    if (attention_padded(a)) {
+        const bool v = a->given_dim[TENSOR_K] == a->head_dim;
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "the plan's %s is %u; kernels read and write rows of buffers 4 elements at a time, so it must be a multiple of 4 (tulle_attention pads host arrays)",
+            v ? "v_head_dim" : "head_dim", a->given_dim[v ? TENSOR_V : TENSOR_K]);
+    }
     return binding_make(plan, buffers, out, error);
 }
 

@@ -26,7 +26,7 @@ struct tulle_binding {
     VkDescriptorSet *sets;  ///< attention's, one a segment, then combine's, one a segment
 };
 
-/// tulle_binding_create, for buffers that have what the plan's kernel needs.
+/// tulle_binding_create, for buffers that have what the plan's kernel needs, padded rows too.
 tulle_result binding_make(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out,
                           tulle_error *error);
 

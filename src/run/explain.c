@@ -81,7 +81,7 @@ void tulle_context_ranking(const tulle_context *context, tulle_ranking *ranking)
 
 tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
                                tulle_statistic_callback each, void *user, tulle_error *error) {
-    static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
+    static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256, V_HEAD_DIM_MOST, HEAD_DIM_MOST };
     if (!context || !each)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
                             context ? "each" : "context");
@@ -92,6 +92,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
             char reason[160], name[96];
             struct pipeline_key key, resume;
             desc.head_dim = dims[k];
+            desc.v_head_dim = dims[k] < V_HEAD_DIM_MOST ? dims[k] : V_HEAD_DIM_MOST;
             desc.dtype = variants[i].dtype;
             desc.lse = true;
             desc.kernel = variants[i].name;

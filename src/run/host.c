@@ -59,13 +59,15 @@ static tulle_result grown(tulle_context *context, struct device_buffer *buffer, 
     return device_buffer_create(context, size, usage, use, buffer, error);
 }
 
-/// Of tensor t of the caller's arrays, in elements: all zero means the plan's.
+/// Of tensor t of the caller's arrays, in elements: all zero means the plan's, or one row for all.
 static tulle_strides array_strides(const struct attention *a, int t,
                                    const tulle_host_arrays *arrays) {
     const tulle_strides *given[] = { &arrays->q_strides, &arrays->k_strides, &arrays->v_strides,
                                      &arrays->o_strides };
-    if (t < TENSOR_LSE && (given[t]->batch || given[t]->head || given[t]->row)) return *given[t];
-    return a->strides[t];
+    const bool literal[] = { arrays->q_broadcast, arrays->k_broadcast, arrays->v_broadcast, false };
+    if (t < TENSOR_LSE && (literal[t] || given[t]->batch || given[t]->head || given[t]->row))
+        return *given[t];
+    return a->given_strides[t];
 }
 
 static const void *array_of(int t, const tulle_host_arrays *arrays) {
@@ -105,33 +107,42 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
     return TULLE_OK;
 }
 
-/// Copies every row between the caller's array of tensor t and the plan's layout of it. to_device:
-/// which way.
+/// One row to the device, with zeros behind it where the device's is longer; or back.
+static void copy_row(char *device, char *mine, uint64_t device_bytes, uint64_t my_bytes,
+                     bool to_device) {
+    memcpy(to_device ? device : mine, to_device ? mine : device, my_bytes);
+    if (to_device) memset(device + my_bytes, 0, device_bytes - my_bytes);
+}
+
+/// Copies every row between the caller's array of tensor t and the plan's layout of it, where rows
+/// that all entries of an axis share are there once. to_device: which way.
 static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *arrays, void *mapped,
                       bool to_device) {
     const struct attention *a = &plan->attention;
     bool keys = tensor_has_keys(t);
-    uint64_t element = attention_element(a, t), heads = keys ? a->kv_heads : a->heads,
-             rows = keys ? a->kv_len : a->q_len;
+    uint64_t element = attention_element(a, t), all_heads = keys ? a->kv_heads : a->heads,
+             all_rows = keys ? a->kv_len : a->q_len, my_bytes = a->given_dim[t] * element;
     const struct tensor_shape *shape = &a->tensors[t];
     const tulle_strides host = array_strides(a, t, arrays);
     void *array = (void *)(uintptr_t)array_of(t, arrays);  // an input's is only read
     bool same = host.batch == a->strides[t].batch && host.head == a->strides[t].head &&
-                host.row == a->strides[t].row;
-    if (same && shape->row == shape->row_bytes && shape->head == rows * shape->row &&
-        shape->batch == heads * shape->head) {
+                host.row == a->strides[t].row && my_bytes == shape->row_bytes;
+    if (same && shape->row == shape->row_bytes && shape->head == all_rows * shape->row &&
+        shape->batch == all_heads * shape->head) {
         uint64_t bytes = a->span[t];  // no gaps
         memcpy(to_device ? mapped : array, to_device ? array : mapped, bytes);
         return;
     }
-    for (uint32_t b = 0; b < a->batch; b++)
+    uint64_t batch = shape->batch ? a->batch : 1, heads = shape->head ? all_heads : 1,
+             rows = shape->row ? all_rows : 1;
+    for (uint64_t b = 0; b < batch; b++)
         for (uint64_t h = 0; h < heads; h++)
             for (uint64_t r = 0; r < rows; r++) {
                 char *device = (char *)mapped + b * shape->batch + h * shape->head + r * shape->row;
                 char *mine = (char *)array + ((int64_t)b * host.batch + (int64_t)h * host.head +
                                               (int64_t)r * host.row) *
                                                  (int64_t)element;
-                memcpy(to_device ? device : mine, to_device ? mine : device, shape->row_bytes);
+                copy_row(device, mine, shape->row_bytes, my_bytes, to_device);
             }
 }
 

@@ -44,7 +44,8 @@ void limits_of(const struct attention *a, const struct variant *v, const struct 
         .max_workgroups_y = caps->max_workgroups[1] < 65535 ? caps->max_workgroups[1] : 65535,
         // A driver that counts loop iterations counts all of an invocation's: runs, chunks, and the
         // loops inside a chunk.
-        .item_chunks_most = counted ? caps->max_loop_iterations / v->family->chunk_loops : 1 << 20,
+        .item_chunks_most =
+            counted ? caps->max_loop_iterations / variant_chunk_loops(v, a) : 1 << 20,
         .splits_most = counted ? caps->max_loop_iterations / (2 * (rounds + 1)) : 0,
         .item_chunks_least = 512 / v->keys > 8 ? 512 / v->keys : 8,
         .items_wanted = cpu        ? 64

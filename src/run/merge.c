@@ -58,13 +58,16 @@ static void store(void *array, tulle_dtype dtype, size_t i, float value) {
     }
 }
 
+/// Either infinity marks an empty row: FlashAttention-2 writes +∞.
+static float lse_of(float given) { return given == INFINITY ? -INFINITY : given; }
+
 tulle_result merge_check(uint64_t rows, uint32_t v_head_dim, tulle_dtype dtype,
                          tulle_error *error) {
     if (rows < 1)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT, "rows is 0; it must be at least 1");
-    if (v_head_dim < 4 || v_head_dim > 256 || v_head_dim % 4)
+    if (v_head_dim < 1 || v_head_dim > V_HEAD_DIM_MOST)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
-                          "v_head_dim is %u; it must be a multiple of 4 from 4 to 256", v_head_dim);
+                          "v_head_dim is %u; it must be from 1 to %u", v_head_dim, V_HEAD_DIM_MOST);
     if ((unsigned)dtype > TULLE_BF16)
         return tulle_fail(error, TULLE_ERROR_INVALID_ARGUMENT,
                           "dtype is %d; it must be TULLE_F32, TULLE_F16 or TULLE_BF16", (int)dtype);
@@ -83,9 +86,11 @@ tulle_result tulle_merge(size_t rows, uint32_t v_head_dim, tulle_dtype dtype, vo
                           : !from_o   ? "from_o"
                                       : "from_lse");
     for (size_t r = 0; r < rows; r++) {
-        float a = into_lse[r], b = from_lse[r], m = a > b ? a : b;
-        if (a == -INFINITY && b == -INFINITY)  // empty: O is 0, whatever stood there
+        float a = lse_of(into_lse[r]), b = lse_of(from_lse[r]), m = a > b ? a : b;
+        if (m == -INFINITY) {  // empty: O is 0, whatever stood there
             for (size_t c = 0; c < v_head_dim; c++) store(into_o, dtype, r * v_head_dim + c, 0);
+            into_lse[r] = m;
+        }
         if (b == -INFINITY) continue;  // nothing to add
         float wa = a == -INFINITY ? 0 : expf(a - m), wb = expf(b - m), sum = wa + wb;
         for (size_t c = 0; c < v_head_dim; c++) {

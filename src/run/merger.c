@@ -136,6 +136,11 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     tulle_error local;
     tulle_result result = merge_check(rows, v_head_dim, dtype, &local);
     if (result) return context_pass(context, error, &local);
+    if (v_head_dim % 4)
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "v_head_dim is %u; on the device rows are read 4 elements at a time, so it must be a multiple of 4 (tulle_merge takes any)",
+            v_head_dim);
     tulle_merger *merger = calloc(1, sizeof *merger);
     if (!merger)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,

@@ -21,6 +21,15 @@ static struct pm_strides piece_strides(const struct attention *a, int t, uint32_
     return (struct pm_strides){ pieces(s->batch), pieces(s->head), pieces(s->row), with };
 }
 
+/// 2^-k, the largest that is below 1 over the keys times the largest weight: 1, and 2^P_GROWTH in
+/// matrix_tiles.glsl. fp16's V is far from what fp32 holds.
+static float weight_unit(const struct attention *a) {
+    if (a->dtype == TULLE_F16) return 1;
+    int k = a->dtype == TULLE_BF16 ? 4 : 0;
+    for (uint32_t keys = a->kv_len; keys; keys >>= 1) k++;
+    return ldexpf(1, -k);
+}
+
 static void fill_header(const struct attention *a, struct pm_header *header) {
     *header = (struct pm_header){
         .heads = a->heads,
@@ -33,6 +42,7 @@ static void fill_header(const struct attention *a, struct pm_header *header) {
         .scale = (float)(a->scale * LOG2_E),
         .scale_by_softcap = a->softcap > 0 ? (float)((double)a->scale / a->softcap) : 0,
         .softcap = a->softcap > 0 ? (float)(a->softcap * LOG2_E) : 0,
+        .weight_unit = weight_unit(a),
     };
 }
 

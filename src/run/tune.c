@@ -64,7 +64,15 @@ static tulle_result make_arrays(struct tuning_run *run, tulle_error *error) {
                                        .k = run->memory[TENSOR_K],
                                        .v = run->memory[TENSOR_V],
                                        .o = run->memory[TENSOR_O],
-                                       .lse = run->memory[TENSOR_LSE] };
+                                       .lse = run->memory[TENSOR_LSE],
+                                       // as on the device, which the spans are of
+                                       .q_strides = a->strides[TENSOR_Q],
+                                       .k_strides = a->strides[TENSOR_K],
+                                       .v_strides = a->strides[TENSOR_V],
+                                       .o_strides = a->strides[TENSOR_O],
+                                       .q_broadcast = true,
+                                       .k_broadcast = true,
+                                       .v_broadcast = true };
     return TULLE_OK;
 }
 

@@ -81,14 +81,14 @@ static void probe_kernels(void) {
 
 static bool serves(void *user, const uint8_t levels[PAIRWISE_FACTORS]) {
     (void)user;
+    struct attention_case candidate = { .seed = 1 };
+    memcpy(candidate.levels, levels, sizeof candidate.levels);
+    if (left_out[levels[F_KERNEL]] || !case_can_be(&candidate)) {
+        return false;
+    }
     if (levels[F_KERNEL] == 0) {
         return getenv("TULLE_TEST_KERNELS") == NULL;  // some variant always does
     }
-    if (left_out[levels[F_KERNEL]]) {
-        return false;
-    }
-    struct attention_case candidate = { .seed = 1 };
-    memcpy(candidate.levels, levels, sizeof candidate.levels);
     struct problem problem;
     struct problem_build build;
     struct variants variants;

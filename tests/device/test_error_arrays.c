@@ -105,11 +105,12 @@ static void test_merging(void **state) {
     (void)state;
     float o[2][16] = { { 0 } }, lse[2][4] = { { 0 } };
     tulle_error error = { 0 };
-    const char *const dim_words[2] = { "v_head_dim", "6" }, *const o_words[2] = { "into_o", NULL },
-                      *const lse_words[2] = { "from_lse", NULL },
-                      *const dtype_words[2] = { "dtype", "7" };
-    mistake_refused(tulle_merge(2, 6, TULLE_F32, o[0], lse[0], o[1], lse[1], &error), &error,
-                    TULLE_ERROR_INVALID_ARGUMENT, dim_words, "merging 6 dimensions");
+    const char
+        *const dim_words[2] = { "v_head_dim", "multiple of 4" },
+               *const none_words[2] = { "v_head_dim", "0" }, *const o_words[2] = { "into_o", NULL },
+               *const lse_words[2] = { "from_lse", NULL }, *const dtype_words[2] = { "dtype", "7" };
+    mistake_refused(tulle_merge(2, 0, TULLE_F32, o[0], lse[0], o[1], lse[1], &error), &error,
+                    TULLE_ERROR_INVALID_ARGUMENT, none_words, "merging no dimensions");
     mistake_refused(tulle_merge(4, 4, TULLE_F32, NULL, lse[0], o[1], lse[1], &error), &error,
                     TULLE_ERROR_INVALID_ARGUMENT, o_words, "merging into nothing");
     mistake_refused(tulle_merge(4, 4, TULLE_F32, o[0], lse[0], o[1], NULL, &error), &error,

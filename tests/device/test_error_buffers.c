@@ -95,6 +95,17 @@ static void test_bindings(void **state) {
                        "an offset that is no multiple of 4 elements");
     }
     refuse_binding(session.plan, NULL, "buffers", NULL, "no buffers");
+    for (int n = 0; n < 2; n++) {  // rows that only tulle_attention pads
+        tulle_attention_desc desc = mistake_desc();
+        *(n == 0 ? &desc.head_dim : &desc.v_head_dim) = 7;
+        tulle_plan *padded = NULL;
+        tulle_error error = { 0 };
+        harness_ok(tulle_plan_create(session.context->tulle, &desc, &padded, &error), &error,
+                   "tulle_plan_create");
+        refuse_binding(padded, &session.good, n == 0 ? "'s head_dim is 7" : "'s v_head_dim is 7",
+                       "multiple of 4", "rows of 7 elements in buffers");
+        tulle_plan_destroy(padded);
+    }
     refuse_binding(NULL, &session.good, "plan", NULL, "no plan");
     tulle_error error = { 0 };
     const char *const words[2] = { "out", NULL };

@@ -37,10 +37,8 @@ static void q_len_huge(tulle_attention_desc *d) { d->q_len = 0x80000000u; }
 static void kv_len_0(tulle_attention_desc *d) { d->kv_len = 0; }
 static void kv_len_huge(tulle_attention_desc *d) { d->kv_len = 0xffffffffu; }
 static void head_dim_0(tulle_attention_desc *d) { d->head_dim = 0; }
-static void head_dim_6(tulle_attention_desc *d) { d->head_dim = 6; }
-static void head_dim_260(tulle_attention_desc *d) { d->head_dim = 260; }
-static void v_head_dim_18(tulle_attention_desc *d) { d->v_head_dim = 18; }
-static void v_head_dim_512(tulle_attention_desc *d) { d->v_head_dim = 512; }
+static void head_dim_577(tulle_attention_desc *d) { d->head_dim = 577; }
+static void v_head_dim_513(tulle_attention_desc *d) { d->v_head_dim = 513; }
 static void dtype_9(tulle_attention_desc *d) { d->dtype = (tulle_dtype)9; }
 static void o_dtype_5(tulle_attention_desc *d) { d->o_dtype = (tulle_o_dtype)5; }
 static void q_stride_odd(tulle_attention_desc *d) { d->q = (tulle_strides){ 400, 100, 10 }; }
@@ -127,10 +125,8 @@ static const struct mistake {
     { "no keys", kv_len_0, { "kv_len", "0" } },
     { "kv_len of 2^32 - 1", kv_len_huge, { "kv_len", "4294967295" } },
     { "head_dim 0", head_dim_0, { "head_dim", "0" } },
-    { "head_dim 6", head_dim_6, { "head_dim", "6" } },
-    { "head_dim 260", head_dim_260, { "head_dim", "260" } },
-    { "v_head_dim 18", v_head_dim_18, { "v_head_dim", "18" } },
-    { "v_head_dim 512", v_head_dim_512, { "v_head_dim", "512" } },
+    { "head_dim 577", head_dim_577, { "head_dim", "577" } },
+    { "v_head_dim 513", v_head_dim_513, { "v_head_dim", "513" } },
     { "an unknown dtype", dtype_9, { "dtype", "9" } },
     { "an unknown o_dtype", o_dtype_5, { "o_dtype", "5" } },
     { "a stride that is no multiple of 4", q_stride_odd, { "Q", "10" } },

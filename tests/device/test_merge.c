@@ -116,8 +116,10 @@ static void accept(const struct verdict *verdict) {
     }
 }
 
-static void state_part(struct problem *problem, tulle_dtype dtype, uint64_t seed) {
+static void state_part(struct problem *problem, tulle_dtype dtype, enum problem_data data,
+                       uint64_t seed) {
     problem_init(problem, seed);
+    problem->data = data;
     problem->batch = 2;
     problem->heads = 2;
     problem->q_len = 61;
@@ -169,13 +171,14 @@ static struct verdict compare_halves(const struct problem *whole, const uint8_t 
 // Keys below `cut` and keys from it on. With a cut of 100 the first rows' windows lie on both
 // sides; with 2 the first half is nearly empty, with 180 the second is, for all rows but the last
 // ones (causal).
-static void check_halves(const struct mode_context *device, tulle_dtype dtype, int32_t cut) {
+static void check_halves(const struct mode_context *device, tulle_dtype dtype,
+                         enum problem_data data, int32_t cut) {
     const struct mode_context *context = harness_mode(MODE_IMPORT);
     const uint64_t seed = rng_hash(harness_seed(), (uint64_t)cut);
     struct problem whole, low, high;
-    state_part(&whole, dtype, seed);
-    state_part(&low, dtype, seed);
-    state_part(&high, dtype, seed);
+    state_part(&whole, dtype, data, seed);
+    state_part(&low, dtype, data, seed);
+    state_part(&high, dtype, data, seed);
     int32_t *lengths = problem_own(&low, 2, sizeof *lengths),
             *starts = problem_own(&high, 2, sizeof *starts);
     lengths[0] = lengths[1] = starts[0] = starts[1] = cut;
@@ -209,8 +212,9 @@ static void check_all_halves(const struct mode_context *device) {
     static const int32_t cuts[] = { 100, 2, 180 };
     for (int dtype = 0; dtype < 3; dtype++) {
         for (int n = 0; n < 3; n++) {
-            check_halves(device, (tulle_dtype)dtype, cuts[n]);
+            check_halves(device, (tulle_dtype)dtype, DATA_NORMAL, cuts[n]);
         }
+        check_halves(device, (tulle_dtype)dtype, DATA_HUGE, cuts[0]);
     }
 }
 
@@ -252,8 +256,9 @@ static struct sides make_sides(tulle_dtype dtype, size_t rows, size_t dim) {
             // vanishes.
             const bool empty = rng_chance(&rng, 20);
             const float value = (float)(rng_normal(&rng) * (row % 3 == 0 ? 1.0 : 40.0));
-            s.lse[side][row] = empty ? -INFINITY : value;
-            s.lse64[side][row] = s.lse[side][row];
+            // +∞ is how FlashAttention-2 marks an empty row
+            s.lse[side][row] = !empty ? value : rng_chance(&rng, 50) ? INFINITY : -INFINITY;
+            s.lse64[side][row] = empty ? -INFINITY : (double)value;
             for (size_t d = 0; d < dim; d++) {
                 const double drawn = rng_normal(&rng);
                 const size_t at = row * dim + d;
@@ -303,8 +308,8 @@ static struct verdict compare_sides(const struct sides *s) {
     for (size_t row = 0; row < s->rows; row++) {
         const struct merged_row want = define_row(s, row);
         const double a = s->lse64[0][row], b = s->lse64[1][row];
-        compare(&verdict, s->lse[0][row], want.lse, 8.0 * U * (4.0 + fabs(fmax(a, b))),
-                "merged LSE", row);
+        compare(&verdict, s->lse[0][row], want.lse,
+                want.empty ? 0.0 : 8.0 * U * (4.0 + fabs(fmax(a, b))), "merged LSE", row);
         // A weight's exponent: the difference and its factor log2 e, 3u of at most |a − b|; exp2 (3
         // + 2x) ULP. Past a distance of 60 the smaller weight is below 1e-26 and its error does not
         // matter.
@@ -406,7 +411,7 @@ static void test_a_wrong_merge_is_noticed(void **state) {
 
 static void check_definitions(const struct mode_context *device) {
     static const size_t rows[] = { 1, 7, 100, 300 };
-    static const uint32_t dims[] = { 4, 36, 64, 256 };
+    static const uint32_t dims[] = { 4, 36, 512, 256 };
     for (int dtype = 0; dtype < 3; dtype++) {
         for (int n = 0; n < 4; n++) {
             check_definition(device, (tulle_dtype)dtype, rows[n], dims[(n + dtype) % 4]);
@@ -417,6 +422,9 @@ static void check_definitions(const struct mode_context *device) {
 static void test_definition_on_the_host(void **state) {
     (void)state;
     check_definitions(NULL);
+    // rows that are no whole pieces of 4 elements
+    check_definition(NULL, TULLE_F16, 50, 1);
+    check_definition(NULL, TULLE_F32, 50, 7);
 }
 
 static void test_definition_on_the_device(void **state) {

@@ -126,14 +126,14 @@ static void test_classes(void **state) {
 /// Every class that there is, written and read; and records that are none.
 static void test_bytes(void **state) {
     (void)state;
-    static const uint32_t dims[] = { 32, 64, 96, 128, 192, 256 };
+    static const uint32_t dims[HEAD_CLASSES] = { 32, 64, 96, 128, 192, 256, 512, 576 };
     static const char *const names[] = { "base_f32_q8k32", "base_f16_q8k32", "base_bf16_q8k32" };
     struct tuning *tuning = tuning_create(), *read = tuning_create();
     uint8_t bytes[TUNING_BYTES];
     struct tuned t, back;
     assert_int_equal(tuning_write(tuning, bytes), 0);
     for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++)
-        for (int dim = 0; dim < 6; dim++)
+        for (int dim = 0; dim < HEAD_CLASSES; dim++)
             for (uint32_t q_len = 1; q_len <= 17; q_len += 16)
                 for (int features = 0; features < 6; features++) {
                     const struct attention a = attention((tulle_dtype)dtype, dims[dim], q_len);

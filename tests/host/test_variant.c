@@ -386,6 +386,44 @@ static void test_absent_modules(void **state) {
     assert_true(variant_serves(&v, &a, &caps, true, reason, sizeof reason));
 }
 
+/// Past head size 256 only base serves, in tiles whose lanes hold as much of O as of wider ones at 256,
+/// and none where even that is too much.
+static void test_large_heads(void **state) {
+    (void)state;
+    const struct caps wide_gpu = gpu((VkDriverId)0, 0, 4),
+                      pi = gpu(VK_DRIVER_ID_MESA_V3DV, 0x14e4, 4),
+                      mali = gpu(VK_DRIVER_ID_MESA_PANVK, 0x13b5, 16),
+                      powervr = gpu(VK_DRIVER_ID_IMAGINATION_OPEN_SOURCE_MESA, 0x1010, 4),
+                      lavapipe = cpu(NEWEST, 8);
+    for (int dtype = TULLE_F32; dtype <= TULLE_BF16; dtype++) {
+        check_one("a GPU", &wide_gpu, "base", (tulle_dtype)dtype, 512, "q16k32");
+        check_one("Raspberry Pi", &pi, "base", (tulle_dtype)dtype, 260, "q8k32");
+        check_one("Mali", &mali, "base", (tulle_dtype)dtype, 512, "q8k64");
+        check_one("lavapipe", &lavapipe, "base", (tulle_dtype)dtype, 512, "q16k32");
+        struct attention a = attention((tulle_dtype)dtype, 512);
+        tulle_error error = { 0 };
+        if (variant_choose(&a, &powervr, &error) || error.result != TULLE_ERROR_UNSUPPORTED ||
+            !strstr(error.message, "8 pieces of O a lane, or more, do not compile"))
+            fail_msg("PowerVR at head_dim 512: '%s'", error.message);
+        a.v_head_dim = 128;  // O is what counts
+        if (!variant_choose(&a, &powervr, &error)) fail_msg("PowerVR: %s", error.message);
+        a.v_head_dim = 512;
+        struct caps little = wide_gpu;
+        little.max_shared_memory = 4096;
+        if (variant_choose(&a, &little, &error) || !strstr(error.message, "bytes of shared memory"))
+            fail_msg("little shared memory at head_dim 512: '%s'", error.message);
+        struct caps matrices = wide_gpu;
+        matrices.matrix_f16 = matrices.matrix_bf16 = (struct matrix_shape){ 16, 16, 16 };
+        matrices.matrix_lanes = 32;
+        matrices.max_shared_memory = 1u << 20;
+        matrices.max_workgroup_invocations = 1024;
+        if (dtype != TULLE_F32)
+            assert_false(serves(&a, &matrices,
+                                dtype == TULLE_F16 ? "matrix_f16_s2m1k32" : "matrix_bf16_s2m1k32",
+                                "head sizes up to 256"));
+    }
+}
+
 /// Every module that a plan of a variant may ask for is in shaders/variants.def.
 static void test_modules(void **state) {
     (void)state;
@@ -411,10 +449,11 @@ static void test_modules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gpus),     cmocka_unit_test(test_cpus),
-        cmocka_unit_test(test_measured), cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_limits),   cmocka_unit_test(test_matrix),
-        cmocka_unit_test(test_modules),  cmocka_unit_test(test_absent_modules)
+        cmocka_unit_test(test_gpus),          cmocka_unit_test(test_large_heads),
+        cmocka_unit_test(test_cpus),          cmocka_unit_test(test_measured),
+        cmocka_unit_test(test_nearest),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_matrix),        cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_absent_modules)
     };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

@@ -155,7 +155,7 @@ wants "bench with more specs than heads" 2 "holds 3 specs .* there are 2 heads" 
 wants "bench --dtype fp8" 2 "--dtype is 'fp8'" bench --pattern dense --q-len 64 --dtype fp8
 wants "tune --dtype fp8" 2 "--dtype is 'fp8'" tune --dtype fp8
 wants "tune --phase all" 2 "--phase is 'all'; prefill or few-rows is wanted" tune --phase all
-wants "tune --head-dim 257" 2 "--head-dim is '257'" tune --head-dim 257
+wants "tune --head-dim 577" 2 "--head-dim is '577'" tune --head-dim 577
 wants "info --all alone" 2 "--all goes with --kernels" info --all
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -253,6 +253,9 @@ EOF
   printf %s "$header"
   zeros 64
 } >x.safetensors
+echo '{"weight_map": {"v": "x.safetensors"}}' >x.safetensors.index.json
+wants "a tensor of a checkpoint in several files" 0 "^pairs" run --q x.safetensors.index.json:v --k x.safetensors:v --v x.safetensors:v \
+  -o shard.npy --pattern dense
 wants "bf16 from .safetensors" 0 "^pairs" run --q x.safetensors:q --k x.safetensors:q --v x.safetensors:q -o bf16.npy --pattern dense
 check "its O is float32" grep -aq "'descr': '<f4', .*'shape': (8, 4)" bf16.npy
 printf '\003\000\000\000\004\000\000\000' | npy lengths.npy '<i4' '2,'
@@ -544,7 +547,7 @@ line=$(sed -n 's/.*\(tulle bench --pattern .*\)/\1/p' out)
 eval "set -- $line"
 check "a line with a quote is of the same words" test "${4-} ${5-}" = "blocks:128,it's.npy --q-len"
 wants "bench with a bad pattern" 2 "wibble" bench --pattern wibble --q-len 64
-wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 6
+wants "bench with a bad head_dim" 2 "head_dim" bench --pattern dense --q-len 64 --head-dim 576
 wants "bench --plan" 0 "" bench --plan
 check "planning times" grep -q 'window at 1M' out
 

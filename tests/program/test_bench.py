@@ -122,7 +122,7 @@ def test_lost_device():
     status, out, err = run(FAKED, "bench", "--quick", env={"TULLE_FAKE_LOST": "30"})
     check("the table has them too", status == 1 and out.count("failed") == 16 - first, out)
 
-    status, out, err = run(PROGRAM, "bench", "--pattern", "dense", "--q-len", "64", "--head-dim", "6", "--jsonl")
+    status, out, err = run(PROGRAM, "bench", "--pattern", "dense", "--q-len", "64", "--head-dim", "577", "--jsonl")
     check("bad input prints nothing", status == 2 and out == "", out)
 
 

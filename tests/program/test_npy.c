@@ -93,9 +93,11 @@ static void test_headers_that_are_fine(void **state) {
         { "{\"shape\": (1, 3), \"descr\": \"<f4\", \"fortran_order\": False}   \n", 2, 3 },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n", 0, 1 },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }\n", 1, 0 },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (24L, 16L), }\n", 2, 384 },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (3L,), }\n", 1, 3 },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 0, 7,), }\n", 3, 0 },
     };
-    unsigned char file[512];
+    unsigned char file[2048];
     (void)state;
     for (size_t i = 0; i < COUNT(headers); i++) {
         struct array array;
@@ -196,6 +198,10 @@ static void test_bad_headers(void **state) {
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "tuple of lengths" },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (2.0,)}", "tuple of lengths" },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (1 2)}", "tuple of lengths" },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (2LL,)}", "tuple of lengths" },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (L,)}", "tuple of lengths" },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (2 L,)}", "tuple of lengths" },
+        { "{'descr': '<f4', 'fortran_order': False, 'shape': (2l,)}", "tuple of lengths" },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (,)}", "tuple of lengths" },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (2,,)}", "tuple of lengths" },
         { "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",

@@ -106,6 +106,110 @@ static void test_names(void **state) {
     free(large);
 }
 
+// -------------------------------------------------------------------------------------------------
+// Files beside each other in the scratch folder
+
+static void remove_beside(const char *name) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", scratch_folder, name);
+    unlink(path);
+}
+
+// Reads FOLDER/name; NULL or what the message must say.
+static void beside(const char *name, const char *expected, float first) {
+    char path[600];
+    struct array array;
+    struct message message = { "" };
+    snprintf(path, sizeof path, "%s/%s", scratch_folder, name);
+    assert_true(safetensors_named(path));
+    const bool read = safetensors_read(path, &array, &message);
+    if (read != !expected) fail_msg("%s: \"%s\"", name, message.text);
+    if (!read && !strstr(message.text, expected))
+        fail_msg("%s: \"%s\" does not say \"%s\"", name, message.text, expected);
+    if (read) assert_true(array_real(&array, 0) == first);
+    array_free(&array);
+}
+
+// One tensor of this name, of one number.
+static void write_one(const char *file, const char *tensor, float number) {
+    unsigned char bytes[512];
+    char header[300];
+    snprintf(header, sizeof header,
+             "{\"%s\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4]}}", tensor);
+    const size_t size = build(bytes, header, 4);
+    memcpy(bytes + size - 4, &number, 4);
+    scratch_write(file, bytes, size);
+}
+
+static void test_colons(void **state) {
+    (void)state;
+    write_one("a.safetensors", "q:0", 1);
+    beside("a.safetensors:q:0", NULL, 1);
+    beside("a.safetensors:q", "no tensor 'q'; it holds q:0", 0);
+    write_one("a.safetensors", "b.safetensors:q", 2);  // a tensor's name may look like a file's
+    beside("a.safetensors:b.safetensors:q", NULL, 2);
+    beside("a.safetensors:b.safetensors", "no tensor 'b.safetensors'", 0);
+    // The same name, and now the file is another one.
+    write_one("b:x.safetensors:c.safetensors", "q:1", 3);
+    beside("b:x.safetensors:c.safetensors:q:1", NULL, 3);
+    beside("b:x.safetensors:c.safetensors", "needs the tensor's name after it", 0);
+    write_one("b:x.safetensors", "c.safetensors:q:1", 4);
+    beside("b:x.safetensors:c.safetensors:q:1", NULL, 4);
+    remove_beside("b:x.safetensors");
+    remove_beside("b:x.safetensors:c.safetensors");
+    remove_beside("a.safetensors");
+    beside("a.safetensors:q:0", "a.safetensors': No such file", 0);
+    beside("a.safetensors:b/c.safetensors", "b/c.safetensors': No such file", 0);
+    // A file of another kind whose name only looks as if.
+    char path[600];
+    scratch_write("a.safetensors:q", "", 0);
+    snprintf(path, sizeof path, "%s/a.safetensors:q", scratch_folder);
+    assert_false(safetensors_named(path));
+    remove_beside("a.safetensors:q");
+}
+
+#define INDEX "m.safetensors.index.json"
+
+static void test_shards(void **state) {
+    static const struct {
+        const char *index, *tensor, *expected;  // NULL: is read
+    } indexes[] = {
+        { "{\"metadata\": {\"total_size\": 8}, \"weight_map\": {\"q:0\": \"m-1.safetensors\", "
+          "\"k\": \"m-2.safetensors\"}}",
+          ":q:0", NULL },
+        { "{\"weight_map\": {\"q:0\": \"m-1.safetensors\", \"k\": \"x.safetensors\"}}", ":k",
+          "x.safetensors': No such file" },
+        { "{\"weight_map\": {\"q\": \"m-1.safetensors\"}}", ":q",
+          "m-1.safetensors' has no tensor 'q'; it holds q:0" },
+        { "{\"weight_map\": {\"q\": \"m-1.safetensors\", \"k\": \"m-1.safetensors\"}}", ":v",
+          "no tensor 'v'; it holds q, k" },
+        { "{\"weight_map\": {\"q\": \"m-1.safetensors\"}}", "", "needs the tensor's name" },
+        { "{\"weight_map\": {\"q\": \"m-1.safetensors\", \"q\": \"m-1.safetensors\"}}", ":q",
+          "names the tensor 'q' twice" },
+        { "{\"weight_map\": {\"q\": \"m.bin\"}}", ":q", "is in 'm.bin'; it must be a" },
+        { "{\"weight_map\": {\"q\": \"../m-1.safetensors\"}}", ":q", "of the same folder" },
+        { "{\"weight_map\": {\"q\": \"/m-1.safetensors\"}}", ":q", "of the same folder" },
+        { "{\"weight_map\": {\"q\": 1}}", ":q", "of the same folder" },
+        { "{\"weight_map\": {}}", ":q", "it holds no tensor" },
+        { "{\"weight_map\": [\"q\"]}", ":q", "an object 'weight_map'" },
+        { "{\"metadata\": {}}", ":q", "an object 'weight_map'" },
+        { "[]", ":q", "an object 'weight_map'" },
+        { "{\"weight_map\": {\"q\": ", ":q", "an object 'weight_map'" },
+        { "", ":q", "an object 'weight_map'" },
+    };
+    (void)state;
+    write_one("m-1.safetensors", "q:0", 5);
+    for (size_t i = 0; i < COUNT(indexes); i++) {
+        char name[100];
+        scratch_write(INDEX, indexes[i].index, strlen(indexes[i].index));
+        snprintf(name, sizeof name, INDEX "%s", indexes[i].tensor);
+        beside(name, indexes[i].expected, 5);
+    }
+    remove_beside("m-1.safetensors");
+    remove_beside(INDEX);
+    beside(INDEX ":q", INDEX "': No such file", 0);
+}
+
 static void test_bad_headers(void **state) {
     static const struct {
         const char *header, *expected;
@@ -218,6 +322,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_read), cmocka_unit_test(test_names),
         cmocka_unit_test(test_bad_headers),  cmocka_unit_test(test_bad_starts),
         cmocka_unit_test(test_truncations),  cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_colons),       cmocka_unit_test(test_shards),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -25,7 +25,9 @@ static const int64_t heads[][3] = { { 1, 1, 1 }, { 2, 4, 4 }, { 1, 16, 1 }, { 1,
                                     { 3, 6, 3 }, { 2, 2, 1 }, { 1, 12, 4 }, { 1, 5, 5 } };
 static const int64_t dims[][2] = { { 4, 4 },     { 8, 8 },     { 20, 20 },  { 36, 36 },
                                    { 64, 64 },   { 80, 80 },   { 96, 96 },  { 128, 128 },
-                                   { 192, 128 }, { 256, 256 }, { 32, 100 }, { 252, 12 } };
+                                   { 192, 128 }, { 256, 256 }, { 32, 100 }, { 252, 12 },
+                                   { 6, 6 },     { 33, 1 },    { 64, 130 }, { 576, 512 },
+                                   { 260, 510 } };
 
 static const char *const dtypes[] = { "f32", "f16", "bf16" };
 static const char *const o_dtypes[] = { "as-input", "f32" };
@@ -36,7 +38,7 @@ static const char *const layouts[] = { "bhsd", "bshd", "padded", "broadcast" };
 static const char *const scales[] = { "default", "given", "negative" };
 static const char *const softcaps[] = { "none", "1.5", "30" };
 static const char *const biases[] = { "none", "alibi", "sinks", "both" };
-static const char *const data[] = { "normal", "rising", "spiky" };
+static const char *const data[] = { "normal", "rising", "spiky", "huge" };
 static const char *const workspaces[] = { "default", "least" };
 static const char *const dispatches[] = { "default", "small", "small-alone" };
 static const char *const usages[] = { "storage", "all" };
@@ -225,6 +227,11 @@ enum problem_way case_way(const struct attention_case *from) {
     return strstr(ways[from->levels[F_WAY]], "record") != NULL ? WAY_RECORD : WAY_HOST;
 }
 
+bool case_can_be(const struct attention_case *from) {
+    const int64_t *dim = dims[from->levels[F_DIM]];
+    return case_way(from) == WAY_HOST || (dim[0] % 4 == 0 && dim[1] % 4 == 0);
+}
+
 // -------------------------------------------------------------------------------------------------
 // As a problem
 
@@ -279,6 +286,15 @@ static void state_layout(const struct attention_case *from, struct problem *prob
                                     problem->kv_len, problem->v_head_dim);
     problem->o_strides = strides_of(rng, layout, true, odd, problem->batch, problem->heads,
                                     problem->q_len, problem->v_head_dim);
+    // one row for all
+    tulle_strides *inputs[] = { &problem->q_strides, &problem->k_strides, &problem->v_strides };
+    bool *literal[] = { &problem->q_broadcast, &problem->k_broadcast, &problem->v_broadcast };
+    for (uint64_t n = 0; n < 3 && strcmp(layout, "broadcast") == 0; n++) {
+        if (rng_hash(from->seed, 200 + n) % 4 == 0) {
+            *inputs[n] = (tulle_strides){ 0 };
+            *literal[n] = true;
+        }
+    }
 }
 
 static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, int64_t length) {

@@ -55,6 +55,8 @@ bool case_parse(const char *text, struct attention_case *to, char *wrong, size_t
 // Where and how it runs.
 enum mode case_mode(const struct attention_case *from);
 enum problem_way case_way(const struct attention_case *from);
+// Rows that are no whole pieces are for host arrays alone.
+bool case_can_be(const struct attention_case *from);
 
 // States the problem (without inputs: problem_fill makes these).
 void case_state(const struct attention_case *from, struct problem *problem);

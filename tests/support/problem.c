@@ -275,6 +275,11 @@ static double element_value(const struct problem *problem, const struct tensor *
     } else if (problem->data == DATA_SPIKY && rng_chance(&rng, 3)) {
         value *= 8.0;
     }
+    if (problem->data == DATA_HUGE && stream == 3) {
+        value = (double)rng_between(&rng, 600, 1000) / 1000.0 *
+                (rng_chance(&rng, 10) ? -1.0 : 1.0) *
+                (tensor->dtype == TULLE_F16 ? 65000.0 : 3.3e38);
+    }
     // No subnormal numbers: whether fp16's are read as they are or as 0 is the driver's choice.
     return fabs(value) < 0x1p-14 ? 0.0 : value;
 }

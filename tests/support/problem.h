@@ -34,7 +34,8 @@ struct tensor {
 enum problem_data {
     DATA_NORMAL,
     DATA_RISING,  // keys grow along the sequence, and so does the running maximum
-    DATA_SPIKY    // a few large entries: sharp rows, logits of some tens
+    DATA_SPIKY,   // a few large entries: sharp rows, logits of some tens
+    DATA_HUGE     // V near the largest number, most of one sign: a sum of two is infinite
 };
 
 enum problem_way {

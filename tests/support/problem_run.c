@@ -116,6 +116,9 @@ static tulle_result run_host(struct problem *problem, tulle_plan *plan, tulle_er
         arrays.k_strides = problem->k.strides;
         arrays.v_strides = problem->v.strides;
         arrays.o_strides = problem->o.strides;
+        arrays.q_broadcast = problem->q_broadcast;
+        arrays.k_broadcast = problem->k_broadcast;
+        arrays.v_broadcast = problem->v_broadcast;
     }
     const tulle_result result = tulle_attention(plan, &arrays, NULL, error);
     if (checksum(&problem->q) != before[0] || checksum(&problem->k) != before[1] ||

@@ -36,8 +36,7 @@ static int scratch_remove(void **state) {
     return rmdir(scratch_folder);
 }
 
-/// (Re)writes the scratch file NAME and returns its path. One name a test program, so that it can
-/// be removed.
+/// (Re)writes the scratch file NAME and returns its path. scratch_remove removes the last one alone.
 static const char *scratch_write(const char *name, const void *bytes, size_t size) {
     snprintf(scratch_path, sizeof scratch_path, "%s/%s", scratch_folder, name);
     FILE *file = fopen(scratch_path, "wb");

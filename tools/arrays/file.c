@@ -7,6 +7,17 @@
 
 #include "common/system.h"
 
+bool input_exists(const char *name, size_t length) {
+    struct file_state state;
+    char *path = malloc(length + 1);
+    if (!path) return false;
+    memcpy(path, name, length);
+    path[length] = 0;
+    const bool exists = path_inspect(path, &state) && state.regular;
+    free(path);
+    return exists;
+}
+
 bool input_open(struct input_file *file, const char *path, struct message *message) {
     struct file_state state;
     *file = (struct input_file){ .descriptor = file_open(path), .path = path };

@@ -15,6 +15,9 @@ struct input_file {
     const char *path;  ///< the caller's; for messages
 };
 
+/// Is there a regular file whose name is the first `length` bytes of `name`?
+bool input_exists(const char *name, size_t length);
+
 /// Opens a regular file. Anything else (a folder, a device, a pipe) is refused: its size is not
 /// known.
 bool input_open(struct input_file *file, const char *path, struct message *message);

@@ -62,6 +62,7 @@ static bool take_word(struct cursor *c, const char *word) {
     return true;
 }
 
+// Digits, and the L that Python 2 put behind a long.
 static bool take_length(struct cursor *c, int64_t *value) {
     skip_space(c);
     if (c->at == c->end || *c->at < '0' || *c->at > '9') return false;
@@ -71,6 +72,7 @@ static bool take_length(struct cursor *c, int64_t *value) {
         if (*value > (INT64_MAX - digit) / 10) return false;
         *value = *value * 10 + digit;
     }
+    if (c->at < c->end && *c->at == 'L') c->at++;
     return true;
 }
 

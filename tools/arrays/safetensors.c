@@ -11,19 +11,36 @@
 #include "arrays/file.h"
 
 // The format's own limit for the JSON header.
-#define MOST_HEADER UINT64_C(100000000)
+#define MOST_HEADER ((size_t)100000000)
 #define SUFFIX ".safetensors"
+#define INDEX_SUFFIX ".safetensors.index.json"
 
-static bool ends_in_suffix(const char *name, size_t length) {
-    const size_t suffix = sizeof SUFFIX - 1;
-    return length >= suffix && !memcmp(name + length - suffix, SUFFIX, suffix);
+static bool ends_in(const char *name, size_t length, const char *suffix) {
+    const size_t size = strlen(suffix);
+    return length >= size && !memcmp(name + length - size, suffix, size);
 }
 
-bool safetensors_named(const char *name) {
-    const char *colon = strrchr(name, ':');
-    return ends_in_suffix(name, strlen(name)) ||
-           (colon && ends_in_suffix(name, (size_t)(colon - name)));
+static bool is_checkpoint(const char *name, size_t length) {
+    return ends_in(name, length, SUFFIX) || ends_in(name, length, INDEX_SUFFIX);
 }
+
+// The length of the file's part of FILE:TENSOR; 0 where there is none. Folders, files and tensors
+// may all have colons in their names: the file is what exists. Where nothing does, a whole name
+// that ends as a file does is one, and else the first that does.
+static size_t file_part(const char *name) {
+    const size_t whole = strlen(name);
+    size_t first = 0;
+    if (input_exists(name, whole)) return is_checkpoint(name, whole) ? whole : 0;
+    for (const char *colon = strchr(name, ':'); colon; colon = strchr(colon + 1, ':')) {
+        const size_t length = (size_t)(colon - name);
+        if (!is_checkpoint(name, length)) continue;
+        if (input_exists(name, length)) return length;
+        if (!first) first = length;
+    }
+    return is_checkpoint(name, whole) ? whole : first;
+}
+
+bool safetensors_named(const char *name) { return file_part(name) > 0; }
 
 // A whole number that a double holds exactly.
 static bool whole(const cJSON *item, int64_t *value) {
@@ -50,24 +67,22 @@ static void list_names(const cJSON *header, char *text, size_t size) {
     if (!at) snprintf(text, size, "no tensor");
 }
 
-static bool find_tensor(const struct input_file *file, const cJSON *header, const char *tensor,
+// What stands beside the tensor's name in a header, or in an index.
+static bool find_tensor(const char *path, const cJSON *header, const char *tensor,
                         const cJSON **out, struct message *message) {
     char names[400];
     const cJSON *entry, *found = NULL;
-    if (!cJSON_IsObject(header))
-        return refuse(message, "'%s': its header is not a JSON object", file->path);
     list_names(header, names, sizeof names);
     if (!tensor)
         return refuse(message, "'%s' needs the tensor's name after it, as in %s:NAME; it holds %s",
-                      file->path, file->path, names);
+                      path, path, names);
     cJSON_ArrayForEach(entry, header) {
         if (!entry->string || strcmp(entry->string, tensor) || !strcmp(tensor, "__metadata__"))
             continue;
-        if (found) return refuse(message, "'%s' names the tensor '%s' twice", file->path, tensor);
+        if (found) return refuse(message, "'%s' names the tensor '%s' twice", path, tensor);
         found = entry;
     }
-    if (!found)
-        return refuse(message, "'%s' has no tensor '%s'; it holds %s", file->path, tensor, names);
+    if (!found) return refuse(message, "'%s' has no tensor '%s'; it holds %s", path, tensor, names);
     *out = found;
     return true;
 }
@@ -159,7 +174,9 @@ static bool read_open_file(const struct input_file *file, const char *tensor, st
     text[good ? header_size : 0] = 0;
     cJSON *header = good ? cJSON_ParseWithLength(text, (size_t)header_size) : NULL;
     if (good && !header) good = refuse(message, "'%s': its header is not JSON", file->path);
-    good = good && find_tensor(file, header, tensor, &entry, message) &&
+    if (good && !cJSON_IsObject(header))
+        good = refuse(message, "'%s': its header is not a JSON object", file->path);
+    good = good && find_tensor(file->path, header, tensor, &entry, message) &&
            check_end(file, header, file->size - 8 - header_size, message) &&
            parse_entry(file, tensor, entry, &array, &begin, &bytes, message);
     cJSON_Delete(header);
@@ -177,18 +194,53 @@ static bool read_open_file(const struct input_file *file, const char *tensor, st
     return true;
 }
 
+// The path of the shard that holds a tensor: an index names files of its own folder. Freed by the
+// caller; NULL on failure.
+static char *find_shard(const char *index, const char *tensor, struct message *message) {
+    size_t size;
+    char *text = input_text(index, MOST_HEADER, &size, message), *path = NULL;
+    if (!text) return NULL;
+    cJSON *json = cJSON_ParseWithLength(text, size);
+    free(text);
+    const cJSON *map = cJSON_GetObjectItemCaseSensitive(json, "weight_map"), *shard = NULL;
+    const char *slash = strrchr(index, '/');
+    const size_t folder = slash ? (size_t)(slash - index) + 1 : 0;
+    if (!cJSON_IsObject(map)) {
+        refuse(message, "'%s' is not JSON with an object 'weight_map'", index);
+    } else if (find_tensor(index, map, tensor, &shard, message)) {
+        const char *name = cJSON_IsString(shard) ? shard->valuestring : "";
+        if (!ends_in(name, strlen(name), SUFFIX) || strchr(name, '/'))
+            refuse(message,
+                   "'%s' says that tensor '%s' is in '%.200s'; it must be a " SUFFIX
+                   " file of the same folder",
+                   index, tensor, name);
+        else if (!(path = malloc(folder + strlen(name) + 1))) refuse(message, "out of memory");
+        else {
+            memcpy(path, index, folder);
+            strcpy(path + folder, name);
+        }
+    }
+    cJSON_Delete(json);
+    return path;
+}
+
 bool safetensors_read(const char *name, struct array *out, struct message *message) {
     struct input_file file;
-    const char *colon = strrchr(name, ':');
-    char *path = strdup(name);
+    const size_t length = file_part(name);
+    const char *tensor = name[length] ? name + length + 1 : NULL;
+    char *path = malloc(length + 1);
     memset(out, 0, sizeof *out);
     if (!path) return refuse(message, "out of memory");
-    // FILE.safetensors alone names no tensor, even where a folder of its path has a colon.
-    if (ends_in_suffix(name, strlen(name))) colon = NULL;
-    if (colon) path[colon - name] = 0;
+    memcpy(path, name, length);
+    path[length] = 0;
+    if (ends_in(path, length, INDEX_SUFFIX)) {
+        char *shard = find_shard(path, tensor, message);
+        free(path);
+        if (!(path = shard)) return false;
+    }
     bool read = input_open(&file, path, message);
     if (read) {
-        read = read_open_file(&file, colon ? colon + 1 : NULL, out, message);
+        read = read_open_file(&file, tensor, out, message);
         input_close(&file);
     }
     free(path);

@@ -182,8 +182,8 @@ static bool read_shape(int option, struct request *r, struct message *m) {
     case BATCH: return parse_integer("--batch", optarg, 1, INT32_MAX, &r->batch, m);
     case HEADS: return parse_integer("--heads", optarg, 1, INT32_MAX, &r->heads, m);
     case KV_HEADS: return parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, m);
-    case HEAD_DIM: return parse_integer("--head-dim", optarg, 4, 256, &r->head_dim, m);
-    case V_HEAD_DIM: return parse_integer("--v-head-dim", optarg, 4, 256, &r->v_head_dim, m);
+    case HEAD_DIM: return parse_integer("--head-dim", optarg, 1, 576, &r->head_dim, m);
+    case V_HEAD_DIM: return parse_integer("--v-head-dim", optarg, 1, 512, &r->v_head_dim, m);
     default:
         return dtype_named(optarg, &r->dtype) ||
                refuse(m, "--dtype is '%s'; fp32, fp16 or bf16 is wanted", optarg);

@@ -16,6 +16,7 @@ DTYPES = {"float32": lib.TULLE_F32, "float16": lib.TULLE_F16, "bfloat16": lib.TU
 ITEM_SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
 Layout = Literal["bhsd", "bshd"]
 LAYOUTS = ("bhsd", "bshd")
+AXES = ("batch", "heads", "length")
 LENGTH_MOST = 2**31 - 1
 # of DLPack: (code, bits), and the devices whose memory is the host's
 _DLPACK_DTYPES = {(2, 32): "float32", (2, 16): "float16", (4, 16): "bfloat16"}
@@ -36,8 +37,13 @@ class View:
 
     @property
     def all_one_row(self) -> bool:
-        """Broadcast along all of batch, heads and length: to the C library all-zero strides mean C order."""
+        """Broadcast along all of batch, heads and length: to the C library all-zero strides alone mean the plan's."""
         return self.strides == (0, 0, 0)
+
+    @property
+    def broadcast(self) -> tuple[str, ...]:
+        """The axes along which one entry stands for all."""
+        return tuple(axis for axis, stride in zip(AXES, self.strides) if stride == 0)
 
     def c_strides(self) -> Any:
         return {"batch": self.strides[0], "head": self.strides[1], "row": self.strides[2]}

@@ -65,7 +65,7 @@ def attention(
         dtype=views[0].dtype, out_dtype=out_dtype, pattern=as_pattern(pattern), head_pattern=head_pattern, causal=causal, scale=scale,
         softcap=softcap, alibi_slopes=alibi_slopes, sink_logits=sink_logits, return_lse=return_lse, q_align=q_align, q_offsets=q_offsets,
         q_lengths=q_lengths, kv_lengths=kv_lengths, kv_starts=kv_starts, cu_q=cu_q, cu_kv=cu_kv, entry_pattern=entry_pattern,
-        broadcast="".join(view.name for view in views if view.all_one_row),
+        broadcast={view.name: view.broadcast for view in views},
         kernel=kernel, workspace_limit=workspace_limit, dispatch_pairs=dispatch_pairs)
     chosen = context or default_context()
     plan = chosen.kept(tuple(_key(value) for value in options.values()), lambda: Plan(**options, context=chosen))
@@ -77,5 +77,5 @@ def _key(value: Any) -> Hashable:
     if isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "__array__"):
         array = np.asarray(value)
         return array.dtype.str, array.shape, array.tobytes()
-    key: Hashable = value
+    key: Hashable = tuple(value.items()) if isinstance(value, dict) else value
     return key

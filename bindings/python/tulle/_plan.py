@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Optional, Sequence, Union
+from typing import Any, Literal, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _arrays
-from ._arrays import DTYPES, LAYOUTS, LENGTH_MOST, Layout
+from ._arrays import AXES, DTYPES, LAYOUTS, LENGTH_MOST, Layout
 from ._context import Context, default_context
 from ._errors import InvalidArgument, InvalidType, check
 from ._handles import Handle
@@ -17,6 +17,7 @@ from ._native import ffi, lib
 from ._pattern import PatternLike, as_pattern
 
 Dtype = Literal["float32", "float16", "bfloat16"]
+Broadcast = Union[str, Mapping[str, Sequence[str]]]
 Integers = Union[Sequence[int], npt.NDArray[Any]]
 Floats = Union[Sequence[float], npt.NDArray[Any]]
 
@@ -62,10 +63,11 @@ class Plan:
         sink_logits: Optional[Floats] = None, return_lse: bool = False, q_align: Literal["last", "first"] = "last",
         q_offsets: Union[int, Integers, None] = None, q_lengths: Optional[Integers] = None, kv_lengths: Optional[Integers] = None,
         kv_starts: Optional[Integers] = None, cu_q: Optional[Integers] = None, cu_kv: Optional[Integers] = None,
-        entry_pattern: Optional[npt.ArrayLike] = None, broadcast: str = "", kernel: Optional[str] = None, workspace_limit: int = 0,
+        entry_pattern: Optional[npt.ArrayLike] = None, broadcast: Broadcast = "", kernel: Optional[str] = None, workspace_limit: int = 0,
         dispatch_pairs: int = 0, context: Optional[Context] = None,
     ) -> None:
-        """broadcast: those of "qkv" of which one row serves all of batch, heads and length (a NumPy array whose strides are all 0)."""
+        """broadcast: those of "qkv" of which one row serves all of batch, heads and length; or of each the axes along which one
+        entry serves all, {"k": ["batch"], "v": ["batch", "heads"]}. Those are copied to the device once."""
         parent = (context or default_context())._handle   # not the context itself, which keeps plans: no cycle
         self.shape_q = (_whole("batch", batch), _whole("heads", heads), _whole("q_len", q_len), _whole("head_dim", head_dim))
         kv_heads = heads if kv_heads is None else kv_heads
@@ -76,9 +78,7 @@ class Plan:
         self.dtype = one_of("dtype", dtype, tuple(DTYPES))
         self.out_dtype = dtype if out_dtype is None else one_of("out_dtype", out_dtype, tuple(dict.fromkeys((dtype, "float32"))))
         self.return_lse = bool(return_lse)
-        self.broadcast = broadcast
-        if not set(broadcast) <= set("qkv"):
-            raise InvalidArgument(f"broadcast is {broadcast!r}; it may be of the letters q, k and v")
+        self.broadcast = _broadcast(broadcast)
         self.pattern = as_pattern(pattern)
 
         keep: list[Any] = []   # what the descriptor points to
@@ -96,7 +96,10 @@ class Plan:
         desc.kv_heads, desc.kv_len, desc.v_head_dim = kv_heads, kv_len, v_head_dim
         desc.dtype = DTYPES[dtype]
         desc.o_dtype = lib.TULLE_O_F32 if self.out_dtype == "float32" else lib.TULLE_O_AS_INPUT
-        desc.q_broadcast, desc.k_broadcast, desc.v_broadcast = ("q" in broadcast, "k" in broadcast, "v" in broadcast)
+        for name, shape in (("q", self.shape_q), ("k", self.shape_k), ("v", self.shape_v)):
+            if self.broadcast[name]:
+                setattr(desc, name, _strides_once(shape, self.broadcast[name]))
+                setattr(desc, name + "_broadcast", True)
         desc.scale, desc.softcap = _scale(scale), 0.0 if softcap is None else softcap
         desc.causal, desc.lse = causal, self.return_lse
         desc.alibi_slopes = pointer("alibi_slopes", alibi_slopes, np.float32, heads)
@@ -154,9 +157,10 @@ class Plan:
                 raise InvalidArgument(f"{view.name} is [batch, heads, length, dim] = {list(view.shape)}; the plan is for {list(shape)}")
             if view.dtype != self.dtype:
                 raise InvalidType(f"{view.name} is of {view.dtype}; the plan is for {self.dtype}")
-            if view.all_one_row != (view.name in self.broadcast):
-                raise InvalidArgument(f"{view.name} has {'one row' if view.all_one_row else 'more than one row'}; the plan's `broadcast` is"
-                                      f" {self.broadcast!r}")
+            for axis, length in zip(AXES, shape):
+                if axis in self.broadcast[view.name] and axis not in view.broadcast and length > 1:
+                    raise InvalidArgument(f"{view.name} has more than one entry along {axis}, of which there is one by the plan's `broadcast`")
+            setattr(arrays, view.name + "_broadcast", view.all_one_row)
             setattr(arrays, view.name, ffi.cast("void *", view.address))
             setattr(arrays, view.name + "_strides", view.c_strides())
         if out is None:
@@ -217,6 +221,23 @@ def _whole(name: str, value: Any, least: int = 1, most: int = LENGTH_MOST) -> in
     if not least <= number <= most:
         raise InvalidArgument(f"{name} is {number}; it may be {least} … {most}")
     return number
+
+
+def _broadcast(value: Broadcast) -> dict[str, tuple[str, ...]]:
+    given: Mapping[str, Sequence[str]] = dict.fromkeys(value, AXES) if isinstance(value, str) else value
+    axes = {name: tuple(of) for name, of in given.items()}
+    if not set(axes) <= set("qkv") or any(axis not in AXES for of in axes.values() for axis in of):
+        raise InvalidArgument(f"broadcast is {value!r}; it may be of the letters q, k and v, or give for each of them axes of {', '.join(AXES)}")
+    return {name: axes.get(name, ()) for name in "qkv"}
+
+
+def _strides_once(shape: Sequence[int], axes: Sequence[str]) -> dict[str, int]:
+    """C order of [batch, heads, length, dim] in elements, with one entry along these axes."""
+    strides, step = {}, shape[3]
+    for axis, field, length in reversed(tuple(zip(AXES, ("batch", "head", "row"), shape))):
+        strides[field] = 0 if axis in axes else step
+        step *= 1 if axis in axes else length
+    return strides
 
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:

@@ -187,6 +187,13 @@ void attention(const tulle::context &context) {
     is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "negative"),
        "and negative ones");
     bad = arrays;
+    bad.k = tulle::span<const float>(k.data(), dim);
+    bad.k_broadcast = true;
+    is(static_cast<bool>(moved.try_attention(bad)), "one row for all is taken");
+    bad.k = tulle::span<const float>(k.data(), dim - 1);
+    is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "k has 7 elements"),
+       "and less than one is refused");
+    bad = arrays;
     std::vector<uint16_t> halves(q.size());
     bad.q = halves;
     is(fails(moved.try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "q has elements of 2 bytes"),
@@ -200,12 +207,13 @@ void attention(const tulle::context &context) {
              TULLE_ERROR_INVALID_ARGUMENT, "alibi_slopes has 3 entries; 2 are wanted"),
        "a list of another length is refused");
     tulle_attention_desc odd = description();
-    odd.head_dim = 6;
-    is(fails(tulle::plan::try_create(context, odd), TULLE_ERROR_INVALID_ARGUMENT, "head_dim is 6"),
+    odd.head_dim = 1000;
+    is(fails(tulle::plan::try_create(context, odd), TULLE_ERROR_INVALID_ARGUMENT,
+             "head_dim is 1000"),
        "the library's errors come through");
 #ifndef TULLE_NO_EXCEPTIONS
     is(throws([&] { tulle::plan::create(context, odd); }, TULLE_ERROR_INVALID_ARGUMENT,
-              "head_dim is 6"),
+              "head_dim is 1000"),
        "and are thrown with their message");
 #endif
     moved.reset();

@@ -95,13 +95,37 @@ class Arrays(DeviceCase):
         assert_near(tulle.attention(one, one, one), attention(one, one, one)[0])
 
     def test_broadcast_plan(self):
-        """a plan says where it was made for another number of rows"""
+        """a plan takes broadcast arrays, and says where it was made for less than there is"""
         one = np.broadcast_to(numbers(self.random, (1, 1, 1, 16)), self.k.shape)
+        by_batch = np.broadcast_to(self.k[:1], self.k.shape)
         shape = dict(batch=2, heads=4, kv_heads=2, q_len=10, kv_len=20, head_dim=16, v_head_dim=8)
-        self.refused(ValueError, "k has one row; the plan's `broadcast` is ''", lambda: tulle.Plan(**shape)(self.q, one, self.v))
-        plan = tulle.Plan(**shape, broadcast="k")
-        assert_near(plan(self.q, one, self.v), attention(self.q, one, self.v)[0])
-        self.refused(ValueError, "k has more than one row", lambda: plan(self.q, self.k, self.v))
+        for broadcast, taken in (("", (one, by_batch, self.k)), ({"k": ["batch"], "q": ()}, (one, by_batch)), ("k", (one,))):
+            plan = tulle.Plan(**shape, broadcast=broadcast)
+            for k in taken:
+                assert_near(plan(self.q, k, self.v), attention(self.q, k, self.v)[0])
+        self.refused(ValueError, "k has more than one entry along heads", lambda: plan(self.q, by_batch, self.v))
+        self.refused(ValueError, "broadcast is {'k': ['depth']}", lambda: tulle.Plan(**shape, broadcast={"k": ["depth"]}))
+        self.refused(ValueError, "broadcast is {'o': ['batch']}", lambda: tulle.Plan(**shape, broadcast={"o": ["batch"]}))
+
+    def test_broadcast_once(self):
+        """what is broadcast is on the device once: each row apart would be 64 GiB here"""
+        k, v = (np.broadcast_to(numbers(self.random, (1, 1, 16384, 16)), (1, 65536, 16384, 16)) for _ in "kv")
+        q = np.broadcast_to(numbers(self.random, (1, 1, 1, 16)), (1, 65536, 1, 16))
+        found = tulle.attention(q, k, v, pattern="window:20,0")
+        assert_near(found[:, :1], attention(q[:, :1], k[:, :1, -21:], v[:, :1, -21:])[0])
+        self.assertTrue((found == found[:, :1]).all())
+
+    def test_odd_head_dim(self):
+        """rows that are no whole pieces of 4 numbers, of each tensor, in any layout"""
+        for dim, v_dim in ((1, 1), (6, 8), (8, 3), (33, 130)):
+            with self.subTest(dim=dim, v_dim=v_dim):
+                q, k, v = (numbers(self.random, shape) for shape in ((2, 4, 10, dim), (2, 2, 20, dim), (2, 2, 20, v_dim)))
+                wanted = attention(q, k, v, causal=True)[0]
+                assert_near(tulle.attention(q, k, v, causal=True), wanted)
+                swapped = tulle.attention(*(x.swapaxes(1, 2) for x in (q, k, v)), causal=True, layout="bshd")
+                assert_near(swapped.swapaxes(1, 2), wanted)
+                k = np.broadcast_to(k[:1], k.shape)
+                assert_near(tulle.attention(q, k, v, causal=True), attention(q, k, v, causal=True)[0])
 
     def test_out(self):
         """O goes to the caller's array: C order, a slice of another, backwards; nothing beside it is written"""
