@@ -236,8 +236,8 @@ def test_refused():
             (["--suite", "models", *["--length", "64"] * 9], "more than 8 lengths")):
         status, out, err = run(PROGRAM, "bench", *words)
         check(f"refused: {' '.join(words)}", status == 2 and out == "" and says in err, f"{status} {err}")
-    status, out, err = run(PROGRAM, "bench", "--crossover", "--head-dim", "6", "--jsonl")
-    check("a search that the device cannot do says why", status == 2 and out == "" and "head_dim" in err, err)
+    status, out, err = run(PROGRAM, "bench", "--crossover", "--kernel", "wibble", "--jsonl")
+    check("a search that the device cannot do says why", status == 2 and out == "" and 'kernel is "wibble"' in err, err)
 
 
 def test_kept():

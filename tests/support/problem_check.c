@@ -35,6 +35,9 @@ static struct tolerance_row row_of(const struct problem *problem, int64_t n, int
                                   : 0x1p-8,
         .weight_lost = units && half ? 0x1p-25 : 0.0,
         .value_most = problem->value_most,
+        .weight_scale = half                           ? 1.0
+                        : problem->dtype == TULLE_BF16 ? 32.0 * (double)problem->kv_len
+                                                       : 2.0 * (double)problem->kv_len,
         .flush = problem->logit_flush,
     };
 }

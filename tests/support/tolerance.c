@@ -49,8 +49,9 @@
 //    bits: fp16 by packHalf2x16, one ulp, 2^-10; bf16 to nearest, 2^-8; the sum in the denominator
 //    has them in fp32. fp16 weights stand between 2^11 and 2^15 times their share of the largest,
 //    so what is below 2^-14 there, and may be read as 0, is below 2^-25 of the sum of weights.
-// 10. Weights that underflow: below 2^-126 relative to the largest; 1e-36 absolute covers keys <
-// 10^6 of them.
+// 10. Weights that underflow: while they multiply V they stand at 2^-k of what they are, 2^k > kv_len
+// (docs/semantics.md; bf16: 2^4 more), so those below 2^(k-126) relative to the largest may be 0: each
+// key's |V| that much. LSE has them unscaled: 1e-36 absolute covers keys < 10^6 of them.
 
 #include "tolerance.h"
 
@@ -96,7 +97,8 @@ double tolerance_weights(const struct tolerance_row *row) {
 double tolerance_o(const struct tolerance_row *row, double weights, double absolute, double o,
                    tulle_dtype o_dtype) {
     const double lost = row->weight_lost * (double)row->keys * row->value_most;
-    const double computed = weights * absolute + lost + 1e-36;
+    const double underflow = row->weight_scale * 0x1p-126 * (double)row->keys * row->value_most;
+    const double computed = weights * absolute + lost + underflow + 1e-36;
     const double largest = fabs(o) + computed;
     switch (o_dtype) {
     case TULLE_F32: return computed + largest * U;

@@ -21,6 +21,7 @@ struct tolerance_row {
     double weight_rounding;  // relative, of a weight before it multiplies V
     double weight_lost;      // the most that is lost of a weight, relative to the sum of them
     double value_most;       // the largest |V| of the keys
+    double weight_scale;     // the most that weights are divided by while they multiply V
     double flush;  // the most that reading subnormal inputs as 0 changes a logit; 0: there are none
 };
 
