@@ -26,6 +26,7 @@ session() {
     kill -0 "$display" 2>/dev/null || { cat "$folder/xvfb.log" >&2; exit 1; }
     sleep 0.1
   done
+  [[ -s $folder/display ]] || { cat "$folder/xvfb.log" >&2; exit 1; }
   DISPLAY=:$(<"$folder/display")
   export DISPLAY
   "$@"

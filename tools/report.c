@@ -78,6 +78,7 @@ int report_main(int argc, char **argv) {
     struct columns *columns = calloc(1, sizeof *columns);
     if (!columns) return fail("report", STATUS_FAILED, "out of memory");
     status = STATUS_OK;
+    columns->crossovers_do = true;
     for (int i = optind; i < argc && !status; i++) {
         if (is_same_file(argv[i], output))
             status = fail("report", STATUS_BAD_INPUT, "'%s' is an input and the output", argv[i]);

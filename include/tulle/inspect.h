@@ -62,7 +62,8 @@ typedef struct tulle_run {
 
 typedef void (*tulle_run_callback)(void *user, const tulle_run *run);
 
-/// Schedules desc for one (batch, head) and calls `each` for every run. context may be NULL, for no
+/// Schedules desc for one (batch entry, or packed sequence; head) and calls `each` for every run; for
+/// a sequence without rows not once. context may be NULL, for no
 /// device is needed: base's default tile. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED,
 /// memory.
 TULLE_API tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_desc *desc,

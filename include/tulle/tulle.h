@@ -180,8 +180,9 @@ typedef struct tulle_vulkan_import {
     void *queue_user;
 } tulle_vulkan_import;
 
-/// Device memory for plans, from the caller. Called from tulle_plan_create and tulle_plan_destroy
-/// on their thread.
+/// Device memory for plans, from the caller. Called on the thread of the call that makes a plan
+/// (tulle_plan_create, tulle_tune) or that lets go of it (also tulle_plan_destroy,
+/// tulle_binding_destroy).
 typedef struct tulle_memory_callbacks {
     /// Gives memory of a type in `requirements`; sets *memory and *offset (aligned as required).
     /// *mapped: host address of it, coherent, or NULL where it is not mapped (Tulle then copies in

@@ -331,8 +331,10 @@ class patterns {
 struct lists {
     span<const float> alibi_slopes, sink_logits;  ///< heads entries each
     span<const uint32_t> head_pattern;            ///< heads
-    span<const int32_t> q_offsets;                ///< 1 or batch; sets q_align
+    span<const int32_t> q_offsets;                ///< 1, or batch (or sequences); sets q_align
     span<const int32_t> q_lengths = {}, kv_lengths = {}, kv_starts = {};  ///< batch each
+    span<const int32_t> cu_q = {}, cu_kv = {};  ///< sequences + 1 each; sets sequences
+    span<const uint32_t> entry_pattern = {};    ///< batch (or sequences) × heads
 };
 
 /// Host arrays. Strides as in tulle_host_arrays, but not negative.
@@ -452,6 +454,8 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
 
     static status put_lists(tulle_attention_desc &desc, const lists &lists) {
         const uint32_t batch = desc.batch ? desc.batch : 1;
+        if (!lists.cu_q.empty()) desc.sequences = static_cast<uint32_t>(lists.cu_q.size() - 1);
+        const uint32_t sequences = desc.sequences ? desc.sequences : batch;
         if (!lists.q_offsets.empty()) {
             desc.q_align = TULLE_ALIGN_GIVEN;
             desc.q_offset_count = static_cast<uint32_t>(lists.q_offsets.size());
@@ -463,7 +467,11 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
                put("head_pattern", desc.head_pattern, lists.head_pattern, desc.heads),
                put("q_lengths", desc.q_lengths, lists.q_lengths, batch),
                put("kv_lengths", desc.kv_lengths, lists.kv_lengths, batch),
-               put("kv_starts", desc.kv_starts, lists.kv_starts, batch) })
+               put("kv_starts", desc.kv_starts, lists.kv_starts, batch),
+               put("cu_q", desc.cu_q, lists.cu_q, desc.sequences + 1),
+               put("cu_kv", desc.cu_kv, lists.cu_kv, desc.sequences + 1),
+               put("entry_pattern", desc.entry_pattern, lists.entry_pattern,
+                   sequences * desc.heads) })
             if (!checked) return checked;
         return {};
     }

@@ -87,7 +87,7 @@ struct pm_entry {
 };
 
 #define PM_ENTRY_PLACE 0    // texel: index, q_offset, first_row, first_key
-#define PM_ENTRY_LENGTHS 1  // texel: q_length, kv_length, page_table
+#define PM_ENTRY_LENGTHS 1  // texel: q_length, kv_length, page_table, sequence
 #define PM_ENTRY_TEXELS 2
 
 // -------------------------------------------------------------------------------------------------

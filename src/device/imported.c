@@ -79,7 +79,7 @@ static void read_chain(const VkBaseInStructure *next, bool said[FEATURES]) {
         }
 }
 
-static bool has_extension(const tulle_vulkan_import *import, const char *name) {
+static bool import_has(const tulle_vulkan_import *import, const char *name) {
     for (uint32_t i = 0; i < import->extension_count; i++)
         if (import->extensions[i] && strcmp(import->extensions[i], name) == 0) return true;
     return false;
@@ -110,25 +110,25 @@ void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_vers
     out->buffer_device_address =
         counts(said[ADDRESS], offered->buffer_device_address,
                api_version >= VK_API_VERSION_1_2 ||
-                   has_extension(import, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME),
+                   import_has(import, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME),
                "bufferDeviceAddress",
                "needs import.api_version 1.2, or VK_KHR_buffer_device_address in import.extensions",
                passed_over, size);
     out->subgroup_size_control =
         counts(said[SUBGROUP_SIZE], offered->subgroup_size_control,
                api_version >= VK_API_VERSION_1_3 ||
-                   has_extension(import, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
+                   import_has(import, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
                "subgroupSizeControl",
                "needs import.api_version 1.3, or VK_EXT_subgroup_size_control in import.extensions",
                passed_over, size);
     out->executable_properties = counts(
         said[EXECUTABLE_INFO], offered->executable_properties,
-        has_extension(import, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME),
+        import_has(import, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME),
         "pipelineExecutableInfo",
         "needs VK_KHR_pipeline_executable_properties in import.extensions", passed_over, size);
     out->matrix = counts(
         said[MATRIX], offered->matrix,
-        api_version >= VK_API_VERSION_1_3 && has_extension(import, MATRIX_EXTENSION) &&
+        api_version >= VK_API_VERSION_1_3 && import_has(import, MATRIX_EXTENSION) &&
             said[MEMORY_MODEL] && said[FLOAT16] && said[FULL_SUBGROUPS] &&
             out->subgroup_size_control,
         "cooperativeMatrix",
@@ -138,12 +138,12 @@ void caps_imported_features(const tulle_vulkan_import *import, uint32_t api_vers
     out->matrix_bf16 =
         out->matrix &&
         counts(said[BFLOAT16_TYPE] && said[BFLOAT16_MATRIX], offered->matrix_bf16,
-               has_extension(import, BFLOAT16_EXTENSION), "shaderBFloat16CooperativeMatrix",
+               import_has(import, BFLOAT16_EXTENSION), "shaderBFloat16CooperativeMatrix",
                "needs " BFLOAT16_EXTENSION " in import.extensions", passed_over, size);
     out->matrix_reduce =
         out->matrix &&
         counts(said[REDUCTIONS] && said[CONVERSIONS] && said[PER_ELEMENT], offered->matrix_reduce,
-               said[MAINTENANCE4] && has_extension(import, MATRIX2_EXTENSION),
+               said[MAINTENANCE4] && import_has(import, MATRIX2_EXTENSION),
                "cooperativeMatrixReductions",
                "needs maintenance4 and " MATRIX2_EXTENSION " in import.extensions", passed_over,
                size);

@@ -73,8 +73,9 @@ tulle_result read_grid(struct reader *reader, const char *usage, tulle_term *giv
             continue;
         }
         if (field == 3) return fail_expected(reader, place, "c and digits", usage);
+        if (!given->axes && reader->spec[place + word_length(reader, place, WORD_ENDS "x")] != 'x')
+            ++field;
         if ((result = read_extents(reader, usage, fields[field], values, &count))) return result;
-        if (!given->axes && count == 1) ++field;
         if (!given->axes) given->axes = count;
         if (count != given->axes) {
             char expected[64];

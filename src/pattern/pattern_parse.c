@@ -230,7 +230,7 @@ static tulle_result read_values(struct reader *reader, const struct form *form, 
     skip_space(reader);
     return at_end_of_factor(reader)
                ? TULLE_OK
-               : fail_expected(reader, reader->at, "'&', '+', ';' or the end", form->usage);
+               : fail_expected(reader, reader->at, "'&', '+', ';', '|' or the end", form->usage);
 }
 
 static tulle_result read_factor(struct reader *reader, struct term *out) {

@@ -67,31 +67,31 @@ static tulle_result read_lengths(const tulle_attention_desc *d, const struct att
 }
 
 /// How far the queries and keys of the sequences reach that a pattern is for.
-struct reach {
+struct extent {
     int64_t position_last;       ///< of a query; −1 or less: none at 0 or above
     int64_t kv_most, kv_fewest;  ///< keys of an entry that has queries and keys; 0: there is none
 };
 
-static tulle_result check_blocks(const struct term *factor, const struct reach *reach,
+static tulle_result check_blocks(const struct term *factor, const struct extent *extent,
                                  uint32_t pattern, uint32_t term, tulle_error *error) {
-    int64_t rows = reach->position_last / factor->block + 1,
-            cols = (reach->kv_most + factor->block - 1) / factor->block;
-    if (reach->position_last >= 0 && factor->block_rows < rows)
+    int64_t rows = extent->position_last / factor->block + 1,
+            cols = (extent->kv_most + factor->block - 1) / factor->block;
+    if (extent->position_last >= 0 && factor->block_rows < rows)
         INVALID(
             "pattern %u, term %u (blocks): its mask has %lld block rows of %lld; the last query stands at position %lld, so it needs at least %lld",
             pattern, term, (long long)factor->block_rows, (long long)factor->block,
-            (long long)reach->position_last, (long long)rows);
+            (long long)extent->position_last, (long long)rows);
     if (factor->block_cols < cols)
         INVALID(
             "pattern %u, term %u (blocks): its mask has %lld block columns of %lld; %lld keys need at least %lld",
             pattern, term, (long long)factor->block_cols, (long long)factor->block,
-            (long long)reach->kv_most, (long long)cols);
+            (long long)extent->kv_most, (long long)cols);
     return TULLE_OK;
 }
 
 /// Numbers count from 1, as those of specs do.
 static tulle_result check_factor(const struct attention *a, const struct term *factor,
-                                 const struct reach *reach, uint32_t pattern, uint32_t term,
+                                 const struct extent *extent, uint32_t pattern, uint32_t term,
                                  tulle_error *error) {
     const bool blocks = factor->kind == TULLE_BLOCKS, by_layout = factor->layouts > 1;
     const struct grid_axis *axis = &factor->axis[0];
@@ -100,22 +100,23 @@ static tulle_result check_factor(const struct attention *a, const struct term *f
             "pattern %u, term %u (%s): its %s %lld layouts; there must be 1, one per kv head (%u) or one per head (%u)",
             pattern, term, blocks ? "blocks" : "vertical_slash", blocks ? "mask has" : "lists have",
             (long long)factor->layouts, a->kv_heads, a->heads);
-    if (blocks) return check_blocks(factor, reach, pattern, term, error);
-    if (factor->axes == 1 && reach->kv_fewest && axis->kernel * axis->dilation > reach->kv_fewest)
+    if (blocks) return check_blocks(factor, extent, pattern, term, error);
+    if (factor->axes == 1 && extent->kv_fewest && axis->kernel * axis->dilation > extent->kv_fewest)
         INVALID(
             "pattern %u, term %u (neighborhood): kernel x dilation is %lld x %lld; it must be at most the keys there are, %lld",
             pattern, term, (long long)axis->kernel, (long long)axis->dilation,
-            (long long)reach->kv_fewest);
+            (long long)extent->kv_fewest);
     return TULLE_OK;
 }
 
 static tulle_result check_pattern(const struct attention *a, const tulle_pattern *pattern,
-                                  uint32_t number, const struct reach *reach, tulle_error *error) {
+                                  uint32_t number, const struct extent *extent,
+                                  tulle_error *error) {
     for (uint32_t i = 0; i < pattern->term_count; i++) {
         const struct term *term = &pattern->terms[i];
-        tulle_result result = check_factor(a, term, reach, number, i + 1, error);
+        tulle_result result = check_factor(a, term, extent, number, i + 1, error);
         for (uint32_t k = 0; k < term->factor_count && !result; k++)
-            result = check_factor(a, &term->factors[k], reach, number, i + 1, error);
+            result = check_factor(a, &term->factors[k], extent, number, i + 1, error);
         if (result) return result;
     }
     return TULLE_OK;
@@ -184,7 +185,7 @@ struct dealing {
     uint32_t classes;
 };
 
-static void classify(const struct attention *a, struct dealing *deal) {
+static void classify_sequences(const struct attention *a, struct dealing *deal) {
     const bool by_position = runs_depend_on_position(a);
     for (uint32_t s = 0; s < a->sequences; s++) {
         uint32_t k = 0;
@@ -217,18 +218,17 @@ static bool uses_pattern(const struct dealing *deal, const struct attention *a, 
 static tulle_result check_patterns(const struct attention *a, const struct dealing *deal,
                                    tulle_error *error) {
     for (uint32_t i = 0; i < a->pattern_count; i++) {
-        struct reach reach = { -1, 0, 0 };
+        struct extent extent = { -1, 0, 0 };
         for (uint32_t k = 0; k < deal->classes; k++) {
             const struct lengths *e = &deal->lengths[deal->first[k]];
-            if (!uses_pattern(deal, a, deal->first[k], i)) continue;
-            if (e->q_length)
-                reach.position_last = most(reach.position_last, e->q_length - 1 + e->q_offset);
-            reach.kv_most = most(reach.kv_most, e->kv_length);
-            if (e->q_length && e->kv_length)
-                reach.kv_fewest =
-                    reach.kv_fewest ? least(reach.kv_fewest, e->kv_length) : e->kv_length;
+            if (!e->q_length || !uses_pattern(deal, a, deal->first[k], i)) continue;
+            extent.position_last = most(extent.position_last, e->q_length - 1 + e->q_offset);
+            extent.kv_most = most(extent.kv_most, e->kv_length);
+            if (e->kv_length)
+                extent.kv_fewest =
+                    extent.kv_fewest ? least(extent.kv_fewest, e->kv_length) : e->kv_length;
         }
-        tulle_result result = check_pattern(a, a->patterns[i], i + 1, &reach, error);
+        tulle_result result = check_pattern(a, a->patterns[i], i + 1, &extent, error);
         if (result) return result;
     }
     return TULLE_OK;
@@ -305,7 +305,7 @@ tulle_result groups_make(const tulle_attention_desc *d, struct attention *a, tul
     bool memory = deal.lengths && deal.first && deal.of_sequence;
     tulle_result result = memory ? read_lengths_all(a, &deal, error) : TULLE_OK;
     if (memory && !result) {
-        classify(a, &deal);
+        classify_sequences(a, &deal);
         result = check_patterns(a, &deal, error);
     }
     if (memory && !result) memory = fill_groups(&deal, a);

@@ -129,9 +129,10 @@ void tulle_context_destroy(tulle_context *context) {
     if (!context) return;
     const unsigned others = atomic_load_explicit(&context->holders, memory_order_relaxed) - 1;
     if (others)
-        context_log(context, context->own_device ? TULLE_LOG_INFO : TULLE_LOG_WARNING,
-                    "the context stays until %u of its plans and mergers are destroyed%s", others,
-                    context->own_device ? "" : ": so must the imported device");
+        context_log(
+            context, context->own_device ? TULLE_LOG_INFO : TULLE_LOG_WARNING,
+            "the context stays until %u of its plans (with their bindings) and mergers are destroyed%s",
+            others, context->own_device ? "" : ": so must the imported device");
     context_release(context);
 }
 

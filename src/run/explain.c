@@ -174,9 +174,9 @@ tulle_result tulle_schedule_walk(tulle_context *context, const tulle_attention_d
         tiling.chunk = (int32_t)v->keys;
     }
     if (batch >= a.sequences || head >= a.heads) {
-        result = context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
-                              "batch entry %u, head %u: there are %u and %u", batch, head,
-                              a.sequences, a.heads);
+        result = context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s %u, head %u: there are %u and %u",
+            desc->cu_q ? "sequence" : "batch entry", batch, head, a.sequences, a.heads);
     } else {
         struct walk w = { each, user };
         const struct group *group = attention_group(&a, batch, head);

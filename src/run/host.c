@@ -83,6 +83,11 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
     struct footprint prints[TENSOR_COUNT];
     for (int t = 0; t < TENSOR_COUNT; t++) {
         tulle_strides strides = array_strides(a, t, arrays);
+        if (t < TENSOR_O) {  // of an axis that the plan shares one index is read
+            if (!a->strides[t].batch) strides.batch = 0;
+            if (!a->strides[t].head) strides.head = 0;
+            if (!a->strides[t].row) strides.row = 0;
+        }
         prints[t] = footprint_of(a, t, &strides, (int64_t)(uintptr_t)array_of(t, arrays));
     }
     if (footprint_overlaps_itself(&prints[TENSOR_O])) {

@@ -148,10 +148,10 @@ tulle_result tulle_merger_create(tulle_context *context, uint32_t rows, uint32_t
     merger->context = context_retain(context);
     merger->rows = rows;
     merger->v_pieces = v_head_dim / 4;
-    uint32_t each = MERGE_WORKGROUP / merger->v_pieces, groups = (rows + each - 1) / each,
+    uint32_t each = MERGE_WORKGROUP / merger->v_pieces, groups = rows / each + (rows % each != 0),
              most = 65535;
     merger->groups_x = groups < most ? groups : most;
-    merger->groups_y = (groups + merger->groups_x - 1) / merger->groups_x;
+    merger->groups_y = groups / merger->groups_x + (groups % merger->groups_x != 0);
     VkDescriptorBufferInfo infos[MERGE_BUFFERS];
     for (int i = 0; i < MERGE_BUFFERS && !result; i++)
         result = place_buffer(merger, i, v_head_dim, dtype, buffers[i], &infos[i], error);

@@ -172,6 +172,12 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
 static void record_copy(VkCommandBuffer cmd, const tulle_plan *plan) {
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     VkBufferCopy copy = { 0, 0, plan->memory.size };
+    // a second time: after what the first wrote, and after the kernels that read it
+    const VkMemoryBarrier before = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
+                                     VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_TRANSFER_WRITE_BIT };
+    vk->vkCmdPipelineBarrier(cmd,
+                             VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                             VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &before, 0, NULL, 0, NULL);
     vk->vkCmdCopyBuffer(cmd, plan->staging.buffer, plan->memory.buffer, 1, &copy);
     VkMemoryBarrier barrier = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL,
                                 VK_ACCESS_TRANSFER_WRITE_BIT, VK_ACCESS_SHADER_READ_BIT };
@@ -211,7 +217,7 @@ static void warn_of_usage(const tulle_plan *plan) {
     };
     const struct caps *caps = &plan->context->caps;
     struct attention wished = plan->attention;  // whose arrays it shares
-    char names[120] = "";
+    char missing[120] = "";
     if (!(TULLE_USAGE_HOST & ~wished.buffer_usage)) return;
     wished.buffer_usage |= TULLE_USAGE_HOST;
     tuning_apply(plan->context->shared->tuning, caps, &wished);
@@ -219,14 +225,15 @@ static void warn_of_usage(const tulle_plan *plan) {
     if (!v) return;
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (variant_usage(v, caps) & ~plan->attention.buffer_usage & flags[i].flag) {
-            size_t used = strlen(names);
-            snprintf(names + used, sizeof names - used, "%s%s", used ? " and " : "", flags[i].name);
+            size_t used = strlen(missing);
+            snprintf(missing + used, sizeof missing - used, "%s%s", used ? " and " : "",
+                     flags[i].name);
         }
-    if (names[0])
+    if (missing[0])
         context_log(
             plan->context, TULLE_LOG_WARNING,
             "plan: buffer_usage is 0x%x, without %s: so %s is taken and not %s, which is faster here (tulle_buffer_usage says what to create buffers with)",
-            plan->attention.buffer_usage, names, plan->variant->name, v->name);
+            plan->attention.buffer_usage, missing, plan->variant->name, v->name);
 }
 
 /// The descriptor with its defaults, and the kernel that serves it.

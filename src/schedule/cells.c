@@ -5,11 +5,6 @@
 
 #include "common/arithmetic.h"
 
-static int by_key(const void *a, const void *b) {
-    const struct region *x = a, *y = b;
-    return (x->v0 > y->v0) - (x->v0 < y->v0);
-}
-
 static int by_value(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
@@ -160,10 +155,6 @@ static void advance(struct sweep *s, const struct region_list *list, int64_t v) 
         if (list->regions[s->next].v1 > v) s->active[s->count++] = s->next;
 }
 
-static void sort_regions(struct region_list *list) {
-    if (list->count > 1) qsort(list->regions, list->count, sizeof *list->regions, by_key);
-}
-
 /// Few as a rule, and then faster than by qsort.
 static void sort_edges(struct tiler *t) {
     if (t->edge_count > 16) {
@@ -187,8 +178,8 @@ bool make_cells(struct tiler *t) {
     for (size_t i = 0; i < t->exclude.count; i++)
         if (!add_edges(t, &t->exclude.regions[i])) return false;
     if (t->edge_count == 0) return true;
-    sort_regions(&t->include);
-    sort_regions(&t->exclude);
+    regions_sort(&t->include);
+    regions_sort(&t->exclude);
     sort_edges(t);
     size_t *active = total <= 64 ? few : malloc(total * sizeof *active);
     if (!active) {

@@ -170,7 +170,7 @@ struct deal {
 };
 
 /// From the first to the last key that a row may take; INT64_MAX: no bound.
-static int64_t reach_of(const struct product *term) {
+static int64_t term_reach(const struct product *term) {
     int64_t reach = INT64_MAX;
     for (uint32_t i = 0; i < term->count; i++) {
         const struct term *factor = term->factors[i];
@@ -186,7 +186,7 @@ static int64_t reach_of(const struct product *term) {
 static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, bool *plain) {
     const struct product *term = d->terms[first];
     const int64_t step = product_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
-    const int64_t reach = reach_of(term);
+    const int64_t reach = term_reach(term);
     // combine takes no more parts, and one is for step 1
     *plain = d->stepped + 1 == PM_PARTS_MOST;
     if (*plain || (q_len >= step * rows && reach > 8 * rows)) return true;

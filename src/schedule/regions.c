@@ -86,7 +86,7 @@ static int by_key(const void *a, const void *b) {
     return (x->v0 > y->v0) - (x->v0 < y->v0);
 }
 
-static void sort(struct region_list *list) {
+void regions_sort(struct region_list *list) {
     if (list->count > 1) qsort(list->regions, list->count, sizeof *list->regions, by_key);
 }
 
@@ -110,8 +110,8 @@ static bool is_empty(const struct region *region) {
 static void intersect(struct region_target to, struct region_list *a, struct region_list *b) {
     size_t first = 0;          // regions of b before it end before those of a begin
     int64_t ends = INT64_MIN;  // of the regions of b up to `first`, the last end
-    sort(a);
-    sort(b);
+    regions_sort(a);
+    regions_sort(b);
     for (size_t i = 0; i < a->count; i++) {
         const struct region *x = &a->regions[i];
         while (first < b->count && (ends = most(ends, b->regions[first].v1)) <= x->v0) first++;
@@ -123,8 +123,8 @@ static void intersect(struct region_target to, struct region_list *a, struct reg
 }
 
 /// The positions of the keys of some regions.
-static void reach_of(const struct tiler *t, const struct region_list *list, int64_t *j0,
-                     int64_t *j1) {
+static void key_positions(const struct tiler *t, const struct region_list *list, int64_t *j0,
+                          int64_t *j1) {
     int64_t v0 = TILE_FAR, v1 = -TILE_FAR;
     for (size_t i = 0; i < list->count; i++) {
         v0 = least(v0, list->regions[i].v0);
@@ -162,7 +162,7 @@ static void product_regions(struct region_target to, const struct product *term)
                 both = before;
             }
             if (!had->count) return;
-            reach_of(t, had, &j0, &j1);
+            key_positions(t, had, &j0, &j1);
             if (j0 >= j1) return;
         }
     }

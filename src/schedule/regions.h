@@ -39,6 +39,9 @@ void grid_regions(struct region_target to, const struct term *factor, int64_t p0
 /// Keys [j0, j1) that lie in the columns that every row takes one by one.
 void column_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1);
 
+/// By first key.
+void regions_sort(struct region_list *list);
+
 /// Has the factor columns that every row takes one by one, and stands it alone in its term?
 bool term_lists(const struct product *term);
 

@@ -113,7 +113,7 @@ static void test_destroyed_parents(void **state) {
     tulle_context_destroy(context);
     assert_int_equal(world.said.errors, 0);
     assert_int_equal(world.said.warnings, 1);
-    if (strstr(world.said.warning, "3 of its plans and mergers") == NULL ||
+    if (strstr(world.said.warning, "3 of its plans (with their bindings) and mergers") == NULL ||
         strstr(world.said.warning, "imported device") == NULL) {
         harness_fail("the warning does not say what stays: %s", world.said.warning);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arrays/file.h"
+#include "common/system.h"
 
 // The format's own limit for the JSON header.
 #define MOST_HEADER ((size_t)100000000)
@@ -203,13 +204,14 @@ static char *find_shard(const char *index, const char *tensor, struct message *m
     cJSON *json = cJSON_ParseWithLength(text, size);
     free(text);
     const cJSON *map = cJSON_GetObjectItemCaseSensitive(json, "weight_map"), *shard = NULL;
-    const char *slash = strrchr(index, '/');
-    const size_t folder = slash ? (size_t)(slash - index) + 1 : 0;
+    size_t folder = 0;  // of the path's characters, with the separator
+    for (size_t i = 0; index[i]; i++)
+        if (strchr(path_separators, index[i])) folder = i + 1;
     if (!cJSON_IsObject(map)) {
         refuse(message, "'%s' is not JSON with an object 'weight_map'", index);
     } else if (find_tensor(index, map, tensor, &shard, message)) {
         const char *name = cJSON_IsString(shard) ? shard->valuestring : "";
-        if (!ends_in(name, strlen(name), SUFFIX) || strchr(name, '/'))
+        if (!ends_in(name, strlen(name), SUFFIX) || strpbrk(name, "/\\"))
             refuse(message,
                    "'%s' says that tensor '%s' is in '%.200s'; it must be a " SUFFIX
                    " file of the same folder",

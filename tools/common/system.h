@@ -76,6 +76,8 @@ bool file_inspect(int descriptor, struct file_state *state);
 int64_t file_read(int descriptor, void *to, size_t size, uint64_t offset);
 void file_close(int descriptor);
 
+/// What parts the folders of a path: one of these.
+extern const char *const path_separators;
 /// False with ENOENT: there is none.
 bool path_inspect(const char *path, struct file_state *state);
 /// The name without symbolic links, from malloc; the file is there.

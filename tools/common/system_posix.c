@@ -136,6 +136,8 @@ int64_t file_read(int descriptor, void *to, size_t size, uint64_t offset) {
 
 void file_close(int descriptor) { close(descriptor); }
 
+const char *const path_separators = "/";
+
 bool path_inspect(const char *path, struct file_state *state) {
     struct stat found;
     if (stat(path, &found)) return false;

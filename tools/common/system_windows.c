@@ -205,6 +205,8 @@ int64_t file_read(int descriptor, void *to, size_t size, uint64_t offset) {
 
 void file_close(int descriptor) { _close(descriptor); }
 
+const char *const path_separators = "/\\";
+
 bool path_inspect(const char *path, struct file_state *state) {
     const HANDLE handle = open_path(path, 0);
     if (handle == INVALID_HANDLE_VALUE) return false;

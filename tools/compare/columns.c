@@ -266,6 +266,17 @@ static bool add_result(struct columns *columns, const char *path, const cJSON *r
     return true;
 }
 
+// Does the file say what `tulle bench --crossover` found?
+static bool has_crossovers(const cJSON *run, bool lines) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(run, "crossovers");
+    if (!lines) return cJSON_GetArraySize(list) > 0;
+    for (const cJSON *line = run->next; line; line = line->next) {
+        const char *kind = bench_text(line, "kind");
+        if (kind && !strcmp(kind, "crossover")) return true;
+    }
+    return false;
+}
+
 static bool add_all(struct columns *columns, const char *path, const cJSON *file,
                     struct message *message) {
     const size_t first = columns->count;
@@ -289,7 +300,8 @@ static bool add_all(struct columns *columns, const char *path, const cJSON *file
         if (lines && (!kind || strcmp(kind, "result"))) continue;
         if (!add_result(columns, path, item, ++number, first, message)) return false;
     }
-    return number > 0 || refuse(message, "'%s' has no results", path);
+    return number > 0 || (columns->crossovers_do && has_crossovers(run, lines)) ||
+           refuse(message, "'%s' has no results", path);
 }
 
 bool columns_read(struct columns *columns, const char *path, struct message *message) {

@@ -45,6 +45,7 @@ struct columns {
     size_t count;
     cJSON *files[MOST_COLUMNS];  ///< what all strings point into
     size_t file_count;
+    bool crossovers_do;  ///< a file may hold what `tulle bench --crossover` found, and no results
 };
 
 /// Adds the columns of a file, JSON or JSON lines, as docs/bench.schema.json has them. On failure

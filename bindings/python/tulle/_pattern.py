@@ -115,7 +115,8 @@ class _Loads:
             raise ValueError(f"'{name}' holds a number that is not below 2^63")
         # what is not of whole numbers the term refuses, and never looks at
         values = np.ascontiguousarray(found, dtype=np.int64) if integer else np.zeros(found.shape, dtype=np.int64)
-        self.values[name] = values
+        # a term may name one FILE twice: what C reads of it stays as it was handed over first
+        values = self.values.setdefault(name, values)
         array.values = ffi.cast("int64_t *", values.__array_interface__["data"][0])
         array.dimensions = found.ndim
         for axis, length in enumerate(found.shape):

@@ -64,6 +64,26 @@ class Attention(DeviceCase):
             options["q_offsets"] = random.integers(-5, kv_len, batch)
         return q, k, v, options
 
+    def test_packed(self):
+        """packed sequences are computed as each alone, by patterns of their own"""
+        random = self.random
+        cu_q, cu_kv = [0, 5, 5, 23], [0, 11, 14, 40]
+        q, k, v = (numbers(random, (heads, ends[-1], 16), "float32") for heads, ends in ((4, cu_q), (2, cu_kv), (2, cu_kv)))
+        specs = ("window:3,0", "strided:2", "dense")
+        which = random.integers(3, size=(3, 4))
+        found, found_lse = tulle.attention(q, k, v, pattern=tulle.Pattern(";".join(specs)), entry_pattern=which, cu_q=cu_q,
+                                           cu_kv=np.array(cu_kv), return_lse=True)
+        for n, (a, b, c, d) in enumerate(zip(cu_q, cu_q[1:], cu_kv, cu_kv[1:])):
+            if a == b:
+                continue
+            o, lse = tulle.attention(q[:, a:b], k[:, c:d], v[:, c:d], pattern=";".join(specs), head_pattern=which[n], return_lse=True)
+            np.testing.assert_array_equal(found[:, a:b], o)
+            np.testing.assert_array_equal(found_lse[:, a:b], lse)
+        with self.assertRaisesRegex(tulle.Error, "the last must be q_len, 23"):
+            tulle.attention(q, k, v, cu_q=[0, 22], cu_kv=[0, 40])
+        with self.assertRaisesRegex(tulle.Error, "entry_pattern"):
+            tulle.attention(q, k, v, pattern="dense", entry_pattern=[0, 0], cu_q=cu_q, cu_kv=cu_kv)
+
     def test_random(self):
         """random problems of every dtype, layout and option agree with fp64"""
         for number in range(40):

@@ -51,6 +51,14 @@ class Pattern(unittest.TestCase):
             np.save(path, np.array([2], np.int32))
             self.assertNotEqual(tulle.Pattern(f'global:"{path}"'), pattern)
 
+    def test_slashes(self):
+        """a term of two lists takes each as it is, also where they are one file; factors narrow it"""
+        lists = {"v": np.array([1, 40000], np.int32), "d": np.array([3, -1], np.int32), "x": np.arange(2, 40000, dtype=np.int32)}
+        p, j = np.arange(9)[:, None], np.arange(9)[None]
+        np.testing.assert_array_equal(tulle.Pattern("vertical_slash:v,d", lists).mask(9, 9), (j == 1) | (p - j == 3))
+        np.testing.assert_array_equal(tulle.Pattern("vertical_slash:x,x", lists).mask(9, 9), (j >= 2) | (p - j >= 2))
+        np.testing.assert_array_equal(tulle.Pattern("vertical_slash:v,d&chunked:4", lists).mask(9, 9), ((j == 1) | (p - j == 3)) & (p // 4 == j // 4))
+
     def test_errors(self):
         """a spec that cannot be read raises what is wrong with it, and what caused that"""
         def refused(kind, text, spec, arrays=None):
