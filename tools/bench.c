@@ -227,7 +227,7 @@ static int bench_crossovers(struct bench_run *run) {
     const double end = now_seconds() + (double)r->seconds;
     struct table table;
     int status = STATUS_OK;
-    // A search takes some ten points; a point at least five runs, however long they are.
+    // A search takes some ten points; a point at least six runs of each, however long they are.
     run->bench.seconds = (double)r->seconds / CROSSOVER_SEARCHES / 20;
     crossover_table_start(&table);
     for (size_t i = 0; i < CROSSOVER_SEARCHES && !status; i++) {

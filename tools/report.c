@@ -59,7 +59,7 @@ static int write_page(const struct columns *columns, const char *path) {
     struct outputs outputs = { 0 };
     struct message message;
     FILE *to = outputs_add(&outputs, path, &message);
-    if (!to) return fail("report", STATUS_FAILED, "%s", message.text);
+    if (!to) return fail("report", STATUS_BAD_INPUT, "-o: %s", message.text);
     int status = STATUS_OK;
     if (!page_write(to, columns)) status = fail("report", STATUS_FAILED, "out of memory");
     else if (fflush(to) || ferror(to))

@@ -327,7 +327,7 @@ def test_arguments():
     os.remove("link.json")
     for title, to, says in (("no such folder", "none/page.html", "cannot write"), ("a folder", ".", "not a regular file"), ("no name", "", "a file's name is wanted")):
         status, out, err = report("a.json", to=to)
-        check(f"into {title}: a message", status == 1 and not out and says in err, err)
+        check(f"into {title}: a message", status == 2 and not out and says in err, err)
 
 
 def unchanged(*files):

@@ -12,14 +12,15 @@
 #define LETTER_ROOM 12.0
 #define POINT_ROOM 14.0  // of the first and the last length from the ends of the axis
 
-// The pattern with what depends on the length left out: a made-up mask is blocks:64,@16x16p12 of
+// The pattern with what depends on the length left out: a made-up array, of which a mask is blocks:64,@16x16p12 of
 // 1024 tokens and blocks:64,@64x64p12 of 4096.
 static void family(const char *pattern, char out[512]) {
     size_t at = 0;
     while (*pattern && at + 8 < 512) {
         int used = 0;
         out[at++] = *pattern;
-        if (*pattern == '@') sscanf(pattern + 1, "%*[0-9]x%*[0-9]%n", &used);
+        // a mask, documents (@NdD), positions (@A-B)
+        if (*pattern == '@') sscanf(pattern + 1, "%*[0-9]%*1[xd-]%*[0-9]%n", &used);
         if (used) {
             memcpy(out + at, "…", strlen("…"));
             at += strlen("…");

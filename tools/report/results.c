@@ -105,6 +105,7 @@ static void put_row(FILE *to, size_t column, const struct time *t) {
         fputs(": ", to);
     }
     put_text(to, s->pattern);
+    if (s->sink_logits) fputs(" sink logits", to);
     fputs("</td>", to);
     put_word(to, s->causal ? "causal" : "", "");
     put_word(to, t->phase, "");
