@@ -305,9 +305,17 @@ struct patterns {
     uint32_t spec_count;
 };
 
-static void free_patterns(struct patterns *patterns) {
-    tulle_patterns_free(patterns->read, patterns->count);
+// What was read to the caller, or where that failed to nobody.
+static tulle_result hand_over(struct patterns *patterns, tulle_result result, tulle_pattern ***out,
+                              uint32_t *count) {
     free(patterns->spec_ends);
+    if (result) {
+        tulle_patterns_free(patterns->read, patterns->count);
+        return result;
+    }
+    *out = patterns->read;
+    *count = patterns->count;
+    return TULLE_OK;
 }
 
 static tulle_result read_patterns(struct reader *reader, struct patterns *into) {
@@ -343,14 +351,7 @@ tulle_result tulle_pattern_parse(const char *spec, const tulle_array_loader *loa
             "%" PRIu32
             " specs are joined by '|', one a batch entry; one for all entries is wanted here",
             patterns.spec_count);
-    if (result) {
-        free_patterns(&patterns);
-        return result;
-    }
-    free(patterns.spec_ends);
-    *out = patterns.read;
-    *count = patterns.count;
-    return TULLE_OK;
+    return hand_over(&patterns, result, out, count);
 }
 
 // Deals specs to entries in turn, and each one's patterns to heads in turn.
@@ -390,12 +391,5 @@ tulle_result tulle_pattern_parse_entries(const char *spec, const tulle_array_loa
     struct patterns patterns = { 0 };
     tulle_result result = read_patterns(&reader, &patterns);
     if (!result) result = deal(&patterns, entries, heads, entry_pattern, error);
-    if (result) {
-        free_patterns(&patterns);
-        return result;
-    }
-    free(patterns.spec_ends);
-    *out = patterns.read;
-    *count = patterns.count;
-    return TULLE_OK;
+    return hand_over(&patterns, result, out, count);
 }
