@@ -113,7 +113,8 @@ uint q_address[Q_MOVES], k_address[K_MOVES];  // of what this lane moves to stag
 void find_q_k(uint chunk_key) {
     const uint mover = this_lane().number;
     [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
-        q_address[n] = keep.q_at + row_offset(min((mover + n * WORKGROUP) / DIM_PIECES, keep.last),
+        q_address[n] = keep.q_at + row_offset(keep.first_row,
+                                              min((mover + n * WORKGROUP) / DIM_PIECES, keep.last),
                                               keep.q_step);
     [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
         const Run run = current_run();
@@ -395,7 +396,7 @@ void write_finished() {
         factor *= softmax_inverse(l[i]);
         factor *= lift;
         if (lane.row + i <= keep.last) {
-            const uint at = keep.o_at + row_offset(lane.row + i, keep.o_step);
+            const uint at = keep.o_at + row_offset(keep.first_row, lane.row + i, keep.o_step);
             [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
                 const uint piece = b * CG + lane.column;
                 if (piece < keep.v_pieces)

@@ -81,7 +81,7 @@ void finish_rows(pm_combine_item item, uint sink_at, uint lse_at) {
         float factor = 1.0;
         if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
         row_factor[row] = factor * softmax_inverse(l) * plan_weight_lift();
-        if (HAS_LSE) output_lse[lse_at + row] = softmax_lse_bits(m, l);
+        if (HAS_LSE) output_lse[lse_at + combine_row(item, row)] = softmax_lse_bits(m, l);
     }
 }
 
@@ -103,9 +103,9 @@ void main() {
     const uint number = push.entry_first + gl_WorkGroupID.y;
     const Entry entry = plan_entry(number);
     const pm_combine_item item = combine_item();
-    const uint o_at = push.o_base + item_offset(o_strides, entry, item.first_row),
-               lse_at = push.lse_base + lse_offset(entry) + item.first_row,
-               sink_at = o_strides.with + entry.head;
+    const uint first_row = combine_first_row(item);
+    const uint o_at = push.o_base + item_offset(o_strides, entry, first_row),
+               lse_at = push.lse_base + lse_offset(entry), sink_at = o_strides.with + entry.head;
     v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
     parts = combine_parts(item);
 
@@ -115,7 +115,7 @@ void main() {
     barrier();  // row_max, row_factor
     for (uint t = gl_LocalInvocationIndex; t < item.rows * v_pieces; t += WORKGROUP) {
         const uint row = t / v_pieces, piece = t - row * v_pieces;
-        output_o[o_at + row_offset(row, o_strides.row) + piece] =
+        output_o[o_at + row_offset(first_row, row, o_strides.row) + piece] =
             piece_from_float(combined_piece(row, piece));
     }
 }

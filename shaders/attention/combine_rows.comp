@@ -110,7 +110,8 @@ void main() {
     const uint ws_row = push.ws_row_base + number * push.ws_rows;
     float sink = 0.0;
     if (HAS_SINK) sink = plan_float(o_strides.with + entry.head);
-    find_outputs(item_offset(o_strides, entry, item.first_row), lse_offset(entry));
+    const uint first_row = combine_first_row(item);
+    find_outputs(item_offset(o_strides, entry, first_row), lse_offset(entry));
 
     uint from = 0u;
     do {
@@ -124,10 +125,11 @@ void main() {
             if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
             factor *= softmax_inverse(l) * plan_weight_lift();
             if (mine) {
-                const uint at = row_offset(row, o_strides.row) + first;
+                const uint at = row_offset(first_row, row, o_strides.row) + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
                     if (EXACT != 0u || first + d < v_pieces) write_piece(at + d, o[d] * factor);
-                if (HAS_LSE && first == 0u) write_lse(item.first_row + row, softmax_lse_bits(m, l));
+                if (HAS_LSE && first == 0u)
+                    write_lse(combine_row(item, row), softmax_lse_bits(m, l));
             }
             first += SLAB;
         } while (first < V_PIECES);

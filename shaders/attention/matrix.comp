@@ -59,10 +59,11 @@ const uint V_MOVES = (KEYS * V_PIECES + WORKGROUP - 1u) / WORKGROUP;
 uint head_pieces, v_pieces;  // the true ones
 uvec2 moved_k[K_MOVES], moved_v[V_MOVES];
 
-void stage_q(uint q_at, uint q_step, uint last) {
+void stage_q(uint first_row, uint q_at, uint q_step, uint last) {
     for (uint t = gl_LocalInvocationIndex; t < ROWS * HEAD_PIECES; t += WORKGROUP) {
         const uint row = t / HEAD_PIECES, piece = t % HEAD_PIECES;
-        uvec2 x = query[q_at + row_offset(min(row, last), q_step) + min(piece, head_pieces - 1u)];
+        uvec2 x = query[q_at + row_offset(first_row, min(row, last), q_step) +
+                        min(piece, head_pieces - 1u)];
         if (piece >= head_pieces) x = uvec2(0);
         q_stage[row * Q_STRIDE + piece] = x;
     }
@@ -152,6 +153,7 @@ const uint BLOCK_TILES = BLOCK_PIECES * 4u / N;
 const uint BLOCK_MOVES = OWN_ROWS * BLOCK_PIECES / SUBGROUP;
 
 struct Place {          // of the item's results
+    uint first_row;     // as in Item
     uint last;          // its rows − 1
     uint at, row_step;  // O of its row 0, and from row to row
     uint workspace_row;
@@ -173,7 +175,7 @@ void write_rows(Place place, bool finished) {
             if (row <= place.last && piece < v_pieces) {
                 const vec4 x = uintBitsToFloat(slab[row * SLAB_STRIDE + within]);
                 if (finished)
-                    output_o[place.at + row_offset(row, place.row_step) + piece] =
+                    output_o[place.at + row_offset(place.first_row, row, place.row_step) + piece] =
                         piece_from_float(x * factor[row]);
                 else workspace[(place.workspace_row + row) * (v_pieces + 1u) + piece] = x;
             }
@@ -283,7 +285,8 @@ void main() {
     bool more = next_chunk(at);
     if (more) {
         load_k(at.run, at.key, k_at, k.row);
-        stage_q(push.q_base + item_offset(q, entry, item.first_row), row_step(q), item.rows - 1u);
+        stage_q(item.first_row, push.q_base + item_offset(q, entry, item.first_row), row_step(q),
+                item.rows - 1u);
     }
     [[unroll]] for (uint i = 0u; i < ROW_MATRICES * V_TILES; ++i)
         o[i] = ACCUMULATOR(0.0);
@@ -314,8 +317,9 @@ void main() {
     }
 
     end_rows();
-    Place place = Place(item.rows - 1u, push.o_base + item_offset(out_, entry, item.first_row),
-                        row_step(out_), workspace_row + item.slot);
+    Place place = Place(item.first_row, item.rows - 1u,
+                        push.o_base + item_offset(out_, entry, item.first_row), row_step(out_),
+                        workspace_row + item.slot);
     if (DOES_DIRECT && (item.direct || !DOES_PARTIAL))
         write_finished(place, entry, item, out_.with + entry.head);
     else if (DOES_PARTIAL) write_partial(place);

@@ -131,7 +131,7 @@ vec4 own_vector(uvec2 at[WORKGROUP], uint lane, uint d) {
 
 // Row r of the item, from its row 0 in Q on.
 uvec2 q_row(Item item, uvec2 item_q, uint q_step, uint r) {
-    return advance(item_q, row_offset(clamped_row(item, r), q_step), PIECE_SHIFT);
+    return advance(item_q, row_offset(item.first_row, clamped_row(item, r), q_step), PIECE_SHIFT);
 }
 
 void load_q(Item item, uvec2 item_q, uint q_step, uint lane, uint r) {
@@ -186,6 +186,11 @@ struct Target {
     uint row_pieces;  // from row to row: pieces of O, or vectors
 };
 
+// How many rows from the first row r lies. The workspace's are those of the item.
+uint target_row(Item item, Target to, uint r) {
+    return LISTED_ROWS && to.finished ? row_from_there(item.first_row, r) : r;
+}
+
 // Reads a word in every 64 bytes of the item's rows, of Q and of what will be written. Reading Q and
 // writing O meet their lines a few at a time, and would wait for each few; this waits for all at
 // once (docs/measurements/2026-11-26-cpu.md).
@@ -194,7 +199,8 @@ uint touch_rows(Item item, uvec2 item_q, uint q_step, Target to) {
     uint all = 0u;
     [[unroll]] for (uint r = 0u; r < TILE_ROWS; r++) {
         const uvec2 q_at = q_row(item, item_q, q_step, r),
-                    out_at = advance(to.first, row_offset(clamped_row(item, r), out_step), 3u);
+                    out_at = advance(to.first,
+                                     target_row(item, to, clamped_row(item, r)) * out_step, 3u);
         [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d += LINE_PIECES)
             all ^= Words(q_at).word[(EXACT != 0u ? d : min(d, head_last)) * (PIECE_BYTES / 4u)];
         [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES)
@@ -211,8 +217,8 @@ void write_piece(Target to, const bool finished, uint at, vec4 x) {
 // Row r of the lane, times `factor`. A store by lanes is a branch for each lane where the processor
 // cannot scatter (AVX2): unrolled they run faster, but over a head of 128 take longer to compile
 // than the loops over keys.
-void write_row(Target to, const bool finished, uint r, float factor) {
-    const uint at = row_offset(row[r], to.row_pieces);
+void write_row(Item item, Target to, const bool finished, uint r, float factor) {
+    const uint at = target_row(item, to, row[r]) * to.row_pieces;
     if (UNROLL_O) {
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
             if (EXACT != 0u || d <= v_last)
@@ -232,12 +238,12 @@ void write_rows(Item item, Entry entry, uint sink_at, Target to, uint lane) {
         if (lane + r * WORKGROUP < item.rows) {
             if (to.finished) {
                 const float factor = finish_row(item, sink_at, r);
-                write_row(to, true, r, factor);
+                write_row(item, to, true, r, factor);
                 if (HAS_LSE)
                     lse.word[int(item_row(item.first_row, row[r]))] = softmax_lse_bits(m[r], l[r]);
             } else {
-                write_row(to, false, r, 1.0);
-                store_vector(to.first, row_offset(row[r], to.row_pieces) + v_last + 1u,
+                write_row(item, to, false, r, 1.0);
+                store_vector(to.first, row[r] * to.row_pieces + v_last + 1u,
                              vec4(m[r], l[r], 0.0, 0.0));
             }
         }

@@ -148,9 +148,9 @@ void chunk(const bool partial, Run run, uint c) {
 // -------------------------------------------------------------------------------------------------
 // Rows
 
-void load_q(uint item_q, uint q_step, uint r) {
+void load_q(Item item, uint item_q, uint q_step, uint r) {
     const float factor = softmax_factor(scale, HAS_SOFTCAP);
-    const uint q_at = item_q + row_offset(row[r], q_step);
+    const uint q_at = item_q + row_offset(item.first_row, row[r], q_step);
     [[unroll]] for (uint n = 0u; n < HEAD_PIECES; n++) {
         const uint d = line_order(n, HEAD_PIECES, LINE_PIECES);
         const uint e = EXACT != 0u ? d : min(d, head_last);
@@ -209,7 +209,7 @@ void write_rows(Item item, Entry entry, pm_strides o_strides, uint ws_row, uint 
     const uint item_o = push.o_base + item_offset(o_strides, entry, item.first_row);
     [[unroll]] for (uint r = 0u; r < R; r++) {
         const uint i = item_row(item.first_row, row[r]);
-        const uint out_at = item_o + row_offset(row[r], row_step(o_strides));
+        const uint out_at = item_o + row_offset(item.first_row, row[r], row_step(o_strides));
         const bool mine = lane + r * WORKGROUP < item.rows;
 #ifdef RESUME
         if (mine) write_finished(item, sink_at, r, out_at, lse_at + i);
@@ -249,7 +249,7 @@ void main() {
     const uint ws_row = push.ws_row_base + number * push.ws_rows;
     begin_rows(item, entry, lane);
     [[unroll]] for (uint r = 0u; r < R; r++) {
-        load_q(item_q, row_step(q_strides), r);
+        load_q(item, item_q, row_step(q_strides), r);
 #ifdef RESUME
         resume(item, r, ws_row);
 #endif

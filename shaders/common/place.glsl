@@ -11,23 +11,37 @@
 
 #include "plan.glsl"
 
-// Where the item's row 0 lies in Q or O.
+// Where the item's row 0 lies in Q or O; of listed rows, the entry's.
 uint item_offset(pm_strides strides, Entry entry, uint first_row) {
     return entry.batch * strides.batch + entry.head * strides.head +
-           (entry.first_row + first_row) * strides.row;
+           (entry.first_row + (LISTED_ROWS ? 0u : first_row)) * strides.row;
 }
 
 // Where the entry's rows lie in LSE, in floats: [batch, heads, q_len].
 uint lse_offset(Entry entry) { return entry.index * entry.q_len + entry.first_row; }
 
-// Row r from row 0 on; row_step: from one row of the item to the next.
-uint row_offset(uint r, uint row_step) { return r * row_step; }
+// How many steps from there row r lies; row_step: from one row of the item to the next, of listed
+// rows from one query row to the next.
+uint row_from_there(uint first_row, uint r) { return LISTED_ROWS ? plan_word(first_row + r) : r; }
+uint row_offset(uint first_row, uint r, uint row_step) {
+    return row_from_there(first_row, r) * row_step;
+}
+
+#ifdef COMBINE
+// What combine's rows have for a first_row, and which query row its row r is.
+uint combine_first_row(pm_combine_item item) { return LISTED_ROWS ? item.list : item.first_row; }
+uint combine_row(pm_combine_item item, uint r) {
+    return LISTED_ROWS ? plan_word(item.list + r) : item.first_row + r;
+}
+#endif
 
 #ifndef COMBINE
 // Row r of the item is which query row, where that stands, and how far rows of it lie apart.
-uint item_row(uint first_row, uint r) { return first_row + r * push.step; }
+uint item_row(uint first_row, uint r) {
+    return LISTED_ROWS ? plan_word(first_row + r) : first_row + r * push.step;
+}
 int row_position(uint row, int q_offset) { return int(row) + q_offset; }
-uint row_step(pm_strides strides) { return push.step * strides.row; }
+uint row_step(pm_strides strides) { return (LISTED_ROWS ? 1u : push.step) * strides.row; }
 
 // Key c < run.count stands at which position.
 uint key_position(Run run, uint c) {

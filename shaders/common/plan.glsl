@@ -29,6 +29,7 @@ const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
 const bool DOES_DIRECT = (FLAGS & PM_FLAG_DIRECT) != 0u;
 const bool DOES_PARTIAL = (FLAGS & PM_FLAG_PARTIAL) != 0u;
 const bool DOES_RESUME = (FLAGS & PM_FLAG_RESUME) != 0u;
+const bool LISTED_ROWS = (FLAGS & PM_FLAG_LISTED_ROWS) != 0u;
 
 layout(push_constant) uniform PushConstants {
 #ifdef COMBINE
@@ -108,7 +109,7 @@ Entry plan_entry(uint number) {
 }
 
 struct Item {
-    uint first_row;  // query row i of its row 0
+    uint first_row;  // query row i of its row 0, or of listed rows word offset of their list
     uint runs;       // texel offset of the first run
     uint run_count;  // may be 0
     uint rows;       // 1 … TILE_ROWS

@@ -98,9 +98,11 @@ struct pm_entry {
 // item that resumes has a slot for some row.
 
 struct pm_item {
-    PM_UINT first_row;  // query row i of its row 0; its rows are i, i + step, i + 2·step …
-    PM_UINT runs;       // texel offset of its first run
-    PM_UINT shape;      // runs (PM_ITEM_RUNS_MASK), rows (… _ROWS_…, 1 … tile rows), PM_ITEM_…
+    // query row i of its row 0; its rows are i, i + step, i + 2·step …
+    // with PM_FLAG_LISTED_ROWS word offset of its rows: row r is words[first_row + r], rising
+    PM_UINT first_row;
+    PM_UINT runs;   // texel offset of its first run
+    PM_UINT shape;  // runs (PM_ITEM_RUNS_MASK), rows (… _ROWS_…, 1 … tile rows), PM_ITEM_…
     // not direct: slot, the workspace row that takes row 0's partial result; row r's is r further
     // resumes: word offset of a slot for each row, of its partial result so far, or PM_SLOT_NONE
     PM_UINT slot;
@@ -155,7 +157,9 @@ struct pm_combine_item {
     PM_UINT first_row;  // consecutive rows from here on,
     PM_UINT rows;       //   1 … PM_COMBINE_ROWS
     PM_UINT dead;       // 1: rows that do not exist (no part, no sink logit), else 0
-    PM_UINT unused;
+    // with PM_FLAG_LISTED_ROWS word offset of the query rows that these are, which first_row then
+    // only counts; else 0
+    PM_UINT list;
 };
 
 #define PM_COMBINE_ROWS 32u
@@ -256,9 +260,10 @@ struct pm_merge_push {
 // What some item of the dispatches that it serves does; none resumes beside one that writes partial
 // results. A kernel may leave out the code for what no flag says; for RESUME some have a module of
 // their own (base, rows_texel).
-#define PM_FLAG_DIRECT 16u   // writes O and LSE (PM_ITEM_DIRECT)
-#define PM_FLAG_PARTIAL 32u  // writes partial results
-#define PM_FLAG_RESUME 64u   // takes some up (PM_ITEM_RESUMES)
+#define PM_FLAG_DIRECT 16u        // writes O and LSE (PM_ITEM_DIRECT)
+#define PM_FLAG_PARTIAL 32u       // writes partial results
+#define PM_FLAG_RESUME 64u        // takes some up (PM_ITEM_RESUMES)
+#define PM_FLAG_LISTED_ROWS 128u  // all of them: their rows come from lists (pm_item); step is 1
 
 // -------------------------------------------------------------------------------------------------
 // That C sees the same words as GLSL (std430, and texel by texel).

@@ -80,7 +80,7 @@ static bool modules_built(const struct variant *v, const struct attention *a,
     struct pipeline_key keys[3];
     variant_pipeline_key(v, a, caps, PM_FLAG_DIRECT | PM_FLAG_PARTIAL, &keys[0]);
     variant_pipeline_key(v, a, caps, PM_FLAG_DIRECT | PM_FLAG_RESUME, &keys[1]);
-    combine_pipeline_key(v, a, caps, &keys[2]);
+    combine_pipeline_key(v, a, caps, 0, &keys[2]);
     for (int i = 0; i < 3; i++) {
         const char *why = module_absent(keys[i].module);
         if (why) REFUSE("its kernel module %s was not built: %s", keys[i].module, why);
@@ -188,7 +188,7 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
     uint32_t head = head_class(a->head_dim), value = head_class(a->v_head_dim);
     bool direct = variant_direct(v, caps), wide = a->o_dtype != a->dtype,
          resume = does & PM_FLAG_RESUME && direct && family->resume_modules;
-    if (!family->does_constant) does = PM_FLAG_DIRECT | PM_FLAG_PARTIAL | PM_FLAG_RESUME;
+    if (!family->does_constant) does |= PM_FLAG_DIRECT | PM_FLAG_PARTIAL | PM_FLAG_RESUME;
     memset(key, 0, sizeof *key);
     snprintf(key->module, sizeof key->module, "%s%s%s%s%s", v->module, dtype_suffix[a->dtype],
              direct ? family->direct_suffix : "", direct && wide ? "_o32" : "",
@@ -208,7 +208,7 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
 }
 
 void combine_pipeline_key(const struct variant *v, const struct attention *a,
-                          const struct caps *caps, struct pipeline_key *key) {
+                          const struct caps *caps, uint32_t does, struct pipeline_key *key) {
     const struct combine *combine = &v->family->combine;
     uint32_t value = head_class(a->v_head_dim);
     memset(key, 0, sizeof *key);
@@ -218,5 +218,5 @@ void combine_pipeline_key(const struct variant *v, const struct attention *a,
     key->constants[PM_CONSTANT_HEAD_PIECES] = classes[0];  // it reads neither Q nor K
     key->constants[PM_CONSTANT_V_PIECES] = value;
     key->constants[PM_CONSTANT_EXACT] = value * 4 == a->v_head_dim;
-    key->constants[PM_CONSTANT_FLAGS] = flags_of(a);
+    key->constants[PM_CONSTANT_FLAGS] = flags_of(a) | does;
 }

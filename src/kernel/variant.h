@@ -72,6 +72,6 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
                           const struct caps *caps, uint32_t does, struct pipeline_key *key);
 /// What its combine is made of.
 void combine_pipeline_key(const struct variant *v, const struct attention *a,
-                          const struct caps *caps, struct pipeline_key *key);
+                          const struct caps *caps, uint32_t does, struct pipeline_key *key);
 
 #endif

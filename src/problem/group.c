@@ -249,9 +249,12 @@ static uint32_t group_of(const struct dealing *deal, struct attention *a, uint32
             return g;
     }
     a->groups[a->group_count++].site =
-        (struct site){ pattern,     { head, a->heads, a->kv_heads, e->kv_length, a->causal },
-                       e->q_len,    e->q_length,
-                       e->kv_start, e->q_offset };
+        (struct site){ .pattern = pattern,
+                       .at = { head, a->heads, a->kv_heads, e->kv_length, a->causal },
+                       .q_len = e->q_len,
+                       .q_length = e->q_length,
+                       .kv_start = e->kv_start,
+                       .q_offset = e->q_offset };
     return g;
 }
 

@@ -17,6 +17,10 @@ struct site {
     int64_t q_length;       ///< rows that exist; the others are empty
     int64_t kv_start;       ///< first key that exists; at.kv_len is the end
     int64_t q_offset;       ///< p = i + q_offset
+    // Where a schedule takes rows apart (schedule/row_sets.h); else NULL.
+    const int32_t *rows;   ///< row n is query row rows[n]; as many as q_len
+    const int32_t *apart;  ///< query rows that are another set's, rising
+    size_t apart_count;
 };
 
 /// What of an attention has the same runs: (pattern, lengths[, head]), and its entries.

@@ -184,10 +184,10 @@ static tulle_result make_pool(struct tulle_binding *b, const struct pipeline *co
 static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
-    const struct pipeline *stages[2] = { plan->pipeline ? plan->pipeline : plan->resume,
-                                         plan->combine };
-    for (int i = 0; i < 2; i++)  // by address there is nothing to bind
-        if (stages[i] && !stages[i]->key.layout->count) stages[i] = NULL;
+    const struct pipeline *stages[2] = { NULL };
+    for (int use = 0; use < PLAN_USES; use++)  // by address there is nothing to bind
+        if (plan->pipelines[use] && plan->pipelines[use]->key.layout->count)
+            stages[use >= USE_COMBINE] = plan->pipelines[use];
     b->sets = calloc(2 * (size_t)plan->segment_count, sizeof *b->sets);
     if (!b->sets)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,

@@ -10,6 +10,7 @@
 #include "kernel/tuning.h"
 #include "run/plan.h"
 #include "run/shared.h"
+#include "schedule/row_sets.h"
 #include "schedule/tiler.h"
 #include "tulle/inspect.h"
 
@@ -122,7 +123,7 @@ tulle_result tulle_compile_all(tulle_context *context, bool include_refused,
             // its combine too, once a family and dtype
             if (!result && (i == 0 || variants[i - 1].family != variants[i].family ||
                             variants[i - 1].dtype != variants[i].dtype)) {
-                combine_pipeline_key(&variants[i], &a, &context->caps, &key);
+                combine_pipeline_key(&variants[i], &a, &context->caps, 0, &key);
                 snprintf(name, sizeof name, "%s d%u%s", key.module, dims[k],
                          chosen && chosen->family == variants[i].family ? " *" : "");
                 result = pipeline_report(context->shared->pipelines, &key, name, each, user, error);
@@ -138,20 +139,40 @@ struct walk {
     void *user;
 };
 
+/// A run of a tile, for some of its rows that lie a step apart: out->row, out->rows.
+static void walk_run(const struct walk *w, const struct tiler *t, const struct run *run,
+                     tulle_run *out) {
+    out->kind = run->kind;
+    out->key = run->first;
+    out->keys = run->count;
+    if (run->source == RUN_RANGE) {
+        w->each(w->user, out);
+        return;
+    }
+    out->keys = 1;
+    for (int64_t c = 0; c < run->count; c++) {
+        out->key = run_key(t, run, c);
+        w->each(w->user, out);
+    }
+}
+
+/// Rows of the tile from r on that lie a step apart and are this set's; 0: the first is not.
+static int64_t rows_in_step(const struct tiler *t, int64_t r) {
+    int64_t rows = 0;
+    while (r + rows < t->rows && !row_is_apart(t->site, tile_row(t, r + rows)) &&
+           tile_row(t, r + rows) == tile_row(t, r) + rows * t->part->step)
+        rows++;
+    return rows;
+}
+
 static void walk_tile(void *user, const struct tiler *t, uint32_t part) {
     const struct walk *w = user;
-    for (size_t i = 0; i < t->run_count; i++) {
-        const struct run *run = &t->runs[i];
-        tulle_run out = { run->kind, t->row, t->rows, run->first, run->count, t->part->step, part };
-        if (run->source == RUN_RANGE) {
-            w->each(w->user, &out);
-            continue;
-        }
-        out.keys = 1;
-        for (int64_t c = 0; c < run->count; c++) {
-            out.key = run_key(t, run, c);
-            w->each(w->user, &out);
-        }
+    for (int64_t r = 0; r < t->rows;) {
+        tulle_run out = {
+            .row = tile_row(t, r), .rows = rows_in_step(t, r), .step = t->part->step, .part = part
+        };
+        for (size_t i = 0; i < t->run_count && out.rows; i++) walk_run(w, t, &t->runs[i], &out);
+        r += out.rows ? out.rows : 1;
     }
 }
 

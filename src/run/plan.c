@@ -144,26 +144,19 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     const struct caps *caps = &plan->context->caps;
     struct wanted wanted[COMPILE_MOST];
     uint32_t count = 0;
-    // one pipeline for all that resume nothing: each takes a second or so to compile
-    uint32_t plain = 0, resume = 0;
-    bool merges = false;
+    // one pipeline a use: each takes a second or so to compile
+    uint32_t does[PLAN_USES] = { 0 };
+    bool used[PLAN_USES] = { false };
     for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
-        const struct dispatch *d = &schedule->dispatches[i];
-        if (d->does & PM_FLAG_RESUME) resume |= d->does;
-        else plain |= d->does;
-        merges = merges || d->kind == DISPATCH_COMBINE;
+        const enum plan_use use = plan_use(&schedule->dispatches[i]);
+        used[use] = true;
+        does[use] |= schedule->dispatches[i].does;
     }
-    if (plain) {
-        variant_pipeline_key(v, a, caps, plain, &wanted[count].key);
-        wanted[count++].out = &plan->pipeline;
-    }
-    if (resume) {
-        variant_pipeline_key(v, a, caps, resume, &wanted[count].key);
-        wanted[count++].out = &plan->resume;
-    }
-    if (merges) {
-        combine_pipeline_key(v, a, caps, &wanted[count].key);
-        wanted[count++].out = &plan->combine;
+    for (int use = 0; use < PLAN_USES; use++) {
+        if (!used[use]) continue;
+        if (use < USE_COMBINE) variant_pipeline_key(v, a, caps, does[use], &wanted[count].key);
+        else combine_pipeline_key(v, a, caps, does[use], &wanted[count].key);
+        wanted[count++].out = &plan->pipelines[use];
     }
     return compile_wanted(plan->context->shared->pipelines, wanted, count,
                           plan->context->compile_threads, &plan->info.compile_ms, error);

@@ -11,15 +11,29 @@
 #include "kernel/variant.h"
 #include "schedule/schedule.h"
 
+/// What a plan's pipelines are for. Those for attention share a layout, and so do the others.
+enum plan_use {
+    USE_ATTENTION,  ///< items that resume nothing
+    USE_RESUME,
+    USE_LISTED,  ///< rows from a list
+    USE_COMBINE,
+    USE_COMBINE_LISTED,
+    PLAN_USES
+};
+
+static inline enum plan_use plan_use(const struct dispatch *d) {
+    const bool listed = d->does & PM_FLAG_LISTED_ROWS;
+    if (d->kind == DISPATCH_COMBINE) return listed ? USE_COMBINE_LISTED : USE_COMBINE;
+    return listed ? USE_LISTED : d->does & PM_FLAG_RESUME ? USE_RESUME : USE_ATTENTION;
+}
+
 struct tulle_plan {
     atomic_uint holders;     ///< the caller until tulle_plan_destroy, and each binding
     tulle_context *context;  ///< held
     struct attention attention;
     const struct variant *variant;
     uint32_t tile_rows;
-    // The context's; NULL: no dispatch needs it. resume: of attention, for dispatches whose items
-    // resume; its layout is the pipeline's.
-    const struct pipeline *pipeline, *resume, *combine;
+    const struct pipeline *pipelines[PLAN_USES];  ///< the context's; NULL: no dispatch needs it
     struct segment *segments;
     uint32_t segment_count;
     VkBufferView *views;  ///< one a segment; none (all VK_NULL_HANDLE) by address

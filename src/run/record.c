@@ -131,9 +131,7 @@ static void record(VkCommandBuffer cmd, const tulle_binding *b, const struct dis
     const tulle_plan *plan = b->plan;
     const struct VolkDeviceTable *vk = &plan->context->vk.device;
     const bool combine = d->kind == DISPATCH_COMBINE;
-    const struct pipeline *pipeline = combine                    ? plan->combine
-                                      : d->does & PM_FLAG_RESUME ? plan->resume
-                                                                 : plan->pipeline;
+    const struct pipeline *pipeline = plan->pipelines[plan_use(d)];
     const struct layout *layout = pipeline->key.layout;
     uint64_t window[BOUND_COUNT];
     union push push;

@@ -18,6 +18,7 @@ static int64_t item_rows(const struct schedule_input *in) {
 uint64_t combine_texels(const struct schedule_input *in, const struct group_parts *parts,
                         uint64_t preamble, int64_t rows, bool dead) {
     const int64_t each = item_rows(in);
+    const uint64_t list = parts->listed ? (uint64_t)rows / 4 + 1 : 0;
     uint64_t tiles = 0, items = (uint64_t)(rows / each + 1);
     for (uint32_t k = 0; k < parts->count && !dead; k++) {
         const int64_t step = parts->parts[k].step;
@@ -26,7 +27,7 @@ uint64_t combine_texels(const struct schedule_input *in, const struct group_part
         if (k == 0 && parts->direct)
             items = step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
     }
-    return preamble + tiles / 2 + 1 + parts->count + items + 2;
+    return preamble + list + tiles / 2 + 1 + parts->count + items + 2;
 }
 
 /// Rows from one on that combine takes together, or leaves together; where a group's rows may be
@@ -54,16 +55,18 @@ bool combine_needed(const struct combine_range *r) {
     return false;
 }
 
-/// Combine items of rows [first, end).
+/// Combine items of rows [first, end). list: word offset of the range's, of listed rows.
 static bool place_items(const struct combine_range *r, struct segments *segments, int64_t first,
-                        int64_t end, struct dispatch *dispatch) {
+                        int64_t end, uint32_t list, struct dispatch *dispatch) {
     const int64_t each = item_rows(r->input);
     for (; first < end; first += each) {
         struct pm_combine_item *item = segments_texels(segments, 1);
         if (!item) return false;
-        *item = (struct pm_combine_item){ .first_row = (uint32_t)first,
-                                          .rows = (uint32_t)least(end - first, each),
-                                          .dead = r->dead };
+        *item =
+            (struct pm_combine_item){ .first_row = (uint32_t)first,
+                                      .rows = (uint32_t)least(end - first, each),
+                                      .dead = r->dead,
+                                      .list = r->rows ? list + (uint32_t)(first - r->first) : 0 };
         dispatch->item_count++;
     }
     return true;
@@ -102,13 +105,20 @@ bool combine_place(const struct combine_range *r, struct segments *segments,
                                    .range_first = (uint32_t)r->first,
                                    .range_rows = (uint32_t)(r->end - r->first) };
     if (!place_tables(r, segments, dispatch)) return false;
+    const uint32_t list = segments->used * 4;
+    if (r->rows) {
+        dispatch->does = PM_FLAG_LISTED_ROWS;
+        if (!segments_words(segments, r->rows + r->first, (size_t)(r->end - r->first)))
+            return false;
+    }
     dispatch->items = segments->used;
-    if (r->dead || !r->parts->direct) return place_items(r, segments, r->first, r->end, dispatch);
+    if (r->dead || !r->parts->direct)
+        return place_items(r, segments, r->first, r->end, list, dispatch);
     // rows that were written at once are passed by
     const int64_t each = rows_together(r);
     for (int64_t row = r->first; row < r->end; row += each) {
         const int64_t rows = least(r->end - row, each);
-        if (takes(r, row, rows) && !place_items(r, segments, row, row + rows, dispatch))
+        if (takes(r, row, rows) && !place_items(r, segments, row, row + rows, list, dispatch))
             return false;
     }
     return true;

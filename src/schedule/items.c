@@ -35,7 +35,8 @@ static struct pm_run pack_run(const struct tiler *t, const struct run *run, uint
     return out;
 }
 
-/// runs: texel offset of the first; flags: PM_ITEM_…, which say what the slot is.
+/// row: query row, or word offset of the rows' list; runs: texel offset of the first; flags:
+/// PM_ITEM_…, which say what the slot is.
 static struct pm_item pack_item(int64_t row, int32_t rows, uint32_t runs, size_t run_count,
                                 uint32_t flags, uint32_t slot) {
     return (struct pm_item){ .first_row = (uint32_t)row,
@@ -70,10 +71,10 @@ struct new_item {
 };
 
 /// Texels that its runs take with their bits, with the list where it must be placed, and with
-/// slots.
+/// slots; and listed rows.
 static uint64_t item_texels(const struct segments *s, const struct tiler *t,
                             const struct new_item *item) {
-    uint64_t texels = item->resumed ? ((uint64_t)t->rows + 3) / 4 : 0;
+    uint64_t texels = item->resumed || t->site->rows ? ((uint64_t)t->rows + 3) / 4 : 0;
     bool list = false;
     for (size_t i = 0; i < item->count; i++) {
         texels += run_texels(t, item->runs[i].kind, item->runs[i].count);
@@ -134,18 +135,22 @@ static bool place_runs(struct segments *s, const struct tiler *t, const struct n
 /// Its runs go to the open segment (a new one where they do not fit), itself to the waiting items.
 static bool item_add(struct items *items, const struct tiler *t, const struct new_item *item) {
     uint32_t slots, runs;
+    int64_t row = t->row;
     if (!item_room(items, t, item) || !place_runs(items->segments, t, item, &slots, &runs))
         return false;
+    if (t->site->rows) {
+        row = (int64_t)items->segments->used * 4;
+        if (!segments_words(items->segments, t->site->rows + t->row, (size_t)t->rows)) return false;
+    }
     return item_wait(items,
-                     pack_item(t->row, t->rows, runs, item->count,
+                     pack_item(row, t->rows, runs, item->count,
                                item->flags | (item->resumed ? PM_ITEM_RESUMES : 0),
                                item->resumed ? slots : item->slot),
                      &item->reach);
 }
 
 bool items_dead(struct items *items, struct tiler *t, int64_t row, int32_t rows) {
-    const struct new_item item = { .reach = { REACH_NO_KEYS, .row_first = row,
-                                              .row_last = row + rows - 1 },
+    const struct new_item item = { .reach = { REACH_NO_KEYS },
                                    .flags = PM_ITEM_DIRECT | PM_ITEM_DEAD };
     t->row = row;
     t->rows = rows;

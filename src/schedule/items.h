@@ -25,6 +25,7 @@ struct items {
     int64_t chunks_most;  ///< of an item, where its tile can be split
     // of the part at hand
     int64_t step;
+    bool listed;  ///< rows come from a list
     bool resume;  ///< may take up partial results
     // waiting
     struct schedule_room *room;  ///< where they are

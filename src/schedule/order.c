@@ -15,11 +15,15 @@ static uint32_t item_does(const struct waiting_item *item) {
            (shape & PM_ITEM_RESUMES ? PM_FLAG_RESUME : 0);
 }
 
-/// step: from row to row.
-static struct reach item_reach(const struct waiting_item *item, int64_t step) {
+static struct reach item_reach(const struct items *items, const struct waiting_item *item) {
     const int64_t rows = item->item.shape >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK;
-    return (struct reach){ item->chunks, item->key_first, item->key_last, item->item.first_row,
-                           item->item.first_row + (rows - 1) * step };
+    int64_t first = item->item.first_row, last = first + (rows - 1) * items->step;
+    if (items->listed) {
+        const uint32_t *list = segments_open_words(items->segments) + first;
+        first = list[0];
+        last = list[rows - 1];
+    }
+    return (struct reach){ item->chunks, item->key_first, item->key_last, first, last };
 }
 
 static struct reach joined(struct reach a, const struct reach *b) {
@@ -141,10 +145,10 @@ static size_t stretch_take(const struct items *items, const struct stretch_limit
     const struct waiting_item *waiting = items->room->items;
     const size_t items_most = items->input->limits.max_workgroups_x;
     size_t end = first + 1;
-    out->reach = item_reach(&waiting[first], items->step);
-    out->does = item_does(&waiting[first]);
+    out->reach = item_reach(items, &waiting[first]);
+    out->does = item_does(&waiting[first]) | (items->listed ? PM_FLAG_LISTED_ROWS : 0);
     for (; end < items->waiting && end - first < items_most; end++) {
-        const struct reach next = item_reach(&waiting[end], items->step),
+        const struct reach next = item_reach(items, &waiting[end]),
                            more = joined(out->reach, &next);
         const uint32_t also = item_does(&waiting[end]);
         if ((uint64_t)more.chunks > limits->chunks ||

@@ -19,7 +19,7 @@ struct dispatch {
     uint32_t items, item_count;  ///< texel offset in the segment; workgroups in x
     uint32_t step;
     /// PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL
-    /// exclude each other
+    /// exclude each other. PM_FLAG_LISTED_ROWS: where rows come from
     uint32_t does;
     uint32_t entries, entry_first, entry_count;  ///< texel offset in the segment; workgroups in y
     uint32_t ws_row_base, ws_rows;

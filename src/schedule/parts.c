@@ -62,8 +62,8 @@ static bool part_runs(const struct site *site, const struct part *part, uint32_t
     return fine;
 }
 
-bool site_runs(const struct site *site, const struct tiling *tiling, runs_callback each,
-               void *user) {
+bool set_runs(const struct site *site, const struct tiling *tiling, runs_callback each,
+              void *user) {
     struct part *parts;
     uint32_t count;
     if (!parts_create(site, tiling, &parts, &count)) return false;
@@ -181,6 +181,11 @@ static int64_t term_reach(const struct product *term) {
     return reach;
 }
 
+/// Rows from a list stand at no step.
+static bool any_step(const struct deal *d, uint32_t term) {
+    return d->site->rows || product_step(d->terms[term]) == 1;
+}
+
 /// Do terms [first, end), all of this step, cost less in the part of step 1: where a class has
 /// fewer rows than a tile, or little reach? False: out of memory.
 static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, bool *plain) {
@@ -213,12 +218,12 @@ static void take_plain(struct deal *d, uint32_t term) {
 /// Terms of step 1, and those that cost less there. False: out of memory.
 static bool deal_terms(struct deal *d) {
     for (uint32_t i = 0; i < d->count; i++)
-        if (product_step(d->terms[i]) == 1) take_plain(d, i);
+        if (any_step(d, i)) take_plain(d, i);
     for (uint32_t i = 0, end; i < d->count; i = end) {
         const int64_t step = product_step(d->terms[i]);
         bool plain;
         for (end = i + 1; end < d->count && product_step(d->terms[end]) == step;) end++;
-        if (step == 1) continue;
+        if (any_step(d, i)) continue;
         if (!choose_plain(d, i, end, &plain)) return false;
         if (!plain) d->stepped++;
         for (uint32_t k = i; k < end && plain; k++) take_plain(d, k);

@@ -40,21 +40,21 @@ bool tiles_each(int64_t step, int64_t first, int64_t end, int32_t tile_rows, til
 /// How many there are.
 int64_t tiles_count(int64_t step, int64_t rows, int32_t tile_rows);
 
-/// A group's parts, and who writes its rows.
+/// A row set's parts, and who writes its rows.
 struct group_parts {
     struct part *parts;
     uint32_t count;
     bool direct;   ///< rows that are not split are written at once: by the only part's items,
     bool resumes;  ///< or by the first's of two, which take up what the second's left
+    bool listed;   ///< rows come from a list
 };
 
 struct tiler;
 
-/// Calls `each` with the runs of every tile of a site's pattern, part after part. False: out of
-/// memory.
+/// Calls `each` with the runs of every tile of a row set (row_sets.h), part after part. False: out
+/// of memory.
 typedef void (*runs_callback)(void *user, const struct tiler *tile, uint32_t part);
-bool site_runs(const struct site *site, const struct tiling *tiling, runs_callback each,
-               void *user);
+bool set_runs(const struct site *site, const struct tiling *tiling, runs_callback each, void *user);
 
 /// Some tiles of a part, and what they stand for.
 struct sample {

@@ -39,6 +39,7 @@ static bool part_tiles(struct planner *p, uint32_t part, int64_t first, int64_t 
     p->tiler.part = &p->parts->parts[part];
     p->items.step = step;
     p->items.resume = resumes;
+    p->items.listed = p->parts->listed;
     p->segments.list = 0;
     tables_part(&p->tables, part, step, tiles.tile_rows);
     return tiles_each(step, first, end, tiles.tile_rows, items_of_tile, &tiles) &&
@@ -65,6 +66,7 @@ static bool range_dead(struct planner *p, int64_t first, int64_t end) {
     p->tiler.part = &none;
     p->items.step = 1;
     p->items.resume = false;
+    p->items.listed = p->parts->listed;
     for (int64_t row = first; row < end && p->input->limits.direct; row += height)
         if (!items_dead(&p->items, &p->tiler, row, (int32_t)least(height, end - row))) return false;
     return items_flush(&p->items);
@@ -144,7 +146,8 @@ static bool range_build(struct planner *p, int64_t first, int64_t end, bool dead
     const struct items_mark added = items_mark(&p->items);
     const int64_t rows = end - first;
     if (!range_items(p, first, end, dead)) return false;
-    const struct combine_range range = { p->input, p->parts, &p->tables, first, end, dead };
+    const struct combine_range range = { p->input, p->parts, &p->tables,         first,
+                                         end,      dead,     p->group->site.rows };
     const bool combines = combine_needed(&range);
     const bool cut = combines && texels_of_combine(p, rows, dead) > limits->segment_texels;
     if (cut && rows <= p->unit) {

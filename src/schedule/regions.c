@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/arithmetic.h"
+#include "common/search.h"
 
 static void push(struct tiler *t, struct region_list *list, const struct region *region) {
     if (ARRAY_RESERVE(list->regions, list->capacity, list->count + 1))
@@ -15,11 +16,11 @@ static void push(struct tiler *t, struct region_list *list, const struct region 
 
 /// The first and the last key that the region's diagonals leave.
 static int64_t lowest_key(const struct tiler *t, const struct region *region) {
-    return region->left >= TILE_FAR ? -TILE_FAR : t->u0 + region->r0 - region->left;
+    return region->left >= TILE_FAR ? -TILE_FAR : row_place(t, region->r0) - region->left;
 }
 
 static int64_t highest_key(const struct tiler *t, const struct region *region) {
-    return region->right >= TILE_FAR ? TILE_FAR - 1 : t->u0 + region->r1 - 1 + region->right;
+    return region->right >= TILE_FAR ? TILE_FAR - 1 : row_place(t, region->r1 - 1) + region->right;
 }
 
 /// Of one factor of several: clipped to the tile's rows and its own diagonals, not to the keys that
@@ -30,18 +31,12 @@ static void add_to_list(struct region_target to, struct region region) {
     if (region.v0 < region.v1) push(to.t, to.list, &region);
 }
 
-/// Adds a region clipped to the tile: to its rows, to the keys that exist, and to what its
-/// diagonals leave.
-static void add_region(struct region_target to, struct region region) {
+static void add_clipped(struct region_target to, struct region region) {
     struct tiler *t = to.t;
-    region.r0 = (int32_t)most(region.r0, 0);
-    region.r1 = (int32_t)least(region.r1, t->rows);
-    if (region.r0 >= region.r1) return;
     if (to.list) {
         add_to_list(to, region);
         return;
     }
-    if (!to.exclude && t->site->at.causal) region.right = least(region.right, 0);
     const int64_t lowest = lowest_key(t, &region), highest = highest_key(t, &region) + 1;
     if (most(region.v0, lowest) < t->v_begin || least(region.v1, highest) > t->v_end)
         t->clipped = true;
@@ -50,16 +45,74 @@ static void add_region(struct region_target to, struct region region) {
     if (region.v0 < region.v1) push(t, to.exclude ? &t->exclude : &t->include, &region);
 }
 
+/// The keys of one row of a region.
+static struct region row_of(const struct tiler *t, const struct region *region, int32_t r) {
+    struct region row = *region;
+    row.r0 = r;
+    row.r1 = r + 1;
+    row.left = row.right = TILE_FAR;
+    if (region->left < TILE_FAR) row.v0 = most(row.v0, row_place(t, r) - region->left);
+    if (region->right < TILE_FAR) row.v1 = least(row.v1, row_place(t, r) + region->right + 1);
+    return row;
+}
+
+/// A region with diagonals, of rows from a list: rectangles that mean the same and share no key.
+/// Where all rows have keys in common these are one of them, between two flights of stairs; else
+/// one half of the rows and then the other.
+static void add_rectangles(struct region_target to, const struct region *region) {
+    const struct tiler *t = to.t;
+    const int32_t r0 = region->r0, r1 = region->r1;
+    const struct region first = row_of(t, region, r0), last = row_of(t, region, r1 - 1);
+    if (r1 - r0 > 1 && (region->period > 1 || last.v0 >= first.v1)) {
+        struct region half = *region;
+        half.r1 = r0 + (r1 - r0) / 2;
+        add_rectangles(to, &half);
+        half.r0 = half.r1;
+        half.r1 = r1;
+        add_rectangles(to, &half);
+        return;
+    }
+    struct region all = first;
+    all.r1 = r1;
+    all.v0 = last.v0;
+    if (all.v0 < all.v1) add_clipped(to, all);
+    for (int32_t r = r0; r + 1 < r1; r++) {
+        const struct region here = row_of(t, region, r), next = row_of(t, region, r + 1);
+        struct region stair = { here.v0, next.v0, r0, r + 1, TILE_FAR, TILE_FAR, 1 };
+        if (stair.v0 < stair.v1) add_clipped(to, stair);
+        stair = (struct region){ here.v1, next.v1, r + 1, r1, TILE_FAR, TILE_FAR, 1 };
+        if (stair.v0 < stair.v1) add_clipped(to, stair);
+    }
+}
+
+/// Adds a region clipped to the tile: to its rows, to the keys that exist, and to what its
+/// diagonals leave.
+static void add_region(struct region_target to, struct region region) {
+    const struct tiler *t = to.t;
+    region.r0 = (int32_t)most(region.r0, 0);
+    region.r1 = (int32_t)least(region.r1, t->rows);
+    if (region.r0 >= region.r1) return;
+    if (!to.list && !to.exclude && t->site->at.causal) region.right = least(region.right, 0);
+    if (t->site->rows && (region.left < TILE_FAR || region.right < TILE_FAR))
+        add_rectangles(to, &region);
+    else add_clipped(to, region);
+}
+
 /// First class coordinate at or after position x.
 static int64_t first_at(const struct tiler *t, int64_t x) {
     return ceil_div(x - t->residue, t->part->step);
 }
 
 /// First row of the tile at or after position x; below 0 or past the last where none is there.
-static int64_t row_at(const struct tiler *t, int64_t x) { return first_at(t, x) - t->u0; }
+static int64_t row_at(const struct tiler *t, int64_t x) {
+    return t->site->rows ? (int64_t)count_below(t->listed, (size_t)t->rows, x)
+                         : first_at(t, x) - t->u0;
+}
 
 int64_t next_row_at(const struct tiler *t, int64_t x) {
-    return t->residue + (t->u0 + most(row_at(t, x), 0)) * t->part->step;
+    const int64_t r = most(row_at(t, x), 0);
+    if (t->site->rows && r >= t->rows) return most(x, t->listed[t->rows - 1] + 1);
+    return t->residue + row_place(t, r) * t->part->step;
 }
 
 static int64_t steps_within(const struct tiler *t, int64_t reach) {

@@ -4,6 +4,7 @@
 #include "common/arithmetic.h"
 #include "common/search.h"
 #include "schedule/regions.h"
+#include "schedule/row_sets.h"
 
 /// Rows of the tile at positions [p0, p1), all keys of [j0, j1) (positions).
 static void add_rectangle(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1) {
@@ -52,13 +53,14 @@ void column_regions(struct region_target to, const struct term *factor, int64_t 
     }
 }
 
-/// Listed queries at positions [p0, p1): every key.
+/// Listed queries at positions [p0, p1): every key. Those that another set has pay for it there.
 static void listed_rows(struct region_target to, const struct term *factor, int64_t p0,
                         int64_t p1) {
     const int64_t *positions = factor->positions;
     for (size_t i = count_below(positions, factor->position_count, p0);
          i < factor->position_count && positions[i] < p1; i++)
-        add_rectangle(to, positions[i], positions[i] + 1, -TILE_FAR, TILE_FAR);
+        if (!row_is_apart(to.t->site, positions[i] - to.t->site->q_offset))
+            add_rectangle(to, positions[i], positions[i] + 1, -TILE_FAR, TILE_FAR);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -146,7 +148,8 @@ static void slashes(struct region_target to, const struct term *factor) {
 
 void factor_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1) {
     const struct tiler *t = to.t;
-    const int64_t p0 = t->row + t->site->q_offset, p1 = p0 + (t->rows - 1) * t->part->step + 1;
+    const int64_t p0 = row_place(t, 0) * t->part->step + t->residue,
+                  p1 = row_place(t, t->rows - 1) * t->part->step + t->residue + 1;
     const bool columns = to.exclude || to.list || !t->part->list;
     switch (factor->kind) {
     case TULLE_DENSE: add_columns(to, -TILE_FAR, TILE_FAR); break;

@@ -7,6 +7,7 @@
 #include "common/arithmetic.h"
 #include "common/search.h"
 #include "schedule/cells.h"
+#include "schedule/row_sets.h"
 
 #define PARTIAL_KEYS_MOST 32736  // of one band or bits run: 15 bits, and a multiple of 32
 
@@ -45,7 +46,7 @@ size_t tile_bits(struct tiler *t, int64_t keys) {
 static void set_bits(struct tiler *t, uint32_t *words, int64_t first, int64_t count,
                      const struct region *region, bool on) {
     for (int64_t r = region->r0; r < region->r1; r++) {
-        int64_t u = t->u0 + r;
+        int64_t u = row_place(t, r);
         int64_t v0 = most(first, region->v0), v1 = least(first + count, region->v1);
         if (region->left < TILE_FAR) v0 = most(v0, u - region->left);
         if (region->right < TILE_FAR) v1 = least(v1, u + region->right + 1);
@@ -193,7 +194,7 @@ static bool include_listed(struct tiler *t, int64_t list_end) {
 // Tiles
 
 static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
-    const int64_t p = row + t->site->q_offset, step = t->part->step;
+    const int64_t p = site_row(t->site, row) + t->site->q_offset, step = t->part->step;
     t->row = row;
     t->rows = rows;
     t->residue = floor_mod(p, step);
@@ -202,13 +203,15 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->v_end = ceil_div(t->site->at.kv_len - t->residue, step);
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
     t->clipped = t->out_of_memory = false;
+    for (int32_t r = 0; r < rows && t->site->rows; r++)
+        t->listed[r] = t->site->rows[row + r] + t->site->q_offset;
 }
 
 /// The regions of the part's terms, and of those before it. Returns whether all of them move with
 /// the tile.
 static bool part_regions(struct tiler *t) {
     const struct part *part = t->part;
-    bool moves = part->list_count == 0;
+    bool moves = part->list_count == 0 && !t->site->rows;
     for (uint32_t i = 0; i < part->include_count; i++) {
         moves = moves && term_moves(part->include[i]);
         term_regions((struct region_target){ .t = t }, part->include[i]);
@@ -222,7 +225,7 @@ static bool part_regions(struct tiler *t) {
 
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     const struct part *part = t->part;
-    const int64_t p = row + t->site->q_offset, kv_len = t->site->at.kv_len;
+    const int64_t p = site_row(t->site, row) + t->site->q_offset, kv_len = t->site->at.kv_len;
     begin_tile(t, row, rows);
     const bool moves = part_regions(t);
     // List keys that every row may take come from the list; where causality cuts them by row they
@@ -230,7 +233,8 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     int64_t list_end = kv_len;
     if (part->list_count && t->site->at.causal && p + 1 < list_end) {
         list_end = p + 1;
-        include_columns(t, most(p + 1, t->site->kv_start), least(p + rows, kv_len));
+        include_columns(t, most(p + 1, t->site->kv_start),
+                        least(row_place(t, rows - 1) + 1, kv_len));
     }
     if (t->out_of_memory || !make_cells(t)) return false;
     if (part->list_count && !include_listed(t, list_end)) return false;
@@ -254,21 +258,29 @@ static unsigned count_ones(uint32_t x) {
     return n;
 }
 
+/// Keys of the run that row r takes.
+static uint64_t row_keys(const struct tiler *t, const struct run *run, int64_t r) {
+    uint64_t keys = 0;
+    switch (run->kind) {
+    case TULLE_RUN_FULL: return (uint64_t)run->count;
+    case TULLE_RUN_BAND: {
+        const int64_t first = most(0, r + run->lo), last = least(run->count - 1, r + run->hi);
+        return r >= run->row_first && r <= run->row_last && first <= last
+                   ? (uint64_t)(last - first + 1)
+                   : 0;
+    }
+    case TULLE_RUN_BITS: break;
+    }
+    for (int64_t c = 0; c < run->count; c += 32)
+        keys += count_ones(t->bits[run->bits + (size_t)(c / 32 * t->tile_rows + r)]);
+    return keys;
+}
+
 uint64_t tile_pairs(const struct tiler *t) {
     uint64_t pairs = 0;
-    for (size_t i = 0; i < t->run_count; i++) {
-        const struct run *run = &t->runs[i];
-        if (run->kind == TULLE_RUN_FULL) {
-            pairs += (uint64_t)run->count * (uint64_t)t->rows;
-        } else if (run->kind == TULLE_RUN_BAND) {
-            for (int64_t r = run->row_first; r <= run->row_last; r++) {
-                int64_t first = most(0, r + run->lo), last = least(run->count - 1, r + run->hi);
-                if (first <= last) pairs += (uint64_t)(last - first + 1);
-            }
-        } else {
-            size_t words = bit_words(t, run->count);
-            for (size_t w = 0; w < words; w++) pairs += count_ones(t->bits[run->bits + w]);
-        }
+    for (int32_t r = 0; r < t->rows; r++) {
+        if (row_is_apart(t->site, tile_row(t, r))) continue;
+        for (size_t i = 0; i < t->run_count; i++) pairs += row_keys(t, &t->runs[i], r);
     }
     return pairs;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The whole of planning: parts of every group, how large items may be, then group by group its
+// The whole of planning: row sets and parts of every group, how large items may be, then group by group its
 // rows.
 #include "schedule/schedule.h"
 
@@ -11,41 +11,73 @@
 #include "common/error.h"
 #include "plan_memory.h"
 #include "schedule/ranges.h"
+#include "schedule/row_sets.h"
 
 static struct tiling tiling_of(const struct schedule_limits *limits) {
     return (struct tiling){ limits->tile_rows, limits->chunk, limits->segment_texels };
 }
 
-/// The parts of every group's pattern. False: out of memory.
-static bool groups_parts(const struct schedule_input *in, struct group_parts *parts) {
+/// A group's row sets, and the parts of each.
+struct group_sets {
+    struct row_sets rows;
+    struct group_parts parts[ROW_SETS_MOST];
+};
+
+/// Are Q, O and LSE bound whole? Rows from a list lie anywhere in them.
+static bool may_list(const struct schedule_input *in) {
+    return !in->tensors[TENSOR_Q].windowed && !in->tensors[TENSOR_O].windowed &&
+           !in->tensors[TENSOR_LSE].windowed;
+}
+
+/// The row sets and parts of every group. False: out of memory.
+static bool groups_sets(const struct schedule_input *in, struct group_sets *sets) {
     const struct tiling tiling = tiling_of(&in->limits);
     for (uint32_t g = 0; g < in->group_count; g++) {
-        struct group_parts *of = &parts[g];
-        if (!parts_create(&in->groups[g].site, &tiling, &of->parts, &of->count)) return false;
-        of->resumes = in->limits.direct && of->count == 2 && of->parts[0].step == 1;
-        of->direct = in->limits.direct && (of->count == 1 || of->resumes);
+        struct group_sets *of = &sets[g];
+        if (!row_sets_make(&in->groups[g].site, &tiling, may_list(in), &of->rows)) return false;
+        for (uint32_t i = 0; i < of->rows.count; i++) {
+            const struct site *site = &of->rows.set[i].site;
+            struct group_parts *parts = &of->parts[i];
+            if (!parts_create(site, &tiling, &parts->parts, &parts->count)) return false;
+            parts->listed = site->rows;
+            parts->resumes = in->limits.direct && parts->count == 2 && parts->parts[0].step == 1;
+            parts->direct = in->limits.direct && (parts->count == 1 || parts->resumes);
+        }
     }
     return true;
 }
 
-/// Chunks and tiles of all groups and entries, from a few tiles of each part. False: out of memory.
-static bool survey(const struct schedule_input *in, const struct group_parts *parts, double *chunks,
+static void groups_sets_free(struct group_sets *sets, uint32_t groups) {
+    for (uint32_t g = 0; g < groups && sets; g++) {
+        for (uint32_t i = 0; i < ROW_SETS_MOST; i++)
+            parts_free(sets[g].parts[i].parts, sets[g].parts[i].count);
+        row_sets_free(&sets[g].rows);
+    }
+    free(sets);
+}
+
+/// Adds the chunks and tiles of one part, from a few of its tiles. False: out of memory.
+static bool survey_part(const struct site *site, const struct part *part,
+                        const struct tiling *tiling, uint32_t entries, double *chunks,
+                        double *tiles) {
+    struct sample s;
+    if (!part_sample(site, part, tiling, site->q_length, 12, &s)) return false;
+    if (s.taken) *chunks += (double)s.chunks / (double)s.taken * (double)s.tiles * entries;
+    *tiles += (double)s.tiles * entries;
+    return true;
+}
+
+/// Chunks and tiles of all groups and entries. False: out of memory.
+static bool survey(const struct schedule_input *in, const struct group_sets *sets, double *chunks,
                    double *tiles) {
     const struct tiling tiling = tiling_of(&in->limits);
     *chunks = *tiles = 0;
-    for (uint32_t g = 0; g < in->group_count; g++) {
-        const struct group *group = &in->groups[g];
-        for (uint32_t k = 0; k < parts[g].count; k++) {
-            struct sample s;
-            if (!part_sample(&group->site, &parts[g].parts[k], &tiling, group->site.q_length, 12,
-                             &s))
-                return false;
-            if (s.taken)
-                *chunks +=
-                    (double)s.chunks / (double)s.taken * (double)s.tiles * group->entry_count;
-            *tiles += (double)s.tiles * group->entry_count;
-        }
-    }
+    for (uint32_t g = 0; g < in->group_count; g++)
+        for (uint32_t i = 0; i < sets[g].rows.count; i++)
+            for (uint32_t k = 0; k < sets[g].parts[i].count; k++)
+                if (!survey_part(&sets[g].rows.set[i].site, &sets[g].parts[i].parts[k], &tiling,
+                                 in->groups[g].entry_count, chunks, tiles))
+                    return false;
     return true;
 }
 
@@ -86,15 +118,15 @@ static bool group_build(struct planner *p, const struct group *group,
     return ranges_build(p);
 }
 
-/// All entries of a group, as many at a time as take half of what a segment has for them and for
-/// items.
-static bool entries_build(struct planner *p, const struct group *group,
+/// All entries of a group on one of its row sets, as many at a time as take half of what a segment
+/// has for them and for items.
+static bool entries_build(struct planner *p, const struct group *group, const struct site *site,
                           const struct group_parts *parts) {
     const uint64_t all = p->input->limits.segment_texels, head = segments_head(p->input),
                    half = all > head ? (all - head) / 2 / PM_ENTRY_TEXELS : 0,
                    each = half ? half : 1;
     for (uint64_t done = 0; done < group->entry_count; done += each) {
-        const struct group some = { .site = group->site,
+        const struct group some = { .site = *site,
                                     .entries = group->entries + done,
                                     .entry_count =
                                         (uint32_t)least(group->entry_count - done, each) };
@@ -103,11 +135,20 @@ static bool entries_build(struct planner *p, const struct group *group,
     return true;
 }
 
+/// The n-th row sets of all groups that have so many.
+static bool nth_sets_build(struct planner *p, const struct group_sets *sets, uint32_t n) {
+    for (uint32_t g = 0; g < p->input->group_count; g++)
+        if (n < sets[g].rows.count &&
+            !entries_build(p, &p->input->groups[g], &sets[g].rows.set[n].site, &sets[g].parts[n]))
+            return false;
+    return true;
+}
+
 /// All groups. False: the error says why.
-static bool groups_build(struct planner *p, struct group_parts *parts) {
+static bool groups_build(struct planner *p, struct group_sets *sets) {
     const struct schedule_input *in = p->input;
     double chunks, tiles;
-    if (!groups_parts(in, parts) || !survey(in, parts, &chunks, &tiles))
+    if (!groups_sets(in, sets) || !survey(in, sets, &chunks, &tiles))
         return schedule_no_memory(p->error);
     p->items.chunks_most = item_chunks(&in->limits, chunks, tiles);
     if (!windows_suffice(in)) {
@@ -115,9 +156,11 @@ static bool groups_build(struct planner *p, struct group_parts *parts) {
                    (unsigned long long)in->limits.window_bytes);
         return false;
     }
-    for (uint32_t g = 0; g < in->group_count; g++)
-        if (!entries_build(p, &in->groups[g], &parts[g])) return false;
-    return waves_flush(&p->waves);
+    bool again = false;  // are there second sets?
+    for (uint32_t g = 0; g < in->group_count; g++) again = again || sets[g].rows.count > 1;
+    return nth_sets_build(p, sets, 0) &&
+           (!again || (waves_again(&p->waves) && nth_sets_build(p, sets, 1))) &&
+           waves_flush(&p->waves);
 }
 
 tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room,
@@ -136,11 +179,9 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
     p.items.segments = &p.segments;
     error->result = TULLE_OK;
     room_lend(room, out);
-    struct group_parts *parts = calloc(input->group_count, sizeof *parts);
-    const bool fine = parts ? groups_build(&p, parts) : schedule_no_memory(error);
-    for (uint32_t g = 0; g < input->group_count && parts; g++)
-        parts_free(parts[g].parts, parts[g].count);
-    free(parts);
+    struct group_sets *sets = calloc(input->group_count, sizeof *sets);
+    const bool fine = sets ? groups_build(&p, sets) : schedule_no_memory(error);
+    groups_sets_free(sets, input->group_count);
     out->items = p.items.written;
     out->host_bytes =
         out->word_count * sizeof *out->words + p.items.waiting_most * sizeof *p.items.room->items;

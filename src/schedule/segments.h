@@ -47,6 +47,11 @@ static inline bool segments_fit(const struct segments *s, uint64_t texels) {
     return s->used + texels <= s->input->limits.segment_texels;
 }
 
+/// The words of the open segment.
+static inline const uint32_t *segments_open_words(const struct segments *s) {
+    return s->out->words + (size_t)s->out->segments[s->out->segment_count - 1].first_texel * 4;
+}
+
 /// Index of the open segment.
 static inline uint32_t segments_index(const struct segments *s) {
     return s->out->segment_count - 1;

@@ -8,6 +8,9 @@
 // and key v = (j − a)/step. There every term is a union of REGIONS (an interval of keys, an
 // interval of rows, two diagonal bounds, a period), and the keys of a tile fall into a few CELLS in
 // which the same regions apply: full, band, or neither (bits).
+//
+// Rows from a list (row_sets.h) stand anywhere, at step 1: their regions have no diagonals, for
+// add_region cuts them into rectangles.
 #ifndef TULLE_SRC_SCHEDULE_TILER_H
 #define TULLE_SRC_SCHEDULE_TILER_H
 
@@ -53,6 +56,7 @@ struct tiler {
     // the tile at hand
     int64_t row, u0, residue, v_begin, v_end;
     int32_t rows;
+    int64_t listed[TILE_ROWS_MOST];  ///< positions of rows from a list, rising
     // result
     struct run *runs;
     size_t run_count, run_capacity;
@@ -79,6 +83,16 @@ void tiler_free(struct tiler *t);
 /// Fills t->runs for the tile whose first row is `row`, with `rows` rows at the part's step. False:
 /// out of memory.
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows);
+
+/// Where row r of the tile stands, in class coordinates.
+static inline int64_t row_place(const struct tiler *t, int64_t r) {
+    return t->site->rows ? t->listed[r] : t->u0 + r;
+}
+
+/// The query row that row r of the tile is.
+static inline int64_t tile_row(const struct tiler *t, int64_t r) {
+    return t->site->rows ? t->site->rows[t->row + r] : t->row + r * t->part->step;
+}
 
 /// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of
 /// memory.
@@ -110,7 +124,7 @@ static inline int64_t run_key(const struct tiler *t, const struct run *run, int6
 /// Chunks that the tile's runs take: its cost.
 int64_t tile_chunks(const struct tiler *t);
 
-/// Pairs that the tile's runs select.
+/// Pairs that the tile's runs select, of rows that are no other set's.
 uint64_t tile_pairs(const struct tiler *t);
 
 #endif

@@ -40,6 +40,12 @@ bool waves_flush(struct waves *w) {
     return true;
 }
 
+bool waves_again(struct waves *w) {
+    if (!waves_flush(w)) return false;
+    w->begins = true;
+    return true;
+}
+
 void waves_free(struct waves *w) {
     for (int stage = 0; stage < STAGES; stage++) free(w->waiting[stage].dispatches);
 }

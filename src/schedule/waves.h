@@ -36,6 +36,9 @@ bool waves_range(struct waves *w, const struct group *group, const struct stretc
 /// Ends a wave: finishes what it left in the workspace. False: out of memory.
 bool waves_flush(struct waves *w);
 
+/// The same, and what comes then waits for all before it: it writes rows again.
+bool waves_again(struct waves *w);
+
 void waves_free(struct waves *w);
 
 #endif

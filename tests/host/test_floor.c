@@ -240,7 +240,7 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
                     fail_msg("%s takes %u bytes of shared memory and its family says %u",
                              key.module, use.shared, said);
             }
-            combine_pipeline_key(v, &a, &caps, &key);
+            combine_pipeline_key(v, &a, &caps, 0, &key);
             check_use(&key, 4);
             seen++;
         }

@@ -18,6 +18,7 @@
 #include "failing.h"
 #include "schedule_machine.h"
 #include "schedule_trial.h"
+#include "schedule/row_sets.h"
 #include "schedule/tiler.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -46,7 +47,7 @@ static void check_pairs(const struct trial *t) {
 
 static struct {
     uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
-        dispatches, segments, waves;
+        dispatches, segments, waves, listed, again;
 } tally;
 
 /// One room for all trials: what a schedule left in it must not show in the next.
@@ -78,6 +79,7 @@ static void trial_run(uint64_t seed) {
     tally.built++;
     tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits,
         tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
+    tally.listed += m.listed, tally.again += m.again;
     tally.dispatches += s.dispatch_count, tally.segments += s.segment_count,
         tally.waves += m.epochs;
 
@@ -141,11 +143,13 @@ static void test_random(void **state) {
     schedule_room_destroy(room);
     print_message(
         "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
-        "%llu lists; %llu partial rows, %llu items that resume some, %llu dispatches, %llu segments, %llu epochs\n",
+        "%llu lists; %llu partial rows, %llu items that resume some, %llu items of listed rows, %llu rows written again, "
+        "%llu dispatches, %llu segments, %llu epochs\n",
         (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
         (unsigned long long)tally.full, (unsigned long long)tally.band,
         (unsigned long long)tally.bits, (unsigned long long)tally.lists,
         (unsigned long long)tally.partials, (unsigned long long)tally.resuming,
+        (unsigned long long)tally.listed, (unsigned long long)tally.again,
         (unsigned long long)tally.dispatches, (unsigned long long)tally.segments,
         (unsigned long long)tally.waves);
 }

@@ -439,7 +439,7 @@ static void test_modules(void **state) {
                                      &keys[0]);
                 variant_pipeline_key(&variants[i], &a, &caps, PM_FLAG_DIRECT | PM_FLAG_RESUME,
                                      &keys[1]);
-                combine_pipeline_key(&variants[i], &a, &caps, &keys[2]);
+                combine_pipeline_key(&variants[i], &a, &caps, 0, &keys[2]);
                 for (int k = 0; k < 3; k++)
                     if (!module_find(keys[k].module))
                         fail_msg("%s may ask for %s, which is not in shaders/variants.def",

@@ -25,6 +25,8 @@ struct machine {
     struct slot *slots;
     uint8_t *taken;     // [bh][q_len][kv_len]
     uint8_t *finished;  // [bh][q_len]
+    uint8_t *again;     // [bh][q_len]: it was begun anew, from a list
+    uint32_t *ended;    // [bh][q_len]: in which epoch they were finished
     uint32_t does;      // PM_FLAG_…: what the dispatch's items do
     struct machine_counts counts;
 };
@@ -58,6 +60,25 @@ static void finish(struct machine *m, int64_t bh, int64_t row) {
     CHECK(!m->finished[bh * m->t->q_len + row], "bh %lld row %lld is finished twice", (long long)bh,
           (long long)row);
     m->finished[bh * m->t->q_len + row] = 1;
+    m->ended[bh * m->t->q_len + row] = m->epoch;
+}
+
+/// Row n of what the words list from `first` on. A row that was finished before, among its
+/// neighbours, begins anew.
+static int64_t listed_row(struct machine *m, int64_t bh, uint32_t first, int64_t n) {
+    const int64_t row = word(m, (uint64_t)first + (uint64_t)n), at = bh * m->t->q_len + row;
+    CHECK(row < m->t->q_len, "listed row %lld of %lld", (long long)row, (long long)m->t->q_len);
+    CHECK(n == 0 || word(m, (uint64_t)first + (uint64_t)n - 1) < row ||
+              m->d->kind == DISPATCH_COMBINE,
+          "listed rows that do not rise");
+    if (!m->finished[at]) return row;
+    CHECK(m->ended[at] < m->epoch, "row %lld is written again without a barrier", (long long)row);
+    CHECK(!m->again[at], "row %lld is written a third time", (long long)row);
+    m->again[at] = 1;
+    m->finished[at] = 0;
+    memset(m->taken + at * m->t->kv_len, 0, (size_t)m->t->kv_len);
+    m->counts.again++;
+    return row;
 }
 
 static struct slot *slot_at(struct machine *m, uint32_t index) {
@@ -96,13 +117,17 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
             run_count = item[2] & PM_ITEM_RUNS_MASK;
     bool direct = item[2] & PM_ITEM_DIRECT, dead = item[2] & PM_ITEM_DEAD,
          resumes = item[2] & PM_ITEM_RESUMES;
+    const bool listed = d->does & PM_FLAG_LISTED_ROWS;
     uint32_t resumed = 0;
     uint64_t chunks = 0;
     if (y == 0) {  // every item runs for its group's first entry
         m->counts.items++;
         m->counts.resuming += resumes;
+        m->counts.listed += listed;
     }
-    m->does |= (direct ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) | (resumes ? PM_FLAG_RESUME : 0);
+    m->does |= (direct ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) | (resumes ? PM_FLAG_RESUME : 0) |
+               (listed ? PM_FLAG_LISTED_ROWS : 0);
+    CHECK(!listed || d->step == 1, "listed rows at step %u", d->step);
     CHECK(rows >= 1 && rows <= l->tile_rows, "item of %lld rows", (long long)rows);
     CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT |
                         PM_ITEM_DIRECT | PM_ITEM_DEAD | PM_ITEM_RESUMES)),
@@ -111,7 +136,7 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     CHECK(!dead || (direct && run_count == 0 && !resumes), "a dead item with runs or partials");
     CHECK(!resumes || direct, "an item that resumes and is not direct");
     for (int64_t r = 0; r < rows; r++) {
-        int64_t row = item[0] + r * d->step;
+        int64_t row = listed ? listed_row(m, bh, item[0], r) : item[0] + r * d->step;
         CHECK(row < m->t->q_len, "item row %lld of %lld", (long long)row, (long long)m->t->q_len);
         CHECK(dead == (row >= group->site.q_length), "row %lld of %lld is %sdead", (long long)row,
               (long long)group->site.q_length, dead ? "" : "not ");
@@ -172,7 +197,9 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
                     selected = word(m, (uint64_t)run[2] + (uint64_t)(c / 32 * l->tile_rows + r)) >>
                                    (c % 32) &
                                1;
-                if (selected) take(m, group, bh, item[0] + r * d->step, key);
+                if (!selected) continue;
+                take(m, group, bh, listed ? word(m, item[0] + (uint64_t)r) : item[0] + r * d->step,
+                     key);
             }
         }
     }
@@ -185,16 +212,18 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
 static void combine_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh,
                         const uint32_t *item) {
     const struct dispatch *d = m->d;
-    CHECK(item[2] <= 1 && item[3] == 0 && item[1] > 0, "a combine item of %u rows, z %u, w %u",
-          item[1], item[2], item[3]);
-    for (int64_t row = item[0]; row < (int64_t)item[0] + item[1]; row++) {
+    const bool listed = d->does & PM_FLAG_LISTED_ROWS;
+    CHECK(item[2] <= 1 && (listed || item[3] == 0) && item[1] > 0,
+          "a combine item of %u rows, z %u, w %u", item[1], item[2], item[3]);
+    for (int64_t n = item[0]; n < (int64_t)item[0] + item[1]; n++) {
+        const int64_t row = listed ? listed_row(m, bh, item[3], n - item[0]) : n;
         CHECK(row < m->t->q_len, "combine row %lld", (long long)row);
         CHECK((item[2] == 1) == (row >= group->site.q_length), "combine row %lld: z %u",
               (long long)row, item[2]);
-        CHECK(row >= d->range_first && row < (int64_t)d->range_first + d->range_rows,
-              "combine row %lld outside of its range", (long long)row);
+        CHECK(n >= d->range_first && n < (int64_t)d->range_first + d->range_rows,
+              "combine row %lld outside of its range", (long long)n);
         if (!item[2]) {
-            uint32_t u = (uint32_t)row - d->range_first;
+            uint32_t u = (uint32_t)n - d->range_first;
             for (uint32_t k = 0; k < d->part_count; k++) {
                 const uint32_t *part = texel(m, (uint64_t)d->parts + k);
                 uint32_t step = part[0], tile = part[1], a = u % step, q = d->range_rows / step,
@@ -232,7 +261,9 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
     m.slots = calloc(s->workspace_rows + 1, sizeof *m.slots);
     m.taken = calloc((size_t)(bh_count * t->q_len * t->kv_len) + 1, 1);
     m.finished = calloc((size_t)(bh_count * t->q_len) + 1, 1);
-    assert_true(m.slots && m.taken && m.finished);
+    m.again = calloc((size_t)(bh_count * t->q_len) + 1, 1);
+    m.ended = calloc((size_t)(bh_count * t->q_len) + 1, sizeof *m.ended);
+    assert_true(m.slots && m.taken && m.finished && m.again && m.ended);
     uint64_t end = 0;
     for (uint32_t i = 0; i < s->segment_count; i++) {
         const struct segment *segment = &s->segments[i];
@@ -285,6 +316,7 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
         }
         CHECK(!(m.does & PM_FLAG_PARTIAL && m.does & PM_FLAG_RESUME),
               "a dispatch resumes and writes partial results");
+        if (d->kind == DISPATCH_COMBINE) m.does |= d->does & PM_FLAG_LISTED_ROWS;
         CHECK(m.does == d->does, "a dispatch whose items do %x says %x", m.does, d->does);
         CHECK(pairs == d->visited, "a dispatch of %llu pairs says %llu", (unsigned long long)pairs,
               (unsigned long long)d->visited);
@@ -311,6 +343,8 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
     free(m.slots);
     free(m.taken);
     free(m.finished);
+    free(m.again);
+    free(m.ended);
     m.counts.epochs = m.epoch;
     return m.counts;
 }
