@@ -47,7 +47,7 @@ layout(local_size_x_id = 0) in;
 // Beginning
 
 void begin_item(Item item) {
-    const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
+    const Entry entry = plan_entry(item_group());
     const pm_strides q = plan_strides(PM_HEADER_Q), k = plan_strides(PM_HEADER_K),
                      v = plan_strides(PM_HEADER_V), o = plan_strides(PM_HEADER_O);
     keep.first_row = item.first_row;
@@ -80,7 +80,7 @@ void begin_item(Item item) {
 void resume() {
     const Lane lane = this_lane();
     const uint row_vectors = keep.v_pieces + 1u;
-    const uint ws_row = push.ws_row_base + (push.entry_first + gl_WorkGroupID.y) * push.ws_rows;
+    const uint ws_row = item_group().ws_row;
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         const uint slot = plan_word(keep.slot + min(lane.row + i, keep.last));
         if (slot != PM_SLOT_NONE) {
@@ -413,8 +413,7 @@ void write_finished() {
 #ifndef RESUME
 void write_partial() {
     const Lane lane = this_lane();
-    const uint first_slot =
-        push.ws_row_base + (push.entry_first + gl_WorkGroupID.y) * push.ws_rows + keep.slot;
+    const uint first_slot = item_group().ws_row + keep.slot;
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         if (lane.row + i <= keep.last) {
             const uint at = (first_slot + lane.row + i) * (keep.v_pieces + 1u);
@@ -430,7 +429,7 @@ void write_partial() {
 #endif
 
 void main() {
-    const Item item = plan_item(plan_texel(push.items + gl_WorkGroupID.x));
+    const Item item = plan_item(plan_texel(item_at()));
     if (gl_LocalInvocationIndex == 0u) begin_item(item);
     for (uint r = gl_LocalInvocationIndex; r < ROWS; r += WORKGROUP) row_max[r] = SOFTMAX_EMPTY;
     [[unroll]] for (uint n = 0u; n < TM2 * V_LANE; ++n)

@@ -42,10 +42,10 @@ Partials partials_of(uint row, uint part) {
 // Split k of what was found: the first vec4 of its row in the workspace.
 uint split_at(Partials found, uint k) { return (found.first + k * found.apart) * (v_pieces + 1u); }
 
-void find_all(pm_combine_item item, uint ws_row) {
+void find_all(pm_combine_item item, Range range, uint ws_row) {
     for (uint t = gl_LocalInvocationIndex; t < item.rows * parts; t += WORKGROUP) {
         const uint row = t / parts, part = t - row * parts;
-        const Partials found = find_partials(part, item.first_row + row, ws_row);
+        const Partials found = find_partials(range, part, item.first_row + row, ws_row);
         partials[row * PM_PARTS_MOST + part] = uvec3(found.first, found.splits, found.apart);
     }
 }
@@ -100,16 +100,17 @@ vec4 combined_piece(uint row, uint piece) {
 
 void main() {
     const pm_strides o_strides = plan_strides(PM_HEADER_O);
-    const uint number = push.entry_first + gl_WorkGroupID.y;
-    const Entry entry = plan_entry(number);
+    const Group group = item_group();
+    const Entry entry = plan_entry(group);
+    const Range range = combine_range();
     const pm_combine_item item = combine_item();
     const uint first_row = combine_first_row(item);
     const uint o_at = push.o_base + item_offset(o_strides, entry, first_row),
                lse_at = push.lse_base + lse_offset(entry), sink_at = o_strides.with + entry.head;
     v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
-    parts = combine_parts(item);
+    parts = combine_parts(item, range);
 
-    find_all(item, push.ws_row_base + number * push.ws_rows);
+    find_all(item, range, group.ws_row);
     barrier();  // partials
     finish_rows(item, sink_at, lse_at);
     barrier();  // row_max, row_factor

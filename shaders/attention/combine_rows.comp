@@ -73,9 +73,10 @@ void take_all(pm_combine_item item, uint i, uint first, uint ws_row) {
     l = 0.0;
     [[unroll]] for (uint d = 0u; d < SLAB; d++)
         o[d] = vec4(0.0);
-    const uint parts = combine_parts(item);
+    const Range range = combine_range();
+    const uint parts = combine_parts(item, range);
     for (uint part = 0u; part < parts; part++) {
-        const Partials found = find_partials(part, i, ws_row);
+        const Partials found = find_partials(range, part, i, ws_row);
         for (uint k = 0u; k < found.splits; k++) take(found.first + k * found.apart, first);
     }
 }
@@ -104,10 +105,10 @@ void write_lse(uint i, uint bits) { output_lse[lse_at + i] = bits; }
 void main() {
     const pm_strides o_strides = plan_strides(PM_HEADER_O);
     v_pieces = EXACT != 0u ? V_PIECES : plan_strides(PM_HEADER_K).with;
-    const uint number = push.entry_first + gl_WorkGroupID.y;
-    const Entry entry = plan_entry(number);
+    const Group group = item_group();
+    const Entry entry = plan_entry(group);
     const pm_combine_item item = combine_item();
-    const uint ws_row = push.ws_row_base + number * push.ws_rows;
+    const uint ws_row = group.ws_row;
     float sink = 0.0;
     if (HAS_SINK) sink = plan_float(o_strides.with + entry.head);
     const uint first_row = combine_first_row(item);

@@ -266,8 +266,9 @@ bool next_chunk(inout Cursor at) {
 }
 
 void main() {
-    const Item item = plan_item(subgroupBroadcastFirst(plan_texel(push.items + gl_WorkGroupID.x)));
-    const Entry entry = plan_entry(push.entry_first + gl_WorkGroupID.y);
+    const Item item = plan_item(subgroupBroadcastFirst(plan_texel(item_at())));
+    const Group group = item_group();
+    const Entry entry = plan_entry(group);
     const pm_strides q = plan_strides(PM_HEADER_Q), k = plan_strides(PM_HEADER_K),
                      v = plan_strides(PM_HEADER_V), out_ = plan_strides(PM_HEADER_O);
     head_pieces = EXACT != 0u ? HEAD_PIECES : q.with;
@@ -277,8 +278,7 @@ void main() {
                 entry.q_offset, item.first_row);
     const uint k_at = push.k_base + keys_offset(k, entry),
                v_at = push.v_base + keys_offset(v, entry);
-    const uint workspace_row =
-        push.ws_row_base + (push.entry_first + gl_WorkGroupID.y) * push.ws_rows;
+    const uint workspace_row = group.ws_row;
 
     Cursor at = Cursor(item.runs, item.runs + item.run_count, 0u,
                        Run(0u, PM_RUN_FULL, false, 0u, 0u, 0u, 0, 0, 0u));

@@ -251,9 +251,10 @@ void write_rows(Item item, Entry entry, uint sink_at, Target to, uint lane) {
 }
 
 void main() {
-    const uint lane = gl_LocalInvocationID.x, number = push.entry_first + gl_WorkGroupID.y;
-    const Item item = plan_item(plan_texel(push.items + gl_WorkGroupID.x));
-    const Entry entry = plan_entry(number);
+    const uint lane = gl_LocalInvocationID.x;
+    const Group group = item_group();
+    const Item item = plan_item(plan_texel(item_at()));
+    const Entry entry = plan_entry(group);
     const pm_strides q_strides = plan_strides(PM_HEADER_Q), k_strides = plan_strides(PM_HEADER_K),
                      v_strides = plan_strides(PM_HEADER_V), o_strides = plan_strides(PM_HEADER_O);
     head_last = q_strides.with - 1u;
@@ -271,7 +272,7 @@ void main() {
         address.q, push.q_base + item_offset(q_strides, entry, item.first_row), PIECE_SHIFT);
     const uvec2 item_o = advance(
         address.o, push.o_base + item_offset(o_strides, entry, item.first_row), OUT_PIECE_SHIFT);
-    const uint row_vectors = v_last + 2u, ws_row = push.ws_row_base + number * push.ws_rows;
+    const uint row_vectors = v_last + 2u, ws_row = group.ws_row;
     const uvec2 partials = advance(address.workspace, (ws_row + item.slot) * row_vectors, 4u);
     const Target to = Target(item.direct, item.direct ? item_o : partials,
                              item.direct ? row_step(o_strides) : row_vectors);

@@ -227,11 +227,12 @@ void write_rows(Item item, Entry entry, pm_strides o_strides, uint ws_row, uint 
 }
 
 void main() {
-    const uint lane = gl_SubgroupInvocationID, number = push.entry_first + gl_WorkGroupID.y;
+    const uint lane = gl_SubgroupInvocationID;
+    const Group group = item_group();
     fetch_key = lane % C;
     fetch_piece = lane / C;
-    const Item item = plan_item(plan_texel(push.items + gl_WorkGroupID.x));
-    const Entry entry = plan_entry(number);
+    const Item item = plan_item(plan_texel(item_at()));
+    const Entry entry = plan_entry(group);
     const pm_strides q_strides = plan_strides(PM_HEADER_Q), k_strides = plan_strides(PM_HEADER_K),
                      v_strides = plan_strides(PM_HEADER_V), o_strides = plan_strides(PM_HEADER_O);
     head_last = q_strides.with - 1u;
@@ -246,7 +247,7 @@ void main() {
     v_stride = v_strides.row;
 
     const uint item_q = push.q_base + item_offset(q_strides, entry, item.first_row);
-    const uint ws_row = push.ws_row_base + number * push.ws_rows;
+    const uint ws_row = group.ws_row;
     begin_rows(item, entry, lane);
     [[unroll]] for (uint r = 0u; r < R; r++) {
         load_q(item, item_q, row_step(q_strides), r);

@@ -6,12 +6,28 @@
 #define TULLE_PARTIALS_GLSL
 
 pm_combine_item combine_item() {
-    const uvec4 t = plan_texel(push.items + gl_WorkGroupID.x);
+    const uvec4 t = plan_texel(item_at());
     return pm_combine_item(t.x, t.y, t.z, t.w);
 }
 
+// The rows at hand, and their parts.
+struct Range {
+    uint parts, part_count, first, rows;
+};
+
+Range combine_range() {
+    Range range = Range(push.parts, push.part_count, push.range_first, push.range_rows);
+    if (JOINED) {
+        const uvec4 t = plan_texel(item_at() + 2u);
+        range = Range(plan_texel(item_at() + 1u).w, t.x, t.y, t.z);
+    }
+    return range;
+}
+
 // Parts that have partial results of the item's rows. Dead rows have none, and no sink logit.
-uint combine_parts(pm_combine_item item) { return item.dead == 0u ? push.part_count : 0u; }
+uint combine_parts(pm_combine_item item, Range range) {
+    return item.dead == 0u ? range.part_count : 0u;
+}
 
 struct Partials {
     uint first;   // workspace row
@@ -20,13 +36,13 @@ struct Partials {
 };
 
 // Those of query row i from one part; ws_row: the entry's first workspace row.
-Partials find_partials(uint index, uint i, uint ws_row) {
-    const uvec4 t = plan_texel(push.parts + index);
+Partials find_partials(Range range, uint index, uint i, uint ws_row) {
+    const uvec4 t = plan_texel(range.parts + index);
     const pm_part part = pm_part(t.x, t.y, t.z, t.w);
-    const uint u = i - push.range_first, step = part.step, tile = part.tile_rows;
+    const uint u = i - range.first, step = part.step, tile = part.tile_rows;
     const uint number = u / step, residue = u - number * step;  // the row's, of its residue class
     // `longer` classes have q + 1 rows, the others q
-    const uint q = push.range_rows / step, longer = push.range_rows - q * step;
+    const uint q = range.rows / step, longer = range.rows - q * step;
     const uint long_tiles = (q + tile) / tile, short_tiles = (q + tile - 1u) / tile;
     const uint before = residue < longer ? residue * long_tiles
                                          : longer * long_tiles + (residue - longer) * short_tiles;

@@ -29,6 +29,7 @@ const bool HAS_LSE = (FLAGS & PM_FLAG_LSE) != 0u;
 const bool DOES_DIRECT = (FLAGS & PM_FLAG_DIRECT) != 0u;
 const bool DOES_PARTIAL = (FLAGS & PM_FLAG_PARTIAL) != 0u;
 const bool DOES_RESUME = (FLAGS & PM_FLAG_RESUME) != 0u;
+const bool JOINED = (FLAGS & PM_FLAG_JOINED) != 0u;
 const bool LISTED_ROWS = (FLAGS & PM_FLAG_LISTED_ROWS) != 0u;
 
 layout(push_constant) uniform PushConstants {
@@ -82,7 +83,33 @@ float plan_weight_unit() { return uintBitsToFloat(plan_texel(PM_HEADER_SCALE).w)
 float plan_weight_lift() { return uintBitsToFloat(0x7f000000u - plan_texel(PM_HEADER_SCALE).w); }
 
 // -------------------------------------------------------------------------------------------------
-// Entries, items, runs
+// Groups, entries, items, runs
+
+#ifdef COMBINE
+const uint JOINED_TEXELS = PM_JOINED_COMBINE_TEXELS;
+#else
+const uint JOINED_TEXELS = PM_JOINED_ITEM_TEXELS;
+#endif
+
+// Of the workgroup's item.
+uint item_at() { return push.items + gl_WorkGroupID.x * (JOINED ? JOINED_TEXELS : 1u); }
+
+// Whose that is: of the workgroup's entry, the texel offset and the first workspace row.
+struct Group {
+    uint entry, ws_row;
+};
+
+Group item_group() {
+    pm_joined with =
+        pm_joined(push.entries + push.entry_first * PM_ENTRY_TEXELS,
+                  push.ws_row_base + push.entry_first * push.ws_rows, push.ws_rows, 0u);
+    if (JOINED) {
+        const uvec4 t = plan_texel(item_at() + 1u);
+        with = pm_joined(t.x, t.y, t.z, t.w);
+    }
+    return Group(with.entries + gl_WorkGroupID.y * PM_ENTRY_TEXELS,
+                 with.ws_row_base + gl_WorkGroupID.y * with.ws_rows);
+}
 
 struct Entry {
     uint index;  // batch · heads + head
@@ -92,10 +119,9 @@ struct Entry {
     uint q_len;  // rows of LSE from one (batch, head) to the next
 };
 
-// Entry `number` of the group.
-Entry plan_entry(uint number) {
+Entry plan_entry(Group group) {
     const uvec4 shape = plan_texel(PM_HEADER_SHAPE);  // heads, kv_heads, q_len
-    const uvec4 t = plan_texel(push.entries + number * PM_ENTRY_TEXELS + PM_ENTRY_PLACE);
+    const uvec4 t = plan_texel(group.entry + PM_ENTRY_PLACE);
     Entry entry;
     entry.index = t.x;
     entry.batch = t.x / shape.x;

@@ -108,6 +108,21 @@ struct pm_item {
     PM_UINT slot;
 };
 
+// Items of several groups in one dispatch (PM_FLAG_JOINED): each is followed by what says whose it
+// is, in place of the push constants of the same names.
+struct pm_joined {
+    PM_UINT entries;  // texel offset of the entry of gl_WorkGroupID.y = 0
+    PM_UINT ws_row_base, ws_rows;
+    PM_UINT parts;  // of combine, else 0
+};
+
+struct pm_joined_combine {  // behind that
+    PM_UINT part_count, range_first, range_rows, unused;
+};
+
+#define PM_JOINED_ITEM_TEXELS 2u     // from item to item: pm_item, pm_joined
+#define PM_JOINED_COMBINE_TEXELS 3u  // pm_combine_item, pm_joined, pm_joined_combine
+
 #define PM_ITEM_RUNS_MASK 0xffffu
 #define PM_ITEM_ROWS_SHIFT 16
 #define PM_ITEM_ROWS_MASK 0xffu
@@ -263,6 +278,7 @@ struct pm_merge_push {
 #define PM_FLAG_DIRECT 16u        // writes O and LSE (PM_ITEM_DIRECT)
 #define PM_FLAG_PARTIAL 32u       // writes partial results
 #define PM_FLAG_RESUME 64u        // takes some up (PM_ITEM_RESUMES)
+#define PM_FLAG_JOINED 256u       // items of several groups (pm_joined)
 #define PM_FLAG_LISTED_ROWS 128u  // all of them: their rows come from lists (pm_item); step is 1
 
 // -------------------------------------------------------------------------------------------------
@@ -281,6 +297,8 @@ PM_AT_TEXEL(pm_entry, index, PM_ENTRY_PLACE);
 PM_AT_TEXEL(pm_entry, q_length, PM_ENTRY_LENGTHS);
 PM_SIZE(pm_item, 16);
 PM_SIZE(pm_run, 16);
+PM_SIZE(pm_joined, 16);
+PM_SIZE(pm_joined_combine, 16);
 PM_SIZE(pm_combine_item, 16);
 PM_SIZE(pm_part, 16);
 PM_SIZE(pm_tile, 8);

@@ -6,7 +6,7 @@
 
 #include "kernel/pipeline.h"
 
-#define COMPILE_MOST 5  ///< pipelines of a plan
+#define COMPILE_MOST 10  ///< pipelines of a plan
 
 struct wanted {
     struct pipeline_key key;

@@ -187,7 +187,7 @@ static tulle_result make_sets(struct tulle_binding *b, tulle_error *error) {
     const struct pipeline *stages[2] = { NULL };
     for (int use = 0; use < PLAN_USES; use++)  // by address there is nothing to bind
         if (plan->pipelines[use] && plan->pipelines[use]->key.layout->count)
-            stages[use >= USE_COMBINE] = plan->pipelines[use];
+            stages[use_combines(use)] = plan->pipelines[use];
     b->sets = calloc(2 * (size_t)plan->segment_count, sizeof *b->sets);
     if (!b->sets)
         return context_fail(context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,

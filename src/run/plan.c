@@ -148,14 +148,14 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     uint32_t does[PLAN_USES] = { 0 };
     bool used[PLAN_USES] = { false };
     for (uint32_t i = 0; i < schedule->dispatch_count; i++) {
-        const enum plan_use use = plan_use(&schedule->dispatches[i]);
+        const int use = plan_use(&schedule->dispatches[i]);
         used[use] = true;
         does[use] |= schedule->dispatches[i].does;
     }
     for (int use = 0; use < PLAN_USES; use++) {
         if (!used[use]) continue;
-        if (use < USE_COMBINE) variant_pipeline_key(v, a, caps, does[use], &wanted[count].key);
-        else combine_pipeline_key(v, a, caps, does[use], &wanted[count].key);
+        if (use_combines(use)) combine_pipeline_key(v, a, caps, does[use], &wanted[count].key);
+        else variant_pipeline_key(v, a, caps, does[use], &wanted[count].key);
         wanted[count++].out = &plan->pipelines[use];
     }
     return compile_wanted(plan->context->shared->pipelines, wanted, count,

@@ -18,14 +18,18 @@ enum plan_use {
     USE_LISTED,  ///< rows from a list
     USE_COMBINE,
     USE_COMBINE_LISTED,
-    PLAN_USES
+    USES_APART,
+    PLAN_USES = 2 * USES_APART  ///< and the same of dispatches over several groups
 };
 
-static inline enum plan_use plan_use(const struct dispatch *d) {
-    const bool listed = d->does & PM_FLAG_LISTED_ROWS;
-    if (d->kind == DISPATCH_COMBINE) return listed ? USE_COMBINE_LISTED : USE_COMBINE;
-    return listed ? USE_LISTED : d->does & PM_FLAG_RESUME ? USE_RESUME : USE_ATTENTION;
+static inline int plan_use(const struct dispatch *d) {
+    const bool listed = d->does & PM_FLAG_LISTED_ROWS, resumes = d->does & PM_FLAG_RESUME;
+    int use = listed ? USE_LISTED : resumes ? USE_RESUME : USE_ATTENTION;
+    if (d->kind == DISPATCH_COMBINE) use = listed ? USE_COMBINE_LISTED : USE_COMBINE;
+    return use + (d->does & PM_FLAG_JOINED ? USES_APART : 0);
 }
+
+static inline bool use_combines(int use) { return use % USES_APART >= USE_COMBINE; }
 
 struct tulle_plan {
     atomic_uint holders;     ///< the caller until tulle_plan_destroy, and each binding

@@ -19,7 +19,8 @@ struct dispatch {
     uint32_t items, item_count;  ///< texel offset in the segment; workgroups in x
     uint32_t step;
     /// PM_FLAG_DIRECT, _PARTIAL, _RESUME: what some of its items do (attention); RESUME and PARTIAL
-    /// exclude each other. PM_FLAG_LISTED_ROWS: where rows come from
+    /// exclude each other. PM_FLAG_LISTED_ROWS: where rows come from. PM_FLAG_JOINED: of several
+    /// groups; what differs between these stands with each item, and is 0 here
     uint32_t does;
     uint32_t entries, entry_first, entry_count;  ///< texel offset in the segment; workgroups in y
     uint32_t ws_row_base, ws_rows;

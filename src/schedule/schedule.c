@@ -10,6 +10,7 @@
 #include "common/arithmetic.h"
 #include "common/error.h"
 #include "plan_memory.h"
+#include "schedule/join.h"
 #include "schedule/ranges.h"
 #include "schedule/row_sets.h"
 
@@ -160,7 +161,7 @@ static bool groups_build(struct planner *p, struct group_sets *sets) {
     for (uint32_t g = 0; g < in->group_count; g++) again = again || sets[g].rows.count > 1;
     return nth_sets_build(p, sets, 0) &&
            (!again || (waves_again(&p->waves) && nth_sets_build(p, sets, 1))) &&
-           waves_flush(&p->waves);
+           waves_flush(&p->waves) && join_dispatches(in, p->out, p->error);
 }
 
 tulle_result schedule_build(const struct schedule_input *input, struct schedule_room *room,

@@ -109,8 +109,31 @@ static void merge(struct machine *m, uint32_t index, int64_t bh, int64_t row) {
     slot->read = m->epoch;
 }
 
+/// Whose an item is: what stands with it, or in the dispatch.
+struct owner {
+    uint32_t entries;  // texel of the entry of y = 0
+    uint32_t ws_row_base, ws_rows, parts, part_count, range_first, range_rows;
+};
+
+static struct owner owner_of(const struct machine *m, uint64_t item) {
+    const struct dispatch *d = m->d;
+    struct owner of = { d->entries + d->entry_first * PM_ENTRY_TEXELS,
+                        d->ws_row_base + d->entry_first * d->ws_rows,
+                        d->ws_rows,
+                        d->parts,
+                        d->part_count,
+                        d->range_first,
+                        d->range_rows };
+    if (!(d->does & PM_FLAG_JOINED)) return of;
+    CHECK(!d->entries && !d->entry_first && !d->ws_rows && !d->parts && !d->range_rows,
+          "a dispatch of several groups names one");
+    memcpy(&of, texel(m, item + 1), 16);
+    if (d->kind == DISPATCH_COMBINE) memcpy(&of.part_count, texel(m, item + 2), 12);
+    return of;
+}
+
 static uint64_t item_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh,
-                         const uint32_t *item) {
+                         const struct owner *of, const uint32_t *item) {
     const struct dispatch *d = m->d;
     const struct schedule_limits *l = &m->t->input.limits;
     int64_t rows = item[2] >> PM_ITEM_ROWS_SHIFT & PM_ITEM_ROWS_MASK,
@@ -120,13 +143,13 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     const bool listed = d->does & PM_FLAG_LISTED_ROWS;
     uint32_t resumed = 0;
     uint64_t chunks = 0;
-    if (y == 0) {  // every item runs for its group's first entry
+    if (y + d->entry_first == 0) {  // every item runs for its group's first entry
         m->counts.items++;
         m->counts.resuming += resumes;
         m->counts.listed += listed;
     }
     m->does |= (direct ? PM_FLAG_DIRECT : PM_FLAG_PARTIAL) | (resumes ? PM_FLAG_RESUME : 0) |
-               (listed ? PM_FLAG_LISTED_ROWS : 0);
+               (listed ? PM_FLAG_LISTED_ROWS : 0) | (d->does & PM_FLAG_JOINED);
     CHECK(!listed || d->step == 1, "listed rows at step %u", d->step);
     CHECK(rows >= 1 && rows <= l->tile_rows, "item of %lld rows", (long long)rows);
     CHECK(!(item[2] & ~(PM_ITEM_RUNS_MASK | PM_ITEM_ROWS_MASK << PM_ITEM_ROWS_SHIFT |
@@ -143,14 +166,14 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
         touch(m, TENSOR_Q, bh, row);
         if (resumes) {
             uint32_t slot = word(m, (uint64_t)item[3] + (uint64_t)r);
-            if (slot != PM_SLOT_NONE) merge(m, d->ws_row_base + y * d->ws_rows + slot, bh, row);
+            if (slot != PM_SLOT_NONE) merge(m, of->ws_row_base + y * of->ws_rows + slot, bh, row);
             resumed += slot != PM_SLOT_NONE;
         }
         if (direct) {
             finish(m, bh, row);
             continue;
         }
-        struct slot *slot = slot_at(m, d->ws_row_base + y * d->ws_rows + item[3] + (uint32_t)r);
+        struct slot *slot = slot_at(m, of->ws_row_base + y * of->ws_rows + item[3] + (uint32_t)r);
         CHECK(!slot->full,
               "a partial result of bh %lld row %lld is overwritten before it is merged",
               (long long)slot->bh, (long long)slot->row);
@@ -210,7 +233,7 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
 }
 
 static void combine_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh,
-                        const uint32_t *item) {
+                        const struct owner *of, const uint32_t *item) {
     const struct dispatch *d = m->d;
     const bool listed = d->does & PM_FLAG_LISTED_ROWS;
     CHECK(item[2] <= 1 && (listed || item[3] == 0) && item[1] > 0,
@@ -220,21 +243,22 @@ static void combine_run(struct machine *m, const struct group *group, uint32_t y
         CHECK(row < m->t->q_len, "combine row %lld", (long long)row);
         CHECK((item[2] == 1) == (row >= group->site.q_length), "combine row %lld: z %u",
               (long long)row, item[2]);
-        CHECK(n >= d->range_first && n < (int64_t)d->range_first + d->range_rows,
+        CHECK(n >= of->range_first && n < (int64_t)of->range_first + of->range_rows,
               "combine row %lld outside of its range", (long long)n);
         if (!item[2]) {
-            uint32_t u = (uint32_t)n - d->range_first;
-            for (uint32_t k = 0; k < d->part_count; k++) {
-                const uint32_t *part = texel(m, (uint64_t)d->parts + k);
-                uint32_t step = part[0], tile = part[1], a = u % step, q = d->range_rows / step,
-                         rem = d->range_rows % step;
+            uint32_t u = (uint32_t)n - of->range_first;
+            for (uint32_t k = 0; k < of->part_count; k++) {
+                const uint32_t *part = texel(m, (uint64_t)of->parts + k);
+                uint32_t step = part[0], tile = part[1], a = u % step, q = of->range_rows / step,
+                         rem = of->range_rows % step;
                 uint32_t t1 = (q + 1 + tile - 1) / tile, t0 = (q + tile - 1) / tile;
                 uint32_t index = (a < rem ? a * t1 : rem * t1 + (a - rem) * t0) + u / step / tile;
                 uint32_t first = word(m, (uint64_t)part[2] + 2 * index),
                          count = word(m, (uint64_t)part[2] + 2 * index + 1);
                 for (uint32_t split = 0; split < count; split++)
                     merge(m,
-                          d->ws_row_base + y * d->ws_rows + first + split * tile + u / step % tile,
+                          of->ws_row_base + y * of->ws_rows + first + split * tile +
+                              u / step % tile,
                           bh, row);
             }
         }
@@ -298,25 +322,31 @@ struct machine_counts machine_run(const struct trial *t, const struct schedule *
               d->entry_count);
         uint64_t pairs = 0;
         m.does = 0;
-        for (uint32_t y = d->entry_first; y < d->entry_first + d->entry_count; y++) {
-            struct pm_entry entry;
-            for (uint32_t k = 0; k < PM_ENTRY_TEXELS; k++)
-                memcpy((char *)&entry + 16 * k,
-                       texel(&m, (uint64_t)d->entries + (uint64_t)y * PM_ENTRY_TEXELS + k), 16);
-            uint32_t bh = entry.index;
-            CHECK(bh < bh_count, "bh %u", bh);
-            const struct group *group = &t->groups[t->group_of[bh]];
-            CHECK(!memcmp(&entry, &t->entries[bh], sizeof entry), "entry of bh %u: q_offset %d", bh,
-                  entry.q_offset);
-            for (uint32_t x = 0; x < d->item_count; x++) {
-                const uint32_t *item = texel(&m, (uint64_t)d->items + x);
-                if (d->kind == DISPATCH_ATTENTION) pairs += item_run(&m, group, y, bh, item);
-                else combine_run(&m, group, y, bh, item);
+        const uint32_t apart = !(d->does & PM_FLAG_JOINED)   ? 1
+                               : d->kind == DISPATCH_COMBINE ? PM_JOINED_COMBINE_TEXELS
+                                                             : PM_JOINED_ITEM_TEXELS;
+        m.counts.joined += apart > 1;
+        for (uint32_t x = 0; x < d->item_count; x++) {
+            const uint64_t at = (uint64_t)d->items + (uint64_t)x * apart;
+            const uint32_t *item = texel(&m, at);
+            const struct owner of = owner_of(&m, at);
+            for (uint32_t y = 0; y < d->entry_count; y++) {
+                struct pm_entry entry;
+                for (uint32_t k = 0; k < PM_ENTRY_TEXELS; k++)
+                    memcpy((char *)&entry + 16 * k,
+                           texel(&m, (uint64_t)of.entries + (uint64_t)y * PM_ENTRY_TEXELS + k), 16);
+                uint32_t bh = entry.index;
+                CHECK(bh < bh_count, "bh %u", bh);
+                const struct group *group = &t->groups[t->group_of[bh]];
+                CHECK(!memcmp(&entry, &t->entries[bh], sizeof entry), "entry of bh %u: q_offset %d",
+                      bh, entry.q_offset);
+                if (d->kind == DISPATCH_ATTENTION) pairs += item_run(&m, group, y, bh, &of, item);
+                else combine_run(&m, group, y, bh, &of, item);
             }
         }
         CHECK(!(m.does & PM_FLAG_PARTIAL && m.does & PM_FLAG_RESUME),
               "a dispatch resumes and writes partial results");
-        if (d->kind == DISPATCH_COMBINE) m.does |= d->does & PM_FLAG_LISTED_ROWS;
+        if (d->kind == DISPATCH_COMBINE) m.does |= d->does & (PM_FLAG_LISTED_ROWS | PM_FLAG_JOINED);
         CHECK(m.does == d->does, "a dispatch whose items do %x says %x", m.does, d->does);
         CHECK(pairs == d->visited, "a dispatch of %llu pairs says %llu", (unsigned long long)pairs,
               (unsigned long long)d->visited);
