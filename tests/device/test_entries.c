@@ -142,8 +142,8 @@ static void test_first_row_and_key(void **state) {
     harness_silent();
 }
 
-/// Batch entries whose queries stand elsewhere: one dispatch for all of them where the runs do not
-/// depend on it, and each has the bits that it has alone.
+/// Batch entries whose queries stand elsewhere: one group of all of them where the runs do not
+/// depend on it, one dispatch in any case, and each has the bits that it has alone.
 static void check_positions(bool causal, const char *spec, bool shared) {
     static const float slopes[HEADS] = { 0.5f, 0.25f, 0.125f, 0.0625f };
     static const int32_t offsets[BATCH] = { 230, 117 };
@@ -171,8 +171,9 @@ static void check_positions(bool causal, const char *spec, bool shared) {
                                   .buffer_usage = TULLE_USAGE_HOST };
     harness_ok(tulle_plan_create(context, &desc, &plan, &error), &error, "both");
     tulle_plan_get_info(plan, &info);
-    if ((info.dispatches == 1) != shared)
-        harness_fail("%s, causal %d: %u dispatches", spec, causal, info.dispatches);
+    if ((plan->attention.group_count == 1) != shared || info.dispatches != 1)
+        harness_fail("%s, causal %d: %u groups, %u dispatches", spec, causal,
+                     plan->attention.group_count, info.dispatches);
     run(plan, k, v);
     tulle_plan_destroy(plan);
     memcpy(plain_o, o, sizeof o);
@@ -201,11 +202,55 @@ static void test_positions(void **state) {
     harness_silent();
 }
 
+/// Dispatches of a step of decoding over keys of such lengths.
+static uint32_t decode_dispatches(const int32_t *lengths, uint32_t batch, int32_t longest) {
+    const tulle_attention_desc desc = { .batch = batch,
+                                        .heads = HEADS,
+                                        .kv_heads = KV_HEADS,
+                                        .q_len = 1,
+                                        .kv_len = (uint32_t)longest,
+                                        .kv_lengths = lengths,
+                                        .head_dim = DIM,
+                                        .q_align = TULLE_ALIGN_LAST_KEY,
+                                        .causal = true,
+                                        .buffer_usage = TULLE_USAGE_HOST };
+    tulle_plan *plan = NULL;
+    tulle_plan_info info;
+    tulle_error error;
+    harness_ok(tulle_plan_create(harness_mode(MODE_OWN)->tulle, &desc, &plan, &error), &error,
+               "decode");
+    tulle_plan_get_info(plan, &info);
+    tulle_plan_destroy(plan);
+    return info.dispatches;
+}
+
+/// A batch takes no more dispatches where each sequence has a length of its own.
+static void test_lengths(void **state) {
+    (void)state;
+    enum { MOST = 256 };
+    int32_t equal[MOST], distinct[MOST];
+    for (int32_t longest = 4999; longest <= 9998; longest *= 2)
+        for (uint32_t batch = 2; batch <= MOST; batch *= 2) {
+            for (uint32_t b = 0; b < batch; b++) {
+                equal[b] = longest;
+                distinct[b] = longest - 17 * (int32_t)b;
+            }
+            const uint32_t one = decode_dispatches(equal, batch, longest),
+                           many = decode_dispatches(distinct, batch, longest);
+            if (many > one)
+                harness_fail(
+                    "%u sequences of %d keys and fewer: %u dispatches, of equal lengths %u", batch,
+                    longest, many, one);
+        }
+    harness_silent();
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_row_and_key),
         cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_lengths),
     };
     return HARNESS_RUN(argv, "entries", tests);
 }
