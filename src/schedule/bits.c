@@ -75,26 +75,27 @@ void bits_of_rectangle(const struct tiler *t, uint32_t *words, int64_t r0, int64
     for (int64_t r = r0; r < r1; r++) mark_keys(t, words, r, c, end, true);
 }
 
-void bits_of_list(const struct tiler *t, uint32_t *words, const int32_t *positions, size_t count,
-                  const struct region *region, bool on) {
+void bits_of_list(const struct tiler *t, uint32_t *words, const int32_t *positions, size_t begin,
+                  size_t count, const struct region *region, bool on) {
     const int64_t step = t->part->step, residue = t->residue;
-    const size_t begin = count_below32(positions, count, residue + region->v0 * step),
-                 among = count_below32(positions, count, residue + region->v1 * step) - begin;
-    if (!among) return;
+    const int32_t *own = positions + begin;
+    // each position once: so no more than the region has keys
+    count = (size_t)least((int64_t)(count - begin), region->v1 - region->v0);
+    count = count_below32(own, count, residue + region->v1 * step);
+    if (!count) return;
     for (int64_t r = region->r0; r < region->r1; r++) {
         int64_t v0, v1;
         row_keys(t, region, r, &v0, &v1);
         if (v0 >= v1) continue;
-        const int32_t *own = positions + begin;
-        size_t c = begin, end = begin + among;
-        if (v0 > region->v0) c += count_below32(own, among, residue + v0 * step);
-        if (v1 < region->v1) end = begin + count_below32(own, among, residue + v1 * step);
+        size_t c = 0, end = count;
+        if (v0 > region->v0) c = count_below32(own, count, residue + v0 * step);
+        if (v1 < region->v1) end = count_below32(own, count, residue + v1 * step);
         if (region->period == 1) {
-            mark_keys(t, words, r, (int64_t)c, (int64_t)end, on);
+            mark_keys(t, words, r, (int64_t)(begin + c), (int64_t)(begin + end), on);
             continue;
         }
         for (; c < end; c++)
-            if ((t->u0 + r - (positions[c] - residue) / step) % region->period == 0)
-                mark_key(t, words, r, (int64_t)c, on);
+            if ((t->u0 + r - (own[c] - residue) / step) % region->period == 0)
+                mark_key(t, words, r, (int64_t)(begin + c), on);
     }
 }

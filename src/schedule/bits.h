@@ -22,8 +22,9 @@ void bits_of_range(const struct tiler *t, uint32_t *words, int64_t v, int64_t co
 void bits_of_rectangle(const struct tiler *t, uint32_t *words, int64_t r0, int64_t r1, int64_t c,
                        int64_t end);
 
-/// What bits_of_range does of the keys at some positions, which rise.
-void bits_of_list(const struct tiler *t, uint32_t *words, const int32_t *positions, size_t count,
-                  const struct region *region, bool on);
+/// What bits_of_range does, of the keys at `count` positions, which rise; those from `begin` on are
+/// not before the region's first.
+void bits_of_list(const struct tiler *t, uint32_t *words, const int32_t *positions, size_t begin,
+                  size_t count, const struct region *region, bool on);
 
 #endif

@@ -173,10 +173,17 @@ static bool list_cells(struct tiler *t) {
     return true;
 }
 
+/// list: by first key.
 static void mark_regions(const struct tiler *t, const struct region_list *list, bool on) {
-    for (size_t i = 0; i < list->count; i++)
-        bits_of_list(t, t->bits + t->gathered_bits, t->gathered + t->gathered_full,
-                     t->gathered_count - t->gathered_full, &list->regions[i], on);
+    const int32_t *positions = t->gathered + t->gathered_full;
+    const size_t count = t->gathered_count - t->gathered_full;
+    size_t begin = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct region *region = &list->regions[i];
+        const int64_t first = t->residue + region->v0 * t->part->step;
+        while (begin < count && positions[begin] < first) begin++;
+        bits_of_list(t, t->bits + t->gathered_bits, positions, begin, count, region, on);
+    }
 }
 
 static bool list_bits(struct tiler *t) {
