@@ -63,6 +63,8 @@ static bool take(int64_t *blocks, uint64_t slots, uint64_t among, uint64_t block
     return true;
 }
 
+#define AT_ONCE 8  // draws that do not wait for each other
+
 size_t random_blocks(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
                      int64_t *blocks) {
     uint64_t among = candidates(term, site, query_block), wanted = (uint64_t)term->count;
@@ -73,9 +75,13 @@ size_t random_blocks(const struct term *term, const tulle_pattern_site *site, in
 
     uint64_t slots = 2 * wanted;
     for (uint64_t i = 0; i < wanted; ++i) blocks[i] = 0;
-    for (uint64_t t = among - wanted; t < among; ++t)
-        if (!take(blocks, slots, among, draw(term, site, query_block, t)))
-            take(blocks, slots, among, t);  // new: t is above all before
+    for (uint64_t t = among - wanted; t < among; t += AT_ONCE) {
+        uint64_t drawn[AT_ONCE], some = among - t < AT_ONCE ? among - t : AT_ONCE;
+        for (uint64_t i = 0; i < AT_ONCE; ++i) drawn[i] = draw(term, site, query_block, t + i);
+        for (uint64_t i = 0; i < some; ++i)
+            if (!take(blocks, slots, among, drawn[i]))
+                take(blocks, slots, among, t + i);  // new: t + i is above all before
+    }
 
     // Slots in use to the front, then one entry each: from the last on, since entry i covers the
     // slots 2i and 2i + 1.

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "schedule/cells.h"
 
-#include <stdlib.h>
-
 #include "common/arithmetic.h"
-
-static int by_value(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
 
 /// Where the region begins and ends, and where each of its diagonals stops to bind or begins to.
 static bool add_edges(struct tiler *t, const struct region *region) {
@@ -61,10 +54,13 @@ static size_t reduce(const struct tiler *t, const struct region *regions, const 
     size_t count = 0;
     for (size_t i = 0; i < active_count; i++) {
         struct region on = loosened(t, &regions[active[i]], v0, v1);
-        bool done = false;
-        for (size_t k = 0; k < count && !done; k++)
-            done = covers(&kept[k], &on) || join(&kept[k], &on);
-        if (done) {  // what was kept may have grown over another
+        bool covered = false, joined = false;
+        for (size_t k = 0; k < count && !covered && !joined; k++) {
+            covered = covers(&kept[k], &on);
+            joined = !covered && join(&kept[k], &on);
+        }
+        if (covered) continue;
+        if (joined) {  // what was kept may have grown over another
             for (size_t a = 0; a < count; a++)
                 for (size_t b = 0; b < count; b++)
                     if (a != b && (covers(&kept[a], &kept[b]) || join(&kept[a], &kept[b]))) {
@@ -139,66 +135,45 @@ static bool add_cell(struct tiler *t, const struct cell *cell) {
     return true;
 }
 
-/// Regions that lie on the key at hand.
-struct sweep {
-    size_t *active;
-    size_t count, next;
-};
-
-/// Leaves the regions that end at v or before, takes up those that begin there.
-static void advance(struct sweep *s, const struct region_list *list, int64_t v) {
-    size_t kept = 0;
-    for (size_t i = 0; i < s->count; i++)
-        if (list->regions[s->active[i]].v1 > v) s->active[kept++] = s->active[i];
-    s->count = kept;
-    for (; s->next < list->count && list->regions[s->next].v0 <= v; s->next++)
-        if (list->regions[s->next].v1 > v) s->active[s->count++] = s->next;
+bool sweeps_begin(struct tiler *t) {
+    if (!TILER_RESERVE(t, active, active_capacity, t->include.count + t->exclude.count + 1))
+        return false;
+    t->in = (struct sweep){ .active = t->active };
+    t->out = (struct sweep){ .active = t->active + t->include.count };
+    return true;
 }
 
-/// Few as a rule, and then faster than by qsort.
-static void sort_edges(struct tiler *t) {
-    if (t->edge_count > 16) {
-        qsort(t->edges, t->edge_count, sizeof *t->edges, by_value);
-        return;
-    }
-    for (size_t i = 1; i < t->edge_count; i++) {
-        int64_t x = t->edges[i];
-        size_t k = i;
-        for (; k && t->edges[k - 1] > x; k--) t->edges[k] = t->edges[k - 1];
-        t->edges[k] = x;
-    }
+void sweep_to(struct sweep *sweep, const struct region_list *list, int64_t v0, int64_t v1) {
+    size_t kept = 0;
+    for (size_t i = 0; i < sweep->count; i++)
+        if (list->regions[sweep->active[i]].v1 > v0) sweep->active[kept++] = sweep->active[i];
+    sweep->count = kept;
+    for (; sweep->next < list->count && list->regions[sweep->next].v0 < v1; sweep->next++)
+        if (list->regions[sweep->next].v1 > v0) sweep->active[sweep->count++] = sweep->next;
 }
 
 bool make_cells(struct tiler *t) {
-    size_t few[64];
-    size_t total = t->include.count + t->exclude.count;
     t->cells.count = t->edge_count = 0;
     for (size_t i = 0; i < t->include.count; i++)
         if (!add_edges(t, &t->include.regions[i])) return false;
     for (size_t i = 0; i < t->exclude.count; i++)
         if (!add_edges(t, &t->exclude.regions[i])) return false;
-    if (t->edge_count == 0) return true;
-    regions_sort(&t->include);
-    regions_sort(&t->exclude);
-    sort_edges(t);
-    size_t *active = total <= 64 ? few : malloc(total * sizeof *active);
-    if (!active) {
-        t->out_of_memory = true;
+    regions_sort(t, &t->include);
+    regions_sort(t, &t->exclude);
+    if (t->out_of_memory || !tiler_sort(t, t->edges, t->edge_count, sizeof *t->edges) ||
+        !sweeps_begin(t))
         return false;
-    }
-    struct sweep in = { active, 0, 0 }, out = { active + t->include.count, 0, 0 };
-    bool fine = true;
-    for (size_t i = 0; i + 1 < t->edge_count && fine; i++) {
-        int64_t v0 = t->edges[i], v1 = t->edges[i + 1];
+    for (size_t i = 0; i + 1 < t->edge_count; i++) {
+        const int64_t v0 = t->edges[i], v1 = t->edges[i + 1];
         if (v0 == v1) continue;
-        advance(&in, &t->include, v0);
-        advance(&out, &t->exclude, v0);
-        if (in.count == 0 && out.count == 0) continue;
-        struct cell cell = classify(t, in.active, in.count, out.active, out.count, v0, v1);
-        fine = add_cell(t, &cell);
+        sweep_to(&t->in, &t->include, v0, v0 + 1);
+        sweep_to(&t->out, &t->exclude, v0, v0 + 1);
+        if (t->in.count == 0 && t->out.count == 0) continue;
+        const struct cell cell =
+            classify(t, t->in.active, t->in.count, t->out.active, t->out.count, v0, v1);
+        if (!add_cell(t, &cell)) return false;
     }
-    if (active != few) free(active);
-    return fine;
+    return true;
 }
 
 // -------------------------------------------------------------------------------------------------

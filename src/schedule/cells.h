@@ -17,6 +17,14 @@ struct cell {
     int64_t left, right;
 };
 
+/// Begins before the first key: of t->include in t->in, of t->exclude in t->out. False: out of
+/// memory.
+bool sweeps_begin(struct tiler *t);
+
+/// Leaves the regions that end at key v0 or before, takes up those that begin before v1: those that
+/// are left lie on some key of [v0, v1). v0 never falls; the list is sorted.
+void sweep_to(struct sweep *sweep, const struct region_list *list, int64_t v0, int64_t v1);
+
 /// Fills t->cells: rising in v, disjoint; keys in no cell are in no region. False: out of memory.
 bool make_cells(struct tiler *t);
 

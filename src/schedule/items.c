@@ -11,12 +11,12 @@
 // -------------------------------------------------------------------------------------------------
 // What plan memory has of runs and items
 
-/// list: word offset of the part's list; bits: of the run's bits.
-static struct pm_run pack_run(const struct tiler *t, const struct run *run, uint32_t list,
+/// first: key, or word offset of its first list entry; bits: word offset of the run's bits.
+static struct pm_run pack_run(const struct tiler *t, const struct run *run, uint32_t first,
                               uint32_t bits) {
-    const bool listed = run->source == RUN_LIST;
-    struct pm_run out = { .first = (uint32_t)run->first + (listed ? list : 0),
-                          .shape = (uint32_t)run->count | (listed ? PM_RUN_LIST : 0) };
+    struct pm_run out = { .first = first,
+                          .shape =
+                              (uint32_t)run->count | (run->source == RUN_RANGE ? 0 : PM_RUN_LIST) };
     switch (run->kind) {
     case TULLE_RUN_FULL: out.shape |= PM_RUN_FULL << PM_RUN_KIND_SHIFT; break;
     case TULLE_RUN_BAND:
@@ -77,7 +77,7 @@ static uint64_t item_texels(const struct segments *s, const struct tiler *t,
     uint64_t texels = item->resumed || t->site->rows ? ((uint64_t)t->rows + 3) / 4 : 0;
     bool list = false;
     for (size_t i = 0; i < item->count; i++) {
-        texels += run_texels(t, item->runs[i].kind, item->runs[i].count);
+        texels += run_texels(t, &item->runs[i], item->runs[i].count);
         list = list || item->runs[i].source == RUN_LIST;
     }
     if (list && !s->list) texels += (uint64_t)(t->part->list_count + 3) / 4;
@@ -99,36 +99,58 @@ static bool item_room(struct items *items, const struct tiler *t, const struct n
     return false;
 }
 
-/// The item's list, bits and slots, and behind them its runs, side by side. *slots_at: word offset;
-/// *at: texel offset of the first run.
-static bool place_runs(struct segments *s, const struct tiler *t, const struct new_item *item,
-                       uint32_t *slots_at, uint32_t *at) {
+/// What the item's runs refer to: the part's list, where it is not there yet; behind it the keys of
+/// runs that the tile gathered, then bits. *keys, *bits: word offsets of the first run's.
+static bool place_keys(struct segments *s, const struct tiler *t, const struct new_item *item,
+                       uint32_t *keys, uint32_t *bits) {
     for (size_t i = 0; i < item->count; i++)
         if (item->runs[i].source == RUN_LIST &&
             !segments_place_list(s, t->part->list, t->part->list_count))
             return false;
-    uint32_t bits = s->used * 4;
+    *keys = s->used * 4;
+    for (size_t i = 0; i < item->count; i++) {
+        const struct run *run = &item->runs[i];
+        if (run->source == RUN_GATHERED && !segments_words(s, run_list(t, run), (size_t)run->count))
+            return false;
+    }
+    *bits = s->used * 4;
     for (size_t i = 0; i < item->count; i++) {
         const struct run *run = &item->runs[i];
         if (run->kind == TULLE_RUN_BITS &&
             !segments_words(s, t->bits + run->bits, bit_words(t, run->count)))
             return false;
     }
+    return true;
+}
+
+/// Words up to whole texels.
+static uint32_t placed_words(size_t words) { return (uint32_t)((words + 3) / 4 * 4); }
+
+/// What the item's runs refer to, its slots, and behind them its runs, side by side. *slots_at: word
+/// offset; *at: texel offset of the first run.
+static bool place_runs(struct segments *s, const struct tiler *t, const struct new_item *item,
+                       uint32_t *slots_at, uint32_t *at) {
+    uint32_t keys, bits;
+    if (!place_keys(s, t, item, &keys, &bits)) return false;
     *slots_at = s->used * 4;
     if (item->resumed && !segments_words(s, item->resumed, (size_t)t->rows)) return false;
     *at = s->used;
-    struct pm_run *to = segments_texels(s, item->count);
-    if (!to) return false;
+    struct pm_run *full = segments_texels(s, item->count), *others = full;
+    if (!full) return false;
+    for (size_t i = 0; i < item->count; i++) others += item->runs[i].kind == TULLE_RUN_FULL;
     // full runs first: the rows family has a loop for them alone, and takes those that come later
     // with a predicate
-    for (int full = 1; full >= 0; full--)
-        for (size_t i = 0; i < item->count; i++) {
-            const struct run *run = &item->runs[i];
-            if ((run->kind == TULLE_RUN_FULL) != full) continue;
-            *to++ = pack_run(t, run, s->list, bits);
-            if (run->kind == TULLE_RUN_BITS)
-                bits += (uint32_t)((bit_words(t, run->count) + 3) / 4 * 4);
+    for (size_t i = 0; i < item->count; i++) {
+        const struct run *run = &item->runs[i];
+        uint32_t first = (uint32_t)run->first;
+        if (run->source == RUN_LIST) first += s->list;
+        if (run->source == RUN_GATHERED) {
+            first = keys;
+            keys += placed_words((size_t)run->count);
         }
+        *(run->kind == TULLE_RUN_FULL ? full++ : others++) = pack_run(t, run, first, bits);
+        if (run->kind == TULLE_RUN_BITS) bits += placed_words(bit_words(t, run->count));
+    }
     return true;
 }
 
@@ -181,7 +203,7 @@ static bool repeat(struct part_tiles *p, int64_t row) {
     const struct pm_run *from = to - (at - before->runs);
     for (size_t i = 0; i < before->count; i++) {
         to[i] = from[i];
-        to[i].first += by;  // a key: a tile with keys of a list does not repeat
+        to[i].first += by;  // a key: a tile with a list does not repeat
     }
     reach->key_first += by, reach->key_last += by, reach->row_first += by, reach->row_last += by;
     before->row = row;

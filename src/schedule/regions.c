@@ -3,8 +3,6 @@
 // A term's regions: its only factor's, or what all of its factors have in common.
 #include "schedule/regions.h"
 
-#include <stdlib.h>
-
 #include "common/arithmetic.h"
 #include "common/search.h"
 
@@ -100,7 +98,8 @@ static void add_region(struct region_target to, struct region region) {
 
 /// First class coordinate at or after position x.
 static int64_t first_at(const struct tiler *t, int64_t x) {
-    return ceil_div(x - t->residue, t->part->step);
+    // thousands of times a tile where keys are drawn one by one: no division without need
+    return t->part->step == 1 ? x : ceil_div(x - t->residue, t->part->step);
 }
 
 /// First row of the tile at or after position x; below 0 or past the last where none is there.
@@ -125,22 +124,18 @@ void add_shape(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int6
     const int64_t r0 = p0 <= -TILE_FAR ? 0 : most(row_at(t, p0), 0),
                   r1 = p1 >= TILE_FAR ? t->rows : least(row_at(t, p1), t->rows);
     if (r0 >= r1) return;
-    add_region(to, (struct region){ j0 <= -TILE_FAR ? -TILE_FAR : first_at(t, j0),
-                                    j1 >= TILE_FAR ? TILE_FAR : first_at(t, j1), (int32_t)r0,
-                                    (int32_t)r1, steps_within(t, left), steps_within(t, right),
-                                    period / common_divisor(period, t->part->step) });
+    add_region(to,
+               (struct region){ j0 <= -TILE_FAR ? -TILE_FAR : first_at(t, j0),
+                                j1 >= TILE_FAR ? TILE_FAR : first_at(t, j1), (int32_t)r0,
+                                (int32_t)r1, steps_within(t, left), steps_within(t, right),
+                                period == 1 ? 1 : period / common_divisor(period, t->part->step) });
 }
 
 // -------------------------------------------------------------------------------------------------
 // Several factors
 
-static int by_key(const void *a, const void *b) {
-    const struct region *x = a, *y = b;
-    return (x->v0 > y->v0) - (x->v0 < y->v0);
-}
-
-void regions_sort(struct region_list *list) {
-    if (list->count > 1) qsort(list->regions, list->count, sizeof *list->regions, by_key);
+void regions_sort(struct tiler *t, struct region_list *list) {
+    tiler_sort(t, list->regions, list->count, sizeof *list->regions);
 }
 
 /// What both take; with no pair in it where they have none in common.
@@ -163,8 +158,8 @@ static bool is_empty(const struct region *region) {
 static void intersect(struct region_target to, struct region_list *a, struct region_list *b) {
     size_t first = 0;          // regions of b before it end before those of a begin
     int64_t ends = INT64_MIN;  // of the regions of b up to `first`, the last end
-    regions_sort(a);
-    regions_sort(b);
+    regions_sort(to.t, a);
+    regions_sort(to.t, b);
     for (size_t i = 0; i < a->count; i++) {
         const struct region *x = &a->regions[i];
         while (first < b->count && (ends = most(ends, b->regions[first].v1)) <= x->v0) first++;

@@ -5,6 +5,7 @@
 #define TULLE_SRC_SCHEDULE_REGIONS_H
 
 #include "common/array.h"
+#include "common/sort.h"
 #include "schedule/tiler.h"
 
 /// In class coordinates (tiler.h).
@@ -40,7 +41,7 @@ void grid_regions(struct region_target to, const struct term *factor, int64_t p0
 void column_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1);
 
 /// By first key.
-void regions_sort(struct region_list *list);
+void regions_sort(struct tiler *t, struct region_list *list);
 
 /// Has the factor columns that every row takes one by one, and stands it alone in its term?
 bool term_lists(const struct product *term);
@@ -59,5 +60,13 @@ int64_t next_row_at(const struct tiler *t, int64_t x);
 /// Room in one of a tiler's arrays.
 #define TILER_RESERVE(t, array, capacity, needed) \
     (ARRAY_RESERVE((t)->array, (t)->capacity, (needed)) || ((t)->out_of_memory = true, false))
+
+/// Sorts elements that begin with an int64_t by it, rising.
+static inline bool tiler_sort(struct tiler *t, void *elements, size_t count, size_t size) {
+    if (count < 2) return true;
+    if (!TILER_RESERVE(t, sorted, sorted_capacity, count * size)) return false;
+    sort_rising(elements, t->sorted, count, size);
+    return true;
+}
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "common/arithmetic.h"
 #include "common/search.h"
-#include "schedule/cells.h"
+#include "schedule/bits.h"
+#include "schedule/gather.h"
 #include "schedule/row_sets.h"
 
 #define PARTIAL_KEYS_MOST 32736  // of one band or bits run: 15 bits, and a multiple of 32
@@ -27,55 +28,15 @@ void tiler_free(struct tiler *t) {
     free(t->edges);
     free(t->cells.cells);
     free(t->rounded.cells);
+    free(t->wide.cells);
+    free(t->narrow.cells);
+    free(t->ranges.cells);
+    free(t->specks);
+    free(t->gathered);
+    free(t->active);
+    free(t->sorted);
     free(t->blocks);
     memset(t, 0, sizeof *t);
-}
-
-// -------------------------------------------------------------------------------------------------
-// Bits
-
-size_t tile_bits(struct tiler *t, int64_t keys) {
-    const size_t words = bit_words(t, keys), at = t->bit_words;
-    if (!TILER_RESERVE(t, bits, bits_capacity, at + words)) return SIZE_MAX;
-    memset(t->bits + at, 0, words * sizeof *t->bits);
-    t->bit_words += words;
-    return at;
-}
-
-/// Sets or clears what a region takes of keys [first, first + count).
-static void set_bits(struct tiler *t, uint32_t *words, int64_t first, int64_t count,
-                     const struct region *region, bool on) {
-    for (int64_t r = region->r0; r < region->r1; r++) {
-        int64_t u = row_place(t, r);
-        int64_t v0 = most(first, region->v0), v1 = least(first + count, region->v1);
-        if (region->left < TILE_FAR) v0 = most(v0, u - region->left);
-        if (region->right < TILE_FAR) v1 = least(v1, u + region->right + 1);
-        if (region->period > 1 && v0 < v1) v0 += floor_mod(u - v0, region->period);
-        for (int64_t v = v0; v < v1;) {
-            int64_t c = v - first;
-            uint32_t *word = &words[(c / 32) * t->tile_rows + r];
-            uint32_t mask = 1u << (c % 32);
-            int64_t taken = region->period;
-            if (region->period == 1) {
-                taken = least(32 - c % 32, v1 - v);
-                mask = (taken == 32 ? 0xffffffffu : ((1u << taken) - 1)) << (c % 32);
-            }
-            *word = on ? *word | mask : *word & ~mask;
-            v += taken;
-        }
-    }
-}
-
-bool run_all_bits(struct tiler *t, struct run *run, int64_t keys) {
-    run->kind = TULLE_RUN_BITS;
-    run->bits = tile_bits(t, keys);
-    if (run->bits == SIZE_MAX) return false;
-    uint32_t *words = t->bits + run->bits;
-    for (int64_t c = 0; c < keys; c += 32)
-        for (int32_t r = 0; r < t->rows; r++)
-            words[c / 32 * t->tile_rows + r] =
-                keys - c >= 32 ? UINT32_MAX : (UINT32_C(1) << (keys - c)) - 1;
-    return true;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -90,19 +51,21 @@ static struct run *new_run(struct tiler *t, tulle_run_kind kind, enum run_source
     return run;
 }
 
-/// Sets or clears what the regions of a list, sorted by v0, take of keys [v, v + count).
+/// Sets or clears what the regions of a list take of keys [v, v + count), which rise from call to
+/// call.
 static void set_regions(struct tiler *t, uint32_t *words, int64_t v, int64_t count,
-                        const struct region_list *list, bool on) {
-    for (size_t i = 0; i < list->count && list->regions[i].v0 < v + count; i++)
-        if (list->regions[i].v1 > v) set_bits(t, words, v, count, &list->regions[i], on);
+                        struct sweep *sweep, const struct region_list *list, bool on) {
+    sweep_to(sweep, list, v, v + count);
+    for (size_t i = 0; i < sweep->count; i++)
+        bits_of_range(t, words, v, count, &list->regions[sweep->active[i]], on);
 }
 
 static bool emit_bits(struct tiler *t, struct run *run, int64_t v) {
     run->bits = tile_bits(t, run->count);
     if (run->bits == SIZE_MAX) return false;
     uint32_t *words = t->bits + run->bits;
-    set_regions(t, words, v, run->count, &t->include, true);
-    set_regions(t, words, v, run->count, &t->exclude, false);
+    set_regions(t, words, v, run->count, &t->in, &t->include, true);
+    set_regions(t, words, v, run->count, &t->out, &t->exclude, false);
     return true;
 }
 
@@ -135,35 +98,35 @@ static bool emit_cell(struct tiler *t, const struct cell *cell) {
 // -------------------------------------------------------------------------------------------------
 // Keys chosen one by one
 
-/// Index of the part's first list entry at or after position j.
-static int64_t list_at(const struct tiler *t, int64_t j) {
-    return (int64_t)count_below32(t->part->list, (size_t)t->part->list_count, j);
-}
-
-static bool list_has(const struct tiler *t, int64_t j0, int64_t j1) {
-    const int64_t at = list_at(t, j0);
-    return at < t->part->list_count && t->part->list[at] < j1;
-}
-
-/// Keys of the part's list at positions [j0, j1): whole chunks, and the rest in bits.
-static bool emit_list(struct tiler *t, int64_t j0, int64_t j1) {
-    const int64_t first = list_at(t, j0), count = most(list_at(t, j1) - first, 0),
-                  whole = count / t->chunk * t->chunk;
-    if (whole && !new_run(t, TULLE_RUN_FULL, RUN_LIST, first, whole)) return false;
-    if (whole == count) return true;
-    struct run *run = new_run(t, TULLE_RUN_BITS, RUN_LIST, first + whole, count - whole);
-    return run && run_all_bits(t, run, run->count);
-}
-
-/// List keys below list_end that no run covers.
+/// Keys of the part's list that no range covers: of each gap whole chunks, and the rest in bits.
 static bool emit_lists(struct tiler *t, int64_t list_end) {
-    int64_t from = t->site->kv_start;
-    for (size_t i = 0; i < t->rounded.count; i++) {
-        const struct cell *cell = &t->rounded.cells[i];
-        if (cell->v0 > from && !emit_list(t, from, least(cell->v0, list_end))) return false;
-        from = most(from, cell->v1);
+    for (struct gap gap = gap_before(t); gap_next(t, &gap, list_end);) {
+        const int64_t rest = gap.keys % t->chunk, whole = gap.keys - rest;
+        if (whole && !new_run(t, TULLE_RUN_FULL, RUN_LIST, gap.at, whole)) return false;
+        if (!rest) continue;
+        struct run *run = new_run(t, TULLE_RUN_BITS, RUN_LIST, gap.at + whole, rest);
+        if (!run || !run_all_bits(t, run, rest)) return false;
     }
-    return from >= list_end || emit_list(t, from, list_end);
+    return true;
+}
+
+/// Keys of the tile's own list.
+static bool emit_gathered(struct tiler *t) {
+    const int64_t full = (int64_t)t->gathered_full, end = (int64_t)t->gathered_count;
+    if (full && !new_run(t, TULLE_RUN_FULL, RUN_GATHERED, 0, full)) return false;
+    for (int64_t c = full; c < end; c += PARTIAL_KEYS_MOST) {
+        struct run *run =
+            new_run(t, TULLE_RUN_BITS, RUN_GATHERED, c, least(end - c, PARTIAL_KEYS_MOST));
+        if (!run) return false;
+        run->bits = t->gathered_bits + bit_words(t, c - full);
+    }
+    return true;
+}
+
+/// Has the part's list a key at positions [j0, j1)?
+static bool list_has(const struct tiler *t, int64_t j0, int64_t j1) {
+    const size_t count = (size_t)t->part->list_count, at = count_below32(t->part->list, count, j0);
+    return at < count && t->part->list[at] < j1;
 }
 
 /// All columns of the part's terms at positions [j0, j1), as regions.
@@ -202,6 +165,7 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->v_begin = ceil_div(t->site->kv_start - t->residue, step);
     t->v_end = ceil_div(t->site->at.kv_len - t->residue, step);
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
+    t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = false;
     for (int32_t r = 0; r < rows && t->site->rows; r++)
         t->listed[r] = t->site->rows[row + r] + t->site->q_offset;
@@ -223,6 +187,14 @@ static bool part_regions(struct tiler *t) {
     return moves;
 }
 
+/// Regions → t->rounded and the tile's list. list_end: as in gap_next. False: out of memory.
+static bool tile_cells(struct tiler *t, int64_t list_end) {
+    bool done;
+    if (t->out_of_memory || !gather_specks(t, &done)) return false;
+    return done || (make_cells(t) && (!t->part->list_count || include_listed(t, list_end)) &&
+                    gather_cells(t, list_end));
+}
+
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     const struct part *part = t->part;
     const int64_t p = site_row(t->site, row) + t->site->q_offset, kv_len = t->site->at.kv_len;
@@ -236,13 +208,11 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
         include_columns(t, most(p + 1, t->site->kv_start),
                         least(row_place(t, rows - 1) + 1, kv_len));
     }
-    if (t->out_of_memory || !make_cells(t)) return false;
-    if (part->list_count && !include_listed(t, list_end)) return false;
-    if (!round_cells(t)) return false;
+    if (!tile_cells(t, list_end) || !sweeps_begin(t)) return false;
     for (size_t i = 0; i < t->rounded.count; i++)
         if (!emit_cell(t, &t->rounded.cells[i])) return false;
-    if (part->list_count && !emit_lists(t, list_end)) return false;
-    t->shiftable = moves && !t->clipped;
+    if (!emit_lists(t, list_end) || !emit_gathered(t)) return false;
+    t->shiftable = moves && !t->clipped && !t->gathered_count;
     return true;
 }
 
@@ -259,7 +229,7 @@ static unsigned count_ones(uint32_t x) {
 }
 
 /// Keys of the run that row r takes.
-static uint64_t row_keys(const struct tiler *t, const struct run *run, int64_t r) {
+static uint64_t taken_by_row(const struct tiler *t, const struct run *run, int64_t r) {
     uint64_t keys = 0;
     switch (run->kind) {
     case TULLE_RUN_FULL: return (uint64_t)run->count;
@@ -280,7 +250,7 @@ uint64_t tile_pairs(const struct tiler *t) {
     uint64_t pairs = 0;
     for (int32_t r = 0; r < t->rows; r++) {
         if (row_is_apart(t->site, tile_row(t, r))) continue;
-        for (size_t i = 0; i < t->run_count; i++) pairs += row_keys(t, &t->runs[i], r);
+        for (size_t i = 0; i < t->run_count; i++) pairs += taken_by_row(t, &t->runs[i], r);
     }
     return pairs;
 }

@@ -4,6 +4,7 @@
 #include "common/arithmetic.h"
 #include "common/array.h"
 #include "common/search.h"
+#include "schedule/bits.h"
 
 #define RUNS_MOST 60000  // of an item: its word has 16 bits for them
 
@@ -30,7 +31,7 @@ static bool shift_bits(struct tiler *t, const struct run *from, int64_t c0, int6
 static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_t n,
                      struct run *out) {
     *out = *from;
-    out->first += from->source == RUN_LIST ? c0 : c0 * t->part->step;
+    out->first += from->source == RUN_RANGE ? c0 * t->part->step : c0;
     out->count = n;
     switch (from->kind) {
     case TULLE_RUN_BAND:
@@ -40,7 +41,7 @@ static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_
     case TULLE_RUN_FULL:
         if (n % t->chunk == 0) return true;
         // a window ends within the chunk
-        if (from->source == RUN_LIST) return run_all_bits(t, out, n);
+        if (from->source != RUN_RANGE) return run_all_bits(t, out, n);
         out->kind = TULLE_RUN_BAND;
         out->row_first = 0;
         out->row_last = t->rows - 1;
@@ -56,11 +57,16 @@ static bool run_take(struct tiler *t, const struct run *from, int64_t c0, int64_
 
 /// How many keys of the run, from c on, stand at positions up to `end`.
 static int64_t keys_up_to(const struct tiler *t, const struct run *run, int64_t c, int64_t end) {
-    if (run_key(t, run, c) > end) return 0;
-    if (run->source == RUN_RANGE)
-        return least((end - run_key(t, run, c)) / t->part->step + 1, run->count - c);
-    return (int64_t)count_below32(t->part->list + run->first + c, (size_t)(run->count - c),
-                                  end + 1);
+    const int64_t first = run_key(t, run, c), rest = run->count - c;
+    if (first > end) return 0;
+    if (run->source == RUN_RANGE) return least((end - first) / t->part->step + 1, rest);
+    return (int64_t)count_below32(run_list(t, run) + c, (size_t)rest, end + 1);
+}
+
+/// Words of plan memory that 32 keys of the run take.
+static int64_t words_of_keys(const struct tiler *t, const struct run *run) {
+    return (run->kind == TULLE_RUN_BITS ? t->tile_rows : 0) +
+           (run->source == RUN_GATHERED ? 32 : 0);
 }
 
 /// How many keys of the run, from c on, a split takes that has taken some already: chunks and
@@ -73,9 +79,11 @@ static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t 
         const int64_t unit = t->chunk < 32 ? 32 : t->chunk;  // cut at whole words of bits
         n = most(left->chunks * t->chunk / unit * unit, unit);
     }
-    if (run->kind == TULLE_RUN_BITS) {  // their words count
+    const int64_t words = words_of_keys(t, run);
+    if (words) {
+        const uint64_t beside = run_texels(t, run, 0);
         const int64_t room =
-            left->texels > 2 ? (int64_t)(left->texels - 2) * 4 / t->tile_rows * 32 : 0;
+            left->texels > beside ? (int64_t)(left->texels - beside) * 4 / words * 32 : 0;
         if (room < 32 && split->count) return 0;
         n = least(n, most(room, 32));
     }
@@ -103,7 +111,7 @@ bool split_next(struct tiler *t, struct split_place *at, const struct split_limi
             return false;
         split->count++;
         const int64_t taken = chunks_of(t, n);
-        const uint64_t used = run_texels(t, from->kind, n);
+        const uint64_t used = run_texels(t, from, n);
         struct reach *reach = &split->reach;
         reach->key_first = least(reach->key_first, run_key(t, from, at->key));
         reach->key_last = most(reach->key_last, run_key(t, from, at->key + n - 1));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Pattern → runs, for one tile of query rows: terms → regions (regions.c) → cells (cells.c) → runs
-// (runs.c).
+// Pattern → runs, for one tile of query rows: terms → regions (regions.c) → cells (cells.c), narrow
+// ones → a list of their keys (gather.c) → runs (runs.c).
 //
 // A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
 // step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
@@ -18,12 +18,13 @@
 
 #define TILE_ROWS_MOST 128  // a run names its first and last row in 7 bits (plan_memory.h)
 
-enum run_source { RUN_RANGE, RUN_LIST };
+/// Where a run's keys are: side by side, in the part's list, in the tile's own (t->gathered).
+enum run_source { RUN_RANGE, RUN_LIST, RUN_GATHERED };
 
 struct run {
     tulle_run_kind kind;
     enum run_source source;
-    int64_t first;                ///< RANGE: first key position j; LIST: index into the part's list
+    int64_t first;                ///< RANGE: first key position j; else: index into the list
     int64_t count;                ///< keys
     int32_t row_first, row_last;  ///< BAND
     int64_t lo, hi;  ///< BAND: row r takes keys r + lo ≤ c ≤ r + hi, for row_first ≤ r ≤ row_last
@@ -36,6 +37,7 @@ struct run {
 
 struct region;
 struct cell;
+struct speck;
 
 struct region_list {
     struct region *regions;
@@ -45,6 +47,12 @@ struct region_list {
 struct cell_list {
     struct cell *cells;
     size_t count, capacity;
+};
+
+/// Regions of a list that lie on the keys at hand: cells.h.
+struct sweep {
+    size_t *active;
+    size_t count, next;
 };
 
 /// Scratch that many tiles share, and one tile's result.
@@ -62,6 +70,10 @@ struct tiler {
     size_t run_count, run_capacity;
     uint32_t *bits;
     size_t bit_words, bits_capacity;
+    /// positions of keys that the tile lists itself: `gathered_full` that every row takes, whole
+    /// chunks; then others, with their bits from gathered_bits on. Both rise.
+    int32_t *gathered;
+    size_t gathered_count, gathered_full, gathered_capacity, gathered_bits;
     /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
     bool shiftable;
     // scratch
@@ -70,6 +82,14 @@ struct tiler {
     int64_t *edges;
     size_t edge_count, edge_capacity;
     struct cell_list cells, rounded;
+    struct cell_list wide, narrow, ranges;  ///< gather.c
+    struct speck *specks;
+    size_t speck_capacity;
+    struct sweep in, out;  ///< of include and exclude
+    size_t *active;        ///< theirs
+    size_t active_capacity;
+    char *sorted;  ///< tiler_sort
+    size_t sorted_capacity;
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;
@@ -94,21 +114,16 @@ static inline int64_t tile_row(const struct tiler *t, int64_t r) {
     return t->site->rows ? t->site->rows[t->row + r] : t->row + r * t->part->step;
 }
 
-/// Words for the bits of `keys` keys, all 0: index of the first in t->bits; SIZE_MAX: out of
-/// memory.
-size_t tile_bits(struct tiler *t, int64_t keys);
-
-/// Makes the run one of `keys` keys in bits that every row takes. False: out of memory.
-bool run_all_bits(struct tiler *t, struct run *run, int64_t keys);
-
 /// Words of bits that a run of so many keys takes.
 static inline size_t bit_words(const struct tiler *t, int64_t keys) {
     return (size_t)((keys + 31) / 32) * (size_t)t->tile_rows;
 }
 
-/// Texels of plan memory that a run of so many keys takes with its bits, at most.
-static inline uint64_t run_texels(const struct tiler *t, tulle_run_kind kind, int64_t keys) {
-    return kind == TULLE_RUN_BITS ? bit_words(t, keys) / 4 + 2 : 1;
+/// Texels of plan memory that so many keys of a run take with their bits and the tile's list of
+/// them, at most.
+static inline uint64_t run_texels(const struct tiler *t, const struct run *run, int64_t keys) {
+    return 1 + (run->kind == TULLE_RUN_BITS ? bit_words(t, keys) / 4 + 1 : 0) +
+           (run->source == RUN_GATHERED ? (uint64_t)keys / 4 + 1 : 0);
 }
 
 /// Chunks that so many keys take.
@@ -116,9 +131,14 @@ static inline int64_t chunks_of(const struct tiler *t, int64_t keys) {
     return (keys + t->chunk - 1) / t->chunk;
 }
 
+/// The positions of a run's keys, where a list has them: not of a range.
+static inline const int32_t *run_list(const struct tiler *t, const struct run *run) {
+    return (run->source == RUN_LIST ? t->part->list : t->gathered) + run->first;
+}
+
 /// The position of a run's key c.
 static inline int64_t run_key(const struct tiler *t, const struct run *run, int64_t c) {
-    return run->source == RUN_LIST ? t->part->list[run->first + c] : run->first + c * t->part->step;
+    return run->source == RUN_RANGE ? run->first + c * t->part->step : run_list(t, run)[c];
 }
 
 /// Chunks that the tile's runs take: its cost.
