@@ -23,7 +23,7 @@ static uint32_t texels_an_item(const struct dispatch *d) {
 }
 
 /// What dispatches have in common that one pipeline takes over one grid: less than 0, 0, above.
-static int compare(const struct dispatch *a, const struct dispatch *b) {
+static int compare_dispatches(const struct dispatch *a, const struct dispatch *b) {
     const uint32_t modes = PM_FLAG_RESUME | PM_FLAG_LISTED_ROWS;
     const int64_t differ[] = { (int64_t)a->kind - b->kind, (int64_t)a->segment - b->segment,
                                (int64_t)(a->does & modes) - (b->does & modes),
@@ -37,7 +37,7 @@ static int compare(const struct dispatch *a, const struct dispatch *b) {
 
 static int by_kind_then_place(const void *a, const void *b) {
     const struct dispatch *x = a, *y = b;
-    const int kind = compare(x, y);
+    const int kind = compare_dispatches(x, y);
     if (kind) return kind;
     if (x->items != y->items) return x->items < y->items ? -1 : 1;
     return (x->entry_first > y->entry_first) - (x->entry_first < y->entry_first);
@@ -67,7 +67,7 @@ static uint32_t joinable(const struct block *block, uint32_t first, uint64_t *it
     if (d->segment + 1 != block->out->segment_count || d->entry_first) return 1;
     for (; first + taken < block->count; taken++) {
         const struct dispatch *next = &block->dispatches[first + taken];
-        if (compare(d, next) || pairs + next->visited > limits->dispatch_pairs ||
+        if (compare_dispatches(d, next) || pairs + next->visited > limits->dispatch_pairs ||
             *items + next->item_count > limits->max_workgroups_x ||
             segment->texels + (*items + next->item_count) * texels_an_item(d) >
                 limits->segment_texels)
@@ -79,8 +79,8 @@ static uint32_t joinable(const struct block *block, uint32_t first, uint64_t *it
 }
 
 /// Makes one of `count` dispatches from `first` on. False: out of memory.
-static bool join(const struct block *block, uint32_t first, uint32_t count, uint64_t items,
-                 struct dispatch *joined) {
+static bool join_some(const struct block *block, uint32_t first, uint32_t count, uint64_t items,
+                      struct dispatch *joined) {
     struct schedule *out = block->out;
     struct segment *segment = &out->segments[out->segment_count - 1];
     const struct dispatch *d = &block->dispatches[first];
@@ -115,7 +115,7 @@ static bool join_block(struct block *block, struct dispatch **to) {
         uint64_t items;
         struct dispatch joined = block->dispatches[i];
         taken = joinable(block, i, &items);
-        if (taken > 1 && !join(block, i, taken, items, &joined)) return false;
+        if (taken > 1 && !join_some(block, i, taken, items, &joined)) return false;
         *(*to)++ = joined;
     }
     begin->barrier_before = waits;
