@@ -57,9 +57,9 @@ void begin_item(Item item) {
     keep.slot = item.slot;
     keep.last_run = item.runs + item.run_count;
     keep.q_at = push.q_base + item_offset(q, entry, item.first_row);
-    keep.q_step = row_step(q);
+    keep.q_steps = row_steps(q);
     keep.o_at = push.o_base + item_offset(o, entry, item.first_row);
-    keep.o_step = row_step(o);
+    keep.o_steps = row_steps(o);
     keep.lse_at = push.lse_base + lse_offset(entry);
     keep.sink_at = o.with + entry.head;
     keep.k_at = push.k_base + keys_offset(k, entry);
@@ -68,6 +68,7 @@ void begin_item(Item item) {
     keep.v_stride = v.row;
     keep.head_pieces = EXACT != 0u ? HEAD_PIECES : q.with;
     keep.v_pieces = EXACT != 0u ? V_PIECES : k.with;
+    keep.slope_at = v.with + entry.head;
     keep.slope = HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0;
     keep.scale = plan_scale();
     keep.weight_unit = plan_weight_unit();
@@ -115,7 +116,7 @@ void find_q_k(uint chunk_key) {
     [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
         q_address[n] = keep.q_at + row_offset(keep.first_row,
                                               min((mover + n * WORKGROUP) / DIM_PIECES, keep.last),
-                                              keep.q_step);
+                                              keep.q_steps);
     [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
         const Run run = current_run();
         const uint c = min(chunk_key + (mover + n * WORKGROUP) / DIM_PIECES, run.count - 1u);
@@ -205,10 +206,13 @@ bool is_selected(uint selected, uint i, uint j) { return (selected & (1u << (i *
 
 float score(float dot_product, uint row, int key_position) {
     int distance = 0;
-    if (HAS_ALIBI)
+    float slope = keep.slope;
+    if (HAS_ALIBI) {
         distance = row_position(item_row(keep.first_row, row), keep.q_offset) - key_position;
+        if (LISTED_ROWS) slope = plan_float(keep.slope_at + row_head(keep.first_row, row));
+    }
     return softmax_score(softmax_factor(keep.scale, HAS_SOFTCAP) * dot_product, keep.scale,
-                         HAS_SOFTCAP, HAS_ALIBI, keep.slope, distance);
+                         HAS_SOFTCAP, HAS_ALIBI, slope, distance);
 }
 
 // s: from dot products to scores, of pairs that are selected.
@@ -389,21 +393,24 @@ vec4 o_piece(uint i, uint b) {
 #ifdef DIRECT
 void write_finished() {
     const Lane lane = this_lane();
-    const float sink = HAS_SINK ? plan_float(keep.sink_at) : 0.0, lift = plan_weight_lift();
+    float sink = HAS_SINK ? plan_float(keep.sink_at) : 0.0;
+    const float lift = plan_weight_lift();
     [[unroll]] for (uint i = 0u; i < TM; ++i) {
         float m = row_max[lane.row + i], factor = 1.0;
+        const uint head = row_head(keep.first_row, lane.row + i);
+        if (HAS_SINK && LISTED_ROWS) sink = plan_float(keep.sink_at + head);
         if (HAS_SINK && keep.dead == 0u) factor = softmax_sink(m, l[i], sink);
         factor *= softmax_inverse(l[i]);
         factor *= lift;
         if (lane.row + i <= keep.last) {
-            const uint at = keep.o_at + row_offset(keep.first_row, lane.row + i, keep.o_step);
+            const uint at = keep.o_at + row_offset(keep.first_row, lane.row + i, keep.o_steps);
             [[unroll]] for (uint b = 0u; b < V_LANE; ++b) {
                 const uint piece = b * CG + lane.column;
                 if (piece < keep.v_pieces)
                     output_o[at + piece] = piece_from_float(o_piece(i, b) * factor);
             }
             if (HAS_LSE && lane.column == 0u)
-                output_lse[keep.lse_at + item_row(keep.first_row, lane.row + i)] =
+                output_lse[keep.lse_at + lse_row(item_row(keep.first_row, lane.row + i), head)] =
                     softmax_lse_bits(m, l[i]);
         }
     }

@@ -66,15 +66,16 @@ shared float row_max[ROWS];
 struct Keep {
     uvec4 run;  // the texel of the one at hand
     vec3 scale;
-    float slope, weight_unit;
-    uint first_row;  // of the item
-    uint last;       //   rows − 1
+    float slope, weight_unit;  // of listed rows each has its own slope
+    uint first_row;            // of the item
+    uint last;                 //   rows − 1
     uint direct, dead;
     uint slot;
     uint last_run;  // past its last: texel
     int q_offset;
-    uint q_at, q_step;  // the item's row 0 in Q, and from one row to the next
-    uint o_at, o_step, lse_at, sink_at;
+    RowSteps q_steps, o_steps;
+    uint q_at;  // the item's row 0 in Q
+    uint o_at, lse_at, sink_at, slope_at;
     uint k_at, k_stride, v_at, v_stride;
     uint head_pieces, v_pieces;
     uint zero;

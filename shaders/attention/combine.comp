@@ -74,14 +74,17 @@ float sum_below(uint row, float m) {
 
 // Each row's maximum, LSE, and what its O is multiplied by.
 void finish_rows(pm_combine_item item, uint sink_at, uint lse_at) {
-    const float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
+    float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
     for (uint row = gl_LocalInvocationIndex; row < item.rows; row += WORKGROUP) {
         float m = greatest_max(row), l = sum_below(row, m);
         row_max[row] = m;  // the weights' reference: before the sink, which only shrinks
         float factor = 1.0;
+        const uint head = row_head(combine_first_row(item), row);
+        if (HAS_SINK && LISTED_ROWS) sink = plan_float(sink_at + head);
         if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
         row_factor[row] = factor * softmax_inverse(l) * plan_weight_lift();
-        if (HAS_LSE) output_lse[lse_at + combine_row(item, row)] = softmax_lse_bits(m, l);
+        if (HAS_LSE)
+            output_lse[lse_at + lse_row(combine_row(item, row), head)] = softmax_lse_bits(m, l);
     }
 }
 
@@ -116,7 +119,7 @@ void main() {
     barrier();  // row_max, row_factor
     for (uint t = gl_LocalInvocationIndex; t < item.rows * v_pieces; t += WORKGROUP) {
         const uint row = t / v_pieces, piece = t - row * v_pieces;
-        output_o[o_at + row_offset(first_row, row, o_strides.row) + piece] =
+        output_o[o_at + row_offset(first_row, row, row_steps(o_strides)) + piece] =
             piece_from_float(combined_piece(row, piece));
     }
 }

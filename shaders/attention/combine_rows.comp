@@ -123,14 +123,16 @@ void main() {
         do {
             take_all(item, item.first_row + row, first, ws_row);
             float factor = 1.0;
+            const uint head = row_head(first_row, row);
+            if (HAS_SINK && LISTED_ROWS) sink = plan_float(o_strides.with + entry.head + head);
             if (HAS_SINK && item.dead == 0u) factor = softmax_sink(m, l, sink);
             factor *= softmax_inverse(l) * plan_weight_lift();
             if (mine) {
-                const uint at = row_offset(first_row, row, o_strides.row) + first;
+                const uint at = row_offset(first_row, row, row_steps(o_strides)) + first;
                 [[unroll]] for (uint d = 0u; d < SLAB; d++)
                     if (EXACT != 0u || first + d < v_pieces) write_piece(at + d, o[d] * factor);
                 if (HAS_LSE && first == 0u)
-                    write_lse(combine_row(item, row), softmax_lse_bits(m, l));
+                    write_lse(lse_row(combine_row(item, row), head), softmax_lse_bits(m, l));
             }
             first += SLAB;
         } while (first < V_PIECES);

@@ -59,10 +59,10 @@ const uint V_MOVES = (KEYS * V_PIECES + WORKGROUP - 1u) / WORKGROUP;
 uint head_pieces, v_pieces;  // the true ones
 uvec2 moved_k[K_MOVES], moved_v[V_MOVES];
 
-void stage_q(uint first_row, uint q_at, uint q_step, uint last) {
+void stage_q(uint first_row, uint q_at, RowSteps q_steps, uint last) {
     for (uint t = gl_LocalInvocationIndex; t < ROWS * HEAD_PIECES; t += WORKGROUP) {
         const uint row = t / HEAD_PIECES, piece = t % HEAD_PIECES;
-        uvec2 x = query[q_at + row_offset(first_row, min(row, last), q_step) +
+        uvec2 x = query[q_at + row_offset(first_row, min(row, last), q_steps) +
                         min(piece, head_pieces - 1u)];
         if (piece >= head_pieces) x = uvec2(0);
         q_stage[row * Q_STRIDE + piece] = x;
@@ -152,10 +152,11 @@ void multiply_p_v() {
 const uint BLOCK_TILES = BLOCK_PIECES * 4u / N;
 const uint BLOCK_MOVES = OWN_ROWS * BLOCK_PIECES / SUBGROUP;
 
-struct Place {          // of the item's results
-    uint first_row;     // as in Item
-    uint last;          // its rows − 1
-    uint at, row_step;  // O of its row 0, and from row to row
+struct Place {       // of the item's results
+    uint first_row;  // as in Item
+    uint last;       // its rows − 1
+    uint at;         // O of its row 0
+    RowSteps by;
     uint workspace_row;
 };
 
@@ -175,7 +176,7 @@ void write_rows(Place place, bool finished) {
             if (row <= place.last && piece < v_pieces) {
                 const vec4 x = uintBitsToFloat(slab[row * SLAB_STRIDE + within]);
                 if (finished)
-                    output_o[place.at + row_offset(place.first_row, row, place.row_step) + piece] =
+                    output_o[place.at + row_offset(place.first_row, row, place.by) + piece] =
                         piece_from_float(x * factor[row]);
                 else workspace[(place.workspace_row + row) * (v_pieces + 1u) + piece] = x;
             }
@@ -184,16 +185,18 @@ void write_rows(Place place, bool finished) {
 }
 
 void write_finished(Place place, Entry entry, Item item, uint sink_at) {
-    const float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
+    float sink = HAS_SINK ? plan_float(sink_at) : 0.0;
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) {
         float most = m[i], sum = l[i], by = 1.0;
+        const uint row = lane_row(i), head = row_head(item.first_row, row);
+        if (HAS_SINK && LISTED_ROWS) sink = plan_float(sink_at + head);
         if (HAS_SINK && !item.dead) by = softmax_sink(most, sum, sink);
         by *= softmax_inverse(sum) * plan_weight_lift();
-        const uint row = lane_row(i);
         if (lane_first()) {
             factor[row] = by;
             if (HAS_LSE && row <= place.last)
-                output_lse[push.lse_base + lse_offset(entry) + item_row(item.first_row, row)] =
+                output_lse[push.lse_base + lse_offset(entry) +
+                           lse_row(item_row(item.first_row, row), head)] =
                     softmax_lse_bits(most, sum);
         }
     }
@@ -275,7 +278,7 @@ void main() {
     v_pieces = EXACT != 0u ? V_PIECES : k.with;
     const Scoring with =
         Scoring(plan_scale(), plan_weight_unit(), HAS_ALIBI ? plan_float(v.with + entry.head) : 0.0,
-                entry.q_offset, item.first_row);
+                v.with + entry.head, entry.q_offset, item.first_row);
     const uint k_at = push.k_base + keys_offset(k, entry),
                v_at = push.v_base + keys_offset(v, entry);
     const uint workspace_row = group.ws_row;
@@ -285,7 +288,7 @@ void main() {
     bool more = next_chunk(at);
     if (more) {
         load_k(at.run, at.key, k_at, k.row);
-        stage_q(item.first_row, push.q_base + item_offset(q, entry, item.first_row), row_step(q),
+        stage_q(item.first_row, push.q_base + item_offset(q, entry, item.first_row), row_steps(q),
                 item.rows - 1u);
     }
     [[unroll]] for (uint i = 0u; i < ROW_MATRICES * V_TILES; ++i)
@@ -318,7 +321,7 @@ void main() {
 
     end_rows();
     Place place = Place(item.first_row, item.rows - 1u,
-                        push.o_base + item_offset(out_, entry, item.first_row), row_step(out_),
+                        push.o_base + item_offset(out_, entry, item.first_row), row_steps(out_),
                         workspace_row + item.slot);
     if (DOES_DIRECT && (item.direct || !DOES_PARTIAL))
         write_finished(place, entry, item, out_.with + entry.head);

@@ -35,16 +35,19 @@ float score(const in uint row, const in uint column, const in float dot_product,
             const in uint first_row, const in uint first_key) {
     const uint r = first_row + row, c = element_key + first_key + column;
     int distance = 0;
-    if (HAS_ALIBI)
+    float slope = element_with.slope;
+    if (HAS_ALIBI) {
         distance = row_position(item_row(element_with.first_row, r), element_with.q_offset) -
                    int(key_position(element_run, min(c, element_run.count - 1u)));
+        if (LISTED_ROWS)
+            slope = plan_float(element_with.slope_at + row_head(element_with.first_row, r));
+    }
     bool take = true;
     if (element_run.kind == PM_RUN_BAND) take = band_takes(element_run, r, c);
     else if (element_run.kind == PM_RUN_BITS)
         take = ((plan_word(bits_at(element_run, c) + r) >> (c & 31u)) & 1u) != 0u;
-    const float z =
-        softmax_score(softmax_factor(element_with.scale, HAS_SOFTCAP) * dot_product,
-                      element_with.scale, HAS_SOFTCAP, HAS_ALIBI, element_with.slope, distance);
+    const float z = softmax_score(softmax_factor(element_with.scale, HAS_SOFTCAP) * dot_product,
+                                  element_with.scale, HAS_SOFTCAP, HAS_ALIBI, slope, distance);
     return take && c < element_run.count ? z : NOT_SELECTED;
 }
 

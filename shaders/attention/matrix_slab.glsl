@@ -41,6 +41,8 @@ void store_scores() {
 vec4 score_quad(vec4 dots, Scoring with, Run run, RowKeys keys, uint bits, uint row, uint c,
                 out uint taken) {
     vec4 z;
+    float slope = with.slope;
+    if (LISTED_ROWS && HAS_ALIBI) slope = plan_float(with.slope_at + row_head(with.first_row, row));
     taken = 0u;
     [[unroll]] for (uint e = 0u; e < 4u; ++e) {
         int distance = 0;
@@ -51,7 +53,7 @@ vec4 score_quad(vec4 dots, Scoring with, Run run, RowKeys keys, uint bits, uint 
             run.kind == PM_RUN_FULL || row_takes(run, keys, bits >> ((c + e) & 31u), c + e);
         taken |= take ? 1u << e : 0u;
         const float score = softmax_score(softmax_factor(with.scale, HAS_SOFTCAP) * dots[e],
-                                          with.scale, HAS_SOFTCAP, HAS_ALIBI, with.slope, distance);
+                                          with.scale, HAS_SOFTCAP, HAS_ALIBI, slope, distance);
         z[e] = take ? score : SOFTMAX_EMPTY;
     }
     return z;

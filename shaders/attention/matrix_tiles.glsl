@@ -101,7 +101,8 @@ bool lane_first() { return ROW_LANES == 1u || gl_SubgroupInvocationID % ROW_LANE
 struct Scoring {  // what scores of the item take
     vec3 scale;
     float weight_unit;
-    float slope;
+    float slope;  // of listed rows each has its own, from slope_at on
+    uint slope_at;
     int q_offset;
     uint first_row;
 };

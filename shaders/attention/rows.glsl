@@ -36,6 +36,7 @@ float shrink[R];
 uint head_last, v_last;  // pieces − 1
 vec3 scale;
 float slope, weight_unit;
+float row_slope[R];  // of listed rows, which differ in it
 
 void chunk(const bool partial, Run run, uint c);
 uint row_bits(Run run, uint c, uint r);
@@ -44,9 +45,12 @@ int key_at(uint i);
 // Rows past the item's last repeat that one.
 uint clamped_row(Item item, uint r) { return min(r, item.rows - 1u); }
 
-void begin_rows(Item item, Entry entry, uint lane) {
+void begin_rows(Item item, Entry entry, uint slope_at, uint lane) {
     [[unroll]] for (uint r = 0u; r < R; r++) {
         row[r] = clamped_row(item, lane + r * WORKGROUP);
+        row_slope[r] = slope;
+        if (LISTED_ROWS && HAS_ALIBI)
+            row_slope[r] = plan_float(slope_at + row_head(item.first_row, row[r]));
         position[r] = row_position(item_row(item.first_row, row[r]), entry.q_offset);
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
             o[r * V_PIECES + d] = vec4(0.0);
@@ -64,8 +68,8 @@ void weigh(const bool partial, Run run, uint c) {
         [[unroll]] for (uint i = 0u; i < C; i++) {
             int distance = 0;
             if (HAS_ALIBI) distance = position[r] - key_at(i);
-            const float z =
-                softmax_score(s[r * C + i], scale, HAS_SOFTCAP, HAS_ALIBI, slope, distance);
+            const float z = softmax_score(s[r * C + i], scale, HAS_SOFTCAP, HAS_ALIBI,
+                                          LISTED_ROWS ? row_slope[r] : slope, distance);
             if (partial) take[r * C + i] = row_takes(run, keys[r], bits >> i, c + i);
             s[r * C + i] = softmax_masked(z, partial, take[r * C + i]);
             top = max(top, s[r * C + i]);
@@ -132,7 +136,8 @@ void take_runs(Item item, const bool full_loop) {
 // What row r of the lane is multiplied by, and its state with the sink logit in it.
 float finish_row(Item item, uint sink_at, uint r) {
     float factor = 1.0;
-    if (HAS_SINK && !item.dead) factor = softmax_sink(m[r], l[r], plan_float(sink_at));
+    if (HAS_SINK && !item.dead)
+        factor = softmax_sink(m[r], l[r], plan_float(sink_at + row_head(item.first_row, row[r])));
     return factor * softmax_inverse(l[r]) * plan_weight_lift();
 }
 

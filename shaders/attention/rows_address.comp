@@ -130,15 +130,15 @@ vec4 own_vector(uvec2 at[WORKGROUP], uint lane, uint d) {
 }
 
 // Row r of the item, from its row 0 in Q on.
-uvec2 q_row(Item item, uvec2 item_q, uint q_step, uint r) {
-    return advance(item_q, row_offset(item.first_row, clamped_row(item, r), q_step), PIECE_SHIFT);
+uvec2 q_row(Item item, uvec2 item_q, RowSteps q_steps, uint r) {
+    return advance(item_q, row_offset(item.first_row, clamped_row(item, r), q_steps), PIECE_SHIFT);
 }
 
-void load_q(Item item, uvec2 item_q, uint q_step, uint lane, uint r) {
+void load_q(Item item, uvec2 item_q, RowSteps q_steps, uint lane, uint r) {
     const float factor = softmax_factor(scale, HAS_SOFTCAP);
     uvec2 at[WORKGROUP];
     [[unroll]] for (uint w = 0u; w < WORKGROUP; w++)
-        at[w] = q_row(item, item_q, q_step, w + r * WORKGROUP);
+        at[w] = q_row(item, item_q, q_steps, w + r * WORKGROUP);
     if (UNROLL_Q) {
         [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d++)
             q[r * HEAD_PIECES + d] = own_piece(at, lane, d) * factor;
@@ -181,26 +181,26 @@ void resume(Item item, uint lane, uint first, uint row_vectors) {
 // Where rows are written to
 
 struct Target {
-    bool finished;    // O, else the workspace
-    uvec2 first;      // of the item's row 0
-    uint row_pieces;  // from row to row: pieces of O, or vectors
+    bool finished;  // O, else the workspace
+    uvec2 first;    // of the item's row 0
+    RowSteps by;    // pieces of O, or vectors
 };
 
-// How many rows from the first row r lies. The workspace's are those of the item.
+// Row r from the first on. The workspace's rows are those of the item.
 uint target_row(Item item, Target to, uint r) {
-    return LISTED_ROWS && to.finished ? row_from_there(item.first_row, r) : r;
+    return LISTED_ROWS && to.finished ? row_offset(item.first_row, r, to.by) : r * to.by.row;
 }
 
 // Reads a word in every 64 bytes of the item's rows, of Q and of what will be written. Reading Q and
 // writing O meet their lines a few at a time, and would wait for each few; this waits for all at
 // once (docs/measurements/2026-11-26-cpu.md).
-uint touch_rows(Item item, uvec2 item_q, uint q_step, Target to) {
-    const uint out_step = to.row_pieces * (to.finished ? OUT_PIECE_BYTES / 8u : 2u);  // of 8 bytes
+uint touch_rows(Item item, uvec2 item_q, RowSteps q_steps, Target to) {
+    const uint eights = to.finished ? OUT_PIECE_BYTES / 8u : 2u;  // a piece, of 8 bytes
     uint all = 0u;
     [[unroll]] for (uint r = 0u; r < TILE_ROWS; r++) {
-        const uvec2 q_at = q_row(item, item_q, q_step, r),
-                    out_at = advance(to.first,
-                                     target_row(item, to, clamped_row(item, r)) * out_step, 3u);
+        const uvec2 q_at = q_row(item, item_q, q_steps, r),
+                    out_at =
+                        advance(to.first, target_row(item, to, clamped_row(item, r)) * eights, 3u);
         [[unroll]] for (uint d = 0u; d < HEAD_PIECES; d += LINE_PIECES)
             all ^= Words(q_at).word[(EXACT != 0u ? d : min(d, head_last)) * (PIECE_BYTES / 4u)];
         [[unroll]] for (uint d = 0u; d < V_PIECES; d += OUT_LINE_PIECES)
@@ -218,7 +218,7 @@ void write_piece(Target to, const bool finished, uint at, vec4 x) {
 // cannot scatter (AVX2): unrolled they run faster, but over a head of 128 take longer to compile
 // than the loops over keys.
 void write_row(Item item, Target to, const bool finished, uint r, float factor) {
-    const uint at = target_row(item, to, row[r]) * to.row_pieces;
+    const uint at = target_row(item, to, row[r]);
     if (UNROLL_O) {
         [[unroll]] for (uint d = 0u; d < V_PIECES; d++)
             if (EXACT != 0u || d <= v_last)
@@ -240,10 +240,12 @@ void write_rows(Item item, Entry entry, uint sink_at, Target to, uint lane) {
                 const float factor = finish_row(item, sink_at, r);
                 write_row(item, to, true, r, factor);
                 if (HAS_LSE)
-                    lse.word[int(item_row(item.first_row, row[r]))] = softmax_lse_bits(m[r], l[r]);
+                    lse.word[int(lse_row(item_row(item.first_row, row[r]),
+                                         row_head(item.first_row, row[r])))] =
+                        softmax_lse_bits(m[r], l[r]);
             } else {
                 write_row(item, to, false, r, 1.0);
-                store_vector(to.first, row[r] * to.row_pieces + v_last + 1u,
+                store_vector(to.first, row[r] * to.by.row + v_last + 1u,
                              vec4(m[r], l[r], 0.0, 0.0));
             }
         }
@@ -275,12 +277,12 @@ void main() {
     const uint row_vectors = v_last + 2u, ws_row = group.ws_row;
     const uvec2 partials = advance(address.workspace, (ws_row + item.slot) * row_vectors, 4u);
     const Target to = Target(item.direct, item.direct ? item_o : partials,
-                             item.direct ? row_step(o_strides) : row_vectors);
+                             item.direct ? row_steps(o_strides) : RowSteps(row_vectors, 0u));
 
-    const uint touched = touch_rows(item, item_q, row_step(q_strides), to);
-    begin_rows(item, entry, lane);
+    const uint touched = touch_rows(item, item_q, row_steps(q_strides), to);
+    begin_rows(item, entry, v_strides.with + entry.head, lane);
     [[unroll]] for (uint r = 0u; r < R; r++) {
-        load_q(item, item_q, row_step(q_strides), lane, r);
+        load_q(item, item_q, row_steps(q_strides), lane, r);
         m[r] = opaque_zero() != 0u ? float(touched) : m[r];
     }
     if (item.resumes) resume(item, lane, ws_row, row_vectors);

@@ -148,9 +148,9 @@ void chunk(const bool partial, Run run, uint c) {
 // -------------------------------------------------------------------------------------------------
 // Rows
 
-void load_q(Item item, uint item_q, uint q_step, uint r) {
+void load_q(Item item, uint item_q, RowSteps q_steps, uint r) {
     const float factor = softmax_factor(scale, HAS_SOFTCAP);
-    const uint q_at = item_q + row_offset(item.first_row, row[r], q_step);
+    const uint q_at = item_q + row_offset(item.first_row, row[r], q_steps);
     [[unroll]] for (uint n = 0u; n < HEAD_PIECES; n++) {
         const uint d = line_order(n, HEAD_PIECES, LINE_PIECES);
         const uint e = EXACT != 0u ? d : min(d, head_last);
@@ -208,8 +208,8 @@ void write_rows(Item item, Entry entry, pm_strides o_strides, uint ws_row, uint 
     const uint sink_at = o_strides.with + entry.head, lse_at = push.lse_base + lse_offset(entry);
     const uint item_o = push.o_base + item_offset(o_strides, entry, item.first_row);
     [[unroll]] for (uint r = 0u; r < R; r++) {
-        const uint i = item_row(item.first_row, row[r]);
-        const uint out_at = item_o + row_offset(item.first_row, row[r], row_step(o_strides));
+        const uint i = lse_row(item_row(item.first_row, row[r]), row_head(item.first_row, row[r]));
+        const uint out_at = item_o + row_offset(item.first_row, row[r], row_steps(o_strides));
         const bool mine = lane + r * WORKGROUP < item.rows;
 #ifdef RESUME
         if (mine) write_finished(item, sink_at, r, out_at, lse_at + i);
@@ -248,9 +248,9 @@ void main() {
 
     const uint item_q = push.q_base + item_offset(q_strides, entry, item.first_row);
     const uint ws_row = group.ws_row;
-    begin_rows(item, entry, lane);
+    begin_rows(item, entry, v_strides.with + entry.head, lane);
     [[unroll]] for (uint r = 0u; r < R; r++) {
-        load_q(item, item_q, row_step(q_strides), r);
+        load_q(item, item_q, row_steps(q_strides), r);
 #ifdef RESUME
         resume(item, r, ws_row);
 #endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Row → position → address, and key → position → address, in steps. Whatever lies elsewhere than in
-// one strided tensor (pages, rings, the heads of a group packed into one tile) changes a step here
-// and not the kernels' loops. (Packed heads also have a slope and a sink logit for each row.)
+// one strided tensor (pages, rings) changes a step here and not the kernels' loops.
 //
 // Offsets are in pieces from a tensor's first element, modulo 2^32. What is the same for all of an
 // item comes first (item_offset, keys_offset); row_offset and key_offset add to it.
@@ -20,28 +19,47 @@ uint item_offset(pm_strides strides, Entry entry, uint first_row) {
 // Where the entry's rows lie in LSE, in floats: [batch, heads, q_len].
 uint lse_offset(Entry entry) { return entry.index * entry.q_len + entry.first_row; }
 
-// How many steps from there row r lies; row_step: from one row of the item to the next, of listed
-// rows from one query row to the next.
-uint row_from_there(uint first_row, uint r) { return LISTED_ROWS ? plan_word(first_row + r) : r; }
-uint row_offset(uint first_row, uint r, uint row_step) {
-    return row_from_there(first_row, r) * row_step;
+// From one row of the item to the next; of listed rows from one query row to the next, and from one
+// head to the next.
+struct RowSteps {
+    uint row, head;
+};
+
+// Row r from there on.
+uint row_offset(uint first_row, uint r, RowSteps by) {
+    const uint listed = LISTED_ROWS ? plan_word(first_row + r) : 0u;
+    return LISTED_ROWS ? (listed & PM_ROW_MASK) * by.row + (listed >> PM_ROW_HEAD_SHIFT) * by.head
+                       : r * by.row;
+}
+
+// Which head row r is of, from the entry's on: what has a value for each head is taken from there.
+uint row_head(uint first_row, uint r) {
+    return LISTED_ROWS ? plan_word(first_row + r) >> PM_ROW_HEAD_SHIFT : 0u;
+}
+
+// Of a query row and head: from the entry's row 0 on in LSE.
+uint lse_row(uint row, uint head) {
+    return row + (LISTED_ROWS ? head * plan_texel(PM_HEADER_SHAPE).z : 0u);
 }
 
 #ifdef COMBINE
 // What combine's rows have for a first_row, and which query row its row r is.
 uint combine_first_row(pm_combine_item item) { return LISTED_ROWS ? item.list : item.first_row; }
 uint combine_row(pm_combine_item item, uint r) {
-    return LISTED_ROWS ? plan_word(item.list + r) : item.first_row + r;
+    return LISTED_ROWS ? plan_word(item.list + r) & PM_ROW_MASK : item.first_row + r;
 }
+RowSteps row_steps(pm_strides strides) { return RowSteps(strides.row, strides.head); }
 #endif
 
 #ifndef COMBINE
 // Row r of the item is which query row, where that stands, and how far rows of it lie apart.
 uint item_row(uint first_row, uint r) {
-    return LISTED_ROWS ? plan_word(first_row + r) : first_row + r * push.step;
+    return LISTED_ROWS ? plan_word(first_row + r) & PM_ROW_MASK : first_row + r * push.step;
 }
 int row_position(uint row, int q_offset) { return int(row) + q_offset; }
-uint row_step(pm_strides strides) { return (LISTED_ROWS ? 1u : push.step) * strides.row; }
+RowSteps row_steps(pm_strides strides) {
+    return RowSteps((LISTED_ROWS ? 1u : push.step) * strides.row, strides.head);
+}
 
 // Key c < run.count stands at which position.
 uint key_position(Run run, uint c) {

@@ -99,7 +99,8 @@ struct pm_entry {
 
 struct pm_item {
     // query row i of its row 0; its rows are i, i + step, i + 2·step …
-    // with PM_FLAG_LISTED_ROWS word offset of its rows: row r is words[first_row + r], rising
+    // with PM_FLAG_LISTED_ROWS word offset of its rows: row r is words[first_row + r]. As many words
+    // as a tile has rows; the last is repeated
     PM_UINT first_row;
     PM_UINT runs;   // texel offset of its first run
     PM_UINT shape;  // runs (PM_ITEM_RUNS_MASK), rows (… _ROWS_…, 1 … tile rows), PM_ITEM_…
@@ -132,6 +133,9 @@ struct pm_joined_combine {  // behind that
 // direct, and its rows begin with what an earlier dispatch left of them in the workspace
 #define PM_ITEM_RESUMES 0x4000000u
 #define PM_SLOT_NONE 0xffffffffu
+// A listed row: a query row, rising, and of the entry's head and those after it which one
+#define PM_ROW_MASK 0xffffffu
+#define PM_ROW_HEAD_SHIFT 24
 
 // -------------------------------------------------------------------------------------------------
 // Run: keys c = 0 … count − 1 of an item's rows. Key c stands at position first + c·step (range) or

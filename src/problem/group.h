@@ -18,8 +18,8 @@ struct site {
     int64_t kv_start;       ///< first key that exists; at.kv_len is the end
     int64_t q_offset;       ///< p = i + q_offset
     // Where a schedule takes rows apart (schedule/row_sets.h); else NULL.
-    const int32_t *rows;   ///< row n is query row rows[n]; as many as q_len
-    const int32_t *apart;  ///< query rows that are another set's, rising
+    const uint32_t *rows;   ///< row n is the listed row rows[n] (plan_memory.h); as many as q_len
+    const uint32_t *apart;  ///< query rows that are another set's, rising
     size_t apart_count;
 };
 

@@ -14,8 +14,8 @@ struct combine_range {
     const struct group_parts *parts;
     const struct tables *tables;  ///< of the range
     int64_t first, end;
-    bool dead;            ///< its rows do not exist: no part has any
-    const int32_t *rows;  ///< the site's
+    bool dead;             ///< its rows do not exist: no part has any
+    const uint32_t *rows;  ///< the site's
 };
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range

@@ -74,7 +74,8 @@ struct new_item {
 /// slots; and listed rows.
 static uint64_t item_texels(const struct segments *s, const struct tiler *t,
                             const struct new_item *item) {
-    uint64_t texels = item->resumed || t->site->rows ? ((uint64_t)t->rows + 3) / 4 : 0;
+    uint64_t texels = item->resumed ? ((uint64_t)t->rows + 3) / 4 : 0;
+    if (t->site->rows) texels += ((uint64_t)t->tile_rows + 3) / 4;
     bool list = false;
     for (size_t i = 0; i < item->count; i++) {
         texels += run_texels(t, &item->runs[i], item->runs[i].count);
@@ -154,16 +155,23 @@ static bool place_runs(struct segments *s, const struct tiler *t, const struct n
     return true;
 }
 
+/// The tile's listed rows, filled up with the last. *at: word offset.
+static bool place_rows(struct segments *s, const struct tiler *t, int64_t *at) {
+    const size_t words = ((size_t)t->tile_rows + 3) / 4 * 4;
+    *at = (int64_t)s->used * 4;
+    uint32_t *to = segments_texels(s, words / 4);
+    for (size_t r = 0; to && r < words; r++)
+        to[r] = t->site->rows[t->row + least((int64_t)r, t->rows - 1)];
+    return to;
+}
+
 /// Its runs go to the open segment (a new one where they do not fit), itself to the waiting items.
 static bool item_add(struct items *items, const struct tiler *t, const struct new_item *item) {
     uint32_t slots, runs;
     int64_t row = t->row;
     if (!item_room(items, t, item) || !place_runs(items->segments, t, item, &slots, &runs))
         return false;
-    if (t->site->rows) {
-        row = (int64_t)items->segments->used * 4;
-        if (!segments_words(items->segments, t->site->rows + t->row, (size_t)t->rows)) return false;
-    }
+    if (t->site->rows && !place_rows(items->segments, t, &row)) return false;
     return item_wait(items,
                      pack_item(row, t->rows, runs, item->count,
                                item->flags | (item->resumed ? PM_ITEM_RESUMES : 0),

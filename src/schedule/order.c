@@ -20,8 +20,8 @@ static struct reach item_reach(const struct items *items, const struct waiting_i
     int64_t first = item->item.first_row, last = first + (rows - 1) * items->step;
     if (items->listed) {
         const uint32_t *list = segments_open_words(items->segments) + first;
-        first = list[0];
-        last = list[rows - 1];
+        first = list[0] & PM_ROW_MASK;
+        last = list[rows - 1] & PM_ROW_MASK;
     }
     return (struct reach){ item->chunks, item->key_first, item->key_last, first, last };
 }

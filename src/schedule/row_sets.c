@@ -8,13 +8,18 @@
 #include "common/search.h"
 
 static int by_row(const void *a, const void *b) {
-    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
 bool row_is_apart(const struct site *site, int64_t row) {
-    const size_t at = count_below32(site->apart, site->apart_count, row);
-    return at < site->apart_count && site->apart[at] == row;
+    size_t first = 0, end = site->apart_count;
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        if (site->apart[middle] < row) first = middle + 1;
+        else end = middle;
+    }
+    return first < site->apart_count && site->apart[first] == row;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -34,7 +39,7 @@ static size_t listed_rows_of(const struct site *site, const struct term *factor,
 }
 
 /// Rising, each once.
-static size_t each_once(int32_t *rows, size_t count) {
+static size_t each_once(uint32_t *rows, size_t count) {
     size_t kept = 0;
     qsort(rows, count, sizeof *rows, by_row);
     for (size_t i = 0; i < count; i++)
@@ -43,14 +48,14 @@ static size_t each_once(int32_t *rows, size_t count) {
 }
 
 /// Leaves out the rows of tiles that are listed whole. *tiles: of those that are not.
-static size_t leave_whole_tiles(const struct site *site, int32_t *rows, size_t count,
+static size_t leave_whole_tiles(const struct site *site, uint32_t *rows, size_t count,
                                 int32_t tile_rows, size_t *tiles) {
     size_t kept = 0;
     *tiles = 0;
     for (size_t i = 0, end; i < count; i = end) {
-        const int64_t tile = rows[i] / tile_rows,
-                      height = least(tile_rows, site->q_length - tile * tile_rows);
-        for (end = i + 1; end < count && rows[end] / tile_rows == tile;) end++;
+        const uint32_t tile = rows[i] / (uint32_t)tile_rows;
+        const int64_t height = least(tile_rows, site->q_length - (int64_t)tile * tile_rows);
+        for (end = i + 1; end < count && rows[end] / (uint32_t)tile_rows == tile;) end++;
         if ((int64_t)(end - i) == height) continue;
         memmove(rows + kept, rows + i, (end - i) * sizeof *rows);
         kept += end - i;
@@ -61,7 +66,7 @@ static size_t leave_whole_tiles(const struct site *site, int32_t *rows, size_t c
 
 /// The rows that GLOBAL_LISTs select all keys for, where tiles of their own are fewer than the
 /// tiles that they are strewn over. *rows: NULL: none. False: out of memory.
-static bool find_apart(const struct site *site, int32_t tile_rows, int32_t **rows, size_t *count) {
+static bool find_apart(const struct site *site, int32_t tile_rows, uint32_t **rows, size_t *count) {
     const struct term *factor;
     size_t most_rows = 0, first, tiles;
     *rows = NULL;
@@ -69,14 +74,14 @@ static bool find_apart(const struct site *site, int32_t tile_rows, int32_t **row
     EACH_FACTOR(site, factor)
     if (factor->kind == TULLE_GLOBAL_LIST) most_rows += listed_rows_of(site, factor, &first);
     if (most_rows < 2) return true;
-    int32_t *listed = malloc(most_rows * sizeof *listed);
+    uint32_t *listed = malloc(most_rows * sizeof *listed);
     if (!listed) return false;
     size_t n = 0;
     EACH_FACTOR(site, factor) {
         if (factor->kind != TULLE_GLOBAL_LIST) continue;
         const size_t of_factor = listed_rows_of(site, factor, &first);
         for (size_t i = 0; i < of_factor; i++)
-            listed[n++] = (int32_t)(factor->positions[first + i] - site->q_offset);
+            listed[n++] = (uint32_t)(factor->positions[first + i] - site->q_offset);
     }
     n = leave_whole_tiles(site, listed, each_once(listed, n), tile_rows, &tiles);
     if (tiles <= (size_t)ceil_div((int64_t)n, tile_rows)) {
@@ -142,13 +147,13 @@ static bool find_space(const struct site *site, int32_t tile_rows, struct space 
 /// Rows as they are added, of those that exist.
 struct row_order {
     const struct site *site;
-    int32_t *rows;
+    uint32_t *rows;
     int64_t count;
 };
 
 static void add_position(struct row_order *order, int64_t p) {
     const int64_t row = p - order->site->q_offset;
-    if (row >= 0 && row < order->site->q_length) order->rows[order->count++] = (int32_t)row;
+    if (row >= 0 && row < order->site->q_length) order->rows[order->count++] = (uint32_t)row;
 }
 
 /// Coordinates of one residue class modulo the dilation, of an axis.
@@ -180,8 +185,8 @@ static void add_class(struct row_order *order, const struct space *space, const 
 
 /// All rows of the site in the order of their tiles in space, rising within each; behind them those
 /// that lie outside of it, or do not exist. NULL: out of memory.
-static int32_t *rows_in_space(const struct site *site, const struct space *space,
-                              int32_t tile_rows) {
+static uint32_t *rows_in_space(const struct site *site, const struct space *space,
+                               int32_t tile_rows) {
     const int64_t volume = space->length[0] * space->length[1] * space->length[2];
     struct row_order order = { site, malloc((size_t)site->q_len * sizeof *order.rows), 0 };
     if (!order.rows) return NULL;
@@ -192,12 +197,12 @@ static int32_t *rows_in_space(const struct site *site, const struct space *space
                 add_class(&order, space, residue);
     for (int64_t row = 0; row < site->q_length; row++)
         if (row + site->q_offset < 0 || row + site->q_offset >= volume)
-            order.rows[order.count++] = (int32_t)row;
+            order.rows[order.count++] = (uint32_t)row;
     for (int64_t n = 0; n < order.count; n += tile_rows)
         qsort(order.rows + n, (size_t)least(tile_rows, order.count - n), sizeof *order.rows,
               by_row);
     for (int64_t row = site->q_length; row < site->q_len; row++)
-        order.rows[order.count++] = (int32_t)row;
+        order.rows[order.count++] = (uint32_t)row;
     return order.rows;
 }
 
@@ -222,7 +227,7 @@ static bool order_in_space(struct row_set *set, const struct tiling *tiling) {
     struct space space;
     int64_t by_raster, by_space;
     if (!find_space(&set->site, tiling->tile_rows, &space)) return true;
-    int32_t *rows = rows_in_space(&set->site, &space, tiling->tile_rows);
+    uint32_t *rows = rows_in_space(&set->site, &space, tiling->tile_rows);
     if (!rows) return false;
     struct site listed = set->site;
     listed.rows = rows;
@@ -243,7 +248,7 @@ bool row_sets_make(const struct site *site, const struct tiling *tiling, bool ma
                    struct row_sets *out) {
     struct row_set *first = &out->set[0], *second = &out->set[1];
     *out = (struct row_sets){ .set = { { .site = *site } }, .count = 1 };
-    if (!may_list || site->q_length <= 0) return true;
+    if (!may_list || site->q_length <= 0 || site->q_len > PM_ROW_MASK) return true;
     size_t count;
     if (!find_apart(site, tiling->tile_rows, &second->rows, &count)) return false;
     if (second->rows) {
@@ -259,9 +264,52 @@ bool row_sets_make(const struct site *site, const struct tiling *tiling, bool ma
     return false;
 }
 
+/// Are the group's entries all heads of some kv heads, side by side?
+static bool is_whole(const struct group *group, uint32_t heads_of_kv) {
+    const struct pm_entry *entries = group->entries;
+    if (group->entry_count % heads_of_kv) return false;
+    for (uint32_t i = 0; i < group->entry_count; i++) {
+        const struct pm_entry *first = &entries[i - i % heads_of_kv];
+        if (entries[i].index != first->index + i % heads_of_kv ||
+            entries[i].sequence != first->sequence || first->index % heads_of_kv)
+            return false;
+    }
+    return true;
+}
+
+/// Are all terms tiled at step 1? At another, rows of one residue class pay less apart.
+static bool is_unstepped(const struct site *site) {
+    for (uint32_t i = 0; i < site->pattern->canonical_count; i++)
+        if (product_step(site->pattern->canonical[i]) > 1) return false;
+    return true;
+}
+
+bool row_sets_pack(const struct group *group, uint32_t heads_of_kv, int32_t tile_rows,
+                   struct row_sets *sets, struct pm_entry **entries, uint32_t *entry_count) {
+    struct row_set *set = &sets->set[0];
+    const int64_t rows = set->site.q_length, all = set->site.q_len, heads = heads_of_kv;
+    *entries = NULL;
+    if (sets->count > 1 || set->rows || rows <= 0 || all > PM_ROW_MASK ||
+        heads > (UINT32_MAX >> PM_ROW_HEAD_SHIFT) ||
+        ceil_div(rows * heads, tile_rows) >= heads * ceil_div(rows, tile_rows) ||
+        !is_unstepped(&set->site) || !is_whole(group, heads_of_kv))
+        return true;
+    *entry_count = group->entry_count / heads_of_kv;
+    *entries = malloc(*entry_count * sizeof **entries);
+    set->rows = malloc((size_t)(all * heads) * sizeof *set->rows);
+    if (!*entries || !set->rows) return false;
+    for (uint32_t i = 0; i < *entry_count; i++) (*entries)[i] = group->entries[i * heads_of_kv];
+    for (int64_t n = 0; n < all * heads; n++)  // those that exist come first
+        set->rows[n] = (uint32_t)(n / heads) | (uint32_t)(n % heads) << PM_ROW_HEAD_SHIFT;
+    set->site.rows = set->rows;
+    set->site.q_len = all * heads;
+    set->site.q_length = rows * heads;
+    return true;
+}
+
 void row_sets_free(struct row_sets *sets) {
     for (uint32_t i = 0; i < ROW_SETS_MOST; i++) free(sets->set[i].rows);
-    sets->count = 0;
+    *sets = (struct row_sets){ .count = 0 };
 }
 
 bool site_runs(const struct site *site, const struct tiling *tiling, runs_callback each,

@@ -168,7 +168,7 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = false;
     for (int32_t r = 0; r < rows && t->site->rows; r++)
-        t->listed[r] = t->site->rows[row + r] + t->site->q_offset;
+        t->listed[r] = site_row(t->site, row + r) + t->site->q_offset;
 }
 
 /// The regions of the part's terms, and of those before it. Returns whether all of them move with

@@ -22,7 +22,17 @@ static struct tiling tiling_of(const struct schedule_limits *limits) {
 struct group_sets {
     struct row_sets rows;
     struct group_parts parts[ROW_SETS_MOST];
+    struct pm_entry *packed;  ///< entries of several heads each; NULL: the group's
+    uint32_t packed_count;
 };
+
+/// A group as one of its sets has it.
+static struct group group_of_set(const struct group *group, const struct group_sets *sets,
+                                 uint32_t n) {
+    return (struct group){ .site = sets->rows.set[n].site,
+                           .entries = sets->packed ? sets->packed : group->entries,
+                           .entry_count = sets->packed ? sets->packed_count : group->entry_count };
+}
 
 /// Are Q, O and LSE bound whole? Rows from a list lie anywhere in them.
 static bool may_list(const struct schedule_input *in) {
@@ -35,7 +45,11 @@ static bool groups_sets(const struct schedule_input *in, struct group_sets *sets
     const struct tiling tiling = tiling_of(&in->limits);
     for (uint32_t g = 0; g < in->group_count; g++) {
         struct group_sets *of = &sets[g];
-        if (!row_sets_make(&in->groups[g].site, &tiling, may_list(in), &of->rows)) return false;
+        const struct group *group = &in->groups[g];
+        if (!row_sets_make(&group->site, &tiling, may_list(in), &of->rows) ||
+            (may_list(in) && !row_sets_pack(group, in->heads / in->kv_heads, tiling.tile_rows,
+                                            &of->rows, &of->packed, &of->packed_count)))
+            return false;
         for (uint32_t i = 0; i < of->rows.count; i++) {
             const struct site *site = &of->rows.set[i].site;
             struct group_parts *parts = &of->parts[i];
@@ -53,6 +67,7 @@ static void groups_sets_free(struct group_sets *sets, uint32_t groups) {
         for (uint32_t i = 0; i < ROW_SETS_MOST; i++)
             parts_free(sets[g].parts[i].parts, sets[g].parts[i].count);
         row_sets_free(&sets[g].rows);
+        free(sets[g].packed);
     }
     free(sets);
 }
@@ -77,7 +92,8 @@ static bool survey(const struct schedule_input *in, const struct group_sets *set
         for (uint32_t i = 0; i < sets[g].rows.count; i++)
             for (uint32_t k = 0; k < sets[g].parts[i].count; k++)
                 if (!survey_part(&sets[g].rows.set[i].site, &sets[g].parts[i].parts[k], &tiling,
-                                 in->groups[g].entry_count, chunks, tiles))
+                                 group_of_set(&in->groups[g], &sets[g], i).entry_count, chunks,
+                                 tiles))
                     return false;
     return true;
 }
@@ -119,15 +135,15 @@ static bool group_build(struct planner *p, const struct group *group,
     return ranges_build(p);
 }
 
-/// All entries of a group on one of its row sets, as many at a time as take half of what a segment
+/// All entries of a group as one of its row sets has it, as many at a time as take half of what a segment
 /// has for them and for items.
-static bool entries_build(struct planner *p, const struct group *group, const struct site *site,
+static bool entries_build(struct planner *p, const struct group *group,
                           const struct group_parts *parts) {
     const uint64_t all = p->input->limits.segment_texels, head = segments_head(p->input),
                    half = all > head ? (all - head) / 2 / PM_ENTRY_TEXELS : 0,
                    each = half ? half : 1;
     for (uint64_t done = 0; done < group->entry_count; done += each) {
-        const struct group some = { .site = *site,
+        const struct group some = { .site = group->site,
                                     .entries = group->entries + done,
                                     .entry_count =
                                         (uint32_t)least(group->entry_count - done, each) };
@@ -138,10 +154,11 @@ static bool entries_build(struct planner *p, const struct group *group, const st
 
 /// The n-th row sets of all groups that have so many.
 static bool nth_sets_build(struct planner *p, const struct group_sets *sets, uint32_t n) {
-    for (uint32_t g = 0; g < p->input->group_count; g++)
-        if (n < sets[g].rows.count &&
-            !entries_build(p, &p->input->groups[g], &sets[g].rows.set[n].site, &sets[g].parts[n]))
-            return false;
+    for (uint32_t g = 0; g < p->input->group_count; g++) {
+        if (n >= sets[g].rows.count) continue;
+        const struct group group = group_of_set(&p->input->groups[g], &sets[g], n);
+        if (!entries_build(p, &group, &sets[g].parts[n])) return false;
+    }
     return true;
 }
 

@@ -14,6 +14,7 @@
 #ifndef TULLE_SRC_SCHEDULE_TILER_H
 #define TULLE_SRC_SCHEDULE_TILER_H
 
+#include "plan_memory.h"
 #include "schedule/parts.h"
 
 #define TILE_ROWS_MOST 128  // a run names its first and last row in 7 bits (plan_memory.h)
@@ -111,7 +112,8 @@ static inline int64_t row_place(const struct tiler *t, int64_t r) {
 
 /// The query row that row r of the tile is.
 static inline int64_t tile_row(const struct tiler *t, int64_t r) {
-    return t->site->rows ? t->site->rows[t->row + r] : t->row + r * t->part->step;
+    return t->site->rows ? (int64_t)(t->site->rows[t->row + r] & PM_ROW_MASK)
+                         : t->row + r * t->part->step;
 }
 
 /// Words of bits that a run of so many keys takes.

@@ -47,7 +47,7 @@ static void check_pairs(const struct trial *t) {
 
 static struct {
     uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
-        dispatches, segments, waves, listed, again, joined;
+        dispatches, segments, waves, listed, again, joined, packed;
 } tally;
 
 /// One room for all trials: what a schedule left in it must not show in the next.
@@ -79,7 +79,8 @@ static void trial_run(uint64_t seed) {
     tally.built++;
     tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits,
         tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
-    tally.joined += m.joined, tally.listed += m.listed, tally.again += m.again;
+    tally.packed += m.packed, tally.joined += m.joined, tally.listed += m.listed,
+        tally.again += m.again;
     tally.dispatches += s.dispatch_count, tally.segments += s.segment_count,
         tally.waves += m.epochs;
 
@@ -143,15 +144,16 @@ static void test_random(void **state) {
     schedule_room_destroy(room);
     print_message(
         "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
-        "%llu lists; %llu partial rows, %llu items that resume some, %llu items of listed rows, %llu rows written again, "
+        "%llu lists; %llu partial rows, %llu items that resume some, %llu items of listed rows, %llu rows packed with other heads', %llu rows written again, "
         "%llu dispatches, %llu of them over several groups, %llu segments, %llu epochs\n",
         (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
         (unsigned long long)tally.full, (unsigned long long)tally.band,
         (unsigned long long)tally.bits, (unsigned long long)tally.lists,
         (unsigned long long)tally.partials, (unsigned long long)tally.resuming,
-        (unsigned long long)tally.listed, (unsigned long long)tally.again,
-        (unsigned long long)tally.dispatches, (unsigned long long)tally.joined,
-        (unsigned long long)tally.segments, (unsigned long long)tally.waves);
+        (unsigned long long)tally.listed, (unsigned long long)tally.packed,
+        (unsigned long long)tally.again, (unsigned long long)tally.dispatches,
+        (unsigned long long)tally.joined, (unsigned long long)tally.segments,
+        (unsigned long long)tally.waves);
 }
 
 /// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.

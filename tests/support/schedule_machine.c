@@ -63,22 +63,38 @@ static void finish(struct machine *m, int64_t bh, int64_t row) {
     m->ended[bh * m->t->q_len + row] = m->epoch;
 }
 
+/// A row of a head that shares its kv head with the entry's.
+struct place {
+    int64_t bh, row;
+};
+
+static struct place listed_place(const struct machine *m, int64_t bh, uint32_t first, int64_t n) {
+    const uint32_t listed = word(m, (uint64_t)first + (uint64_t)n);
+    const struct place at = { bh + (listed >> PM_ROW_HEAD_SHIFT), listed & PM_ROW_MASK };
+    const int64_t of_kv = m->t->heads / m->t->kv_heads;
+    CHECK(at.row < m->t->q_len, "listed row %lld of %lld", (long long)at.row,
+          (long long)m->t->q_len);
+    CHECK(at.bh / of_kv == bh / of_kv, "a listed row of head %lld, the entry's is %lld",
+          (long long)at.bh, (long long)bh);
+    return at;
+}
+
 /// Row n of what the words list from `first` on. A row that was finished before, among its
 /// neighbours, begins anew.
-static int64_t listed_row(struct machine *m, int64_t bh, uint32_t first, int64_t n) {
-    const int64_t row = word(m, (uint64_t)first + (uint64_t)n), at = bh * m->t->q_len + row;
-    CHECK(row < m->t->q_len, "listed row %lld of %lld", (long long)row, (long long)m->t->q_len);
-    CHECK(n == 0 || word(m, (uint64_t)first + (uint64_t)n - 1) < row ||
-              m->d->kind == DISPATCH_COMBINE,
+static struct place listed_row(struct machine *m, int64_t bh, uint32_t first, int64_t n) {
+    const struct place place = listed_place(m, bh, first, n);
+    const int64_t row = place.row, at = place.bh * m->t->q_len + row;
+    CHECK(n == 0 || m->d->kind == DISPATCH_COMBINE || listed_place(m, bh, first, n - 1).row <= row,
           "listed rows that do not rise");
-    if (!m->finished[at]) return row;
+    m->counts.packed += place.bh != bh;
+    if (!m->finished[at]) return place;
     CHECK(m->ended[at] < m->epoch, "row %lld is written again without a barrier", (long long)row);
     CHECK(!m->again[at], "row %lld is written a third time", (long long)row);
     m->again[at] = 1;
     m->finished[at] = 0;
     memset(m->taken + at * m->t->kv_len, 0, (size_t)m->t->kv_len);
     m->counts.again++;
-    return row;
+    return place;
 }
 
 static struct slot *slot_at(struct machine *m, uint32_t index) {
@@ -132,7 +148,7 @@ static struct owner owner_of(const struct machine *m, uint64_t item) {
     return of;
 }
 
-static uint64_t item_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh,
+static uint64_t item_run(struct machine *m, const struct group *group, uint32_t y, int64_t entry_bh,
                          const struct owner *of, const uint32_t *item) {
     const struct dispatch *d = m->d;
     const struct schedule_limits *l = &m->t->input.limits;
@@ -159,7 +175,9 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     CHECK(!dead || (direct && run_count == 0 && !resumes), "a dead item with runs or partials");
     CHECK(!resumes || direct, "an item that resumes and is not direct");
     for (int64_t r = 0; r < rows; r++) {
-        int64_t row = listed ? listed_row(m, bh, item[0], r) : item[0] + r * d->step;
+        const struct place place = listed ? listed_row(m, entry_bh, item[0], r)
+                                          : (struct place){ entry_bh, item[0] + r * d->step };
+        const int64_t row = place.row, bh = place.bh;
         CHECK(row < m->t->q_len, "item row %lld of %lld", (long long)row, (long long)m->t->q_len);
         CHECK(dead == (row >= group->site.q_length), "row %lld of %lld is %sdead", (long long)row,
               (long long)group->site.q_length, dead ? "" : "not ");
@@ -210,8 +228,8 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
                   "key %lld, and there are %lld", (long long)key, (long long)group->site.at.kv_len);
             CHECK(!list || key > before, "a list that does not rise");
             before = key;
-            touch(m, TENSOR_K, bh, key);
-            touch(m, TENSOR_V, bh, key);
+            touch(m, TENSOR_K, entry_bh, key);
+            touch(m, TENSOR_V, entry_bh, key);
             for (int64_t r = 0; r < rows; r++) {
                 bool selected = true;
                 if (kind == PM_RUN_BAND)
@@ -221,8 +239,10 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
                                    (c % 32) &
                                1;
                 if (!selected) continue;
-                take(m, group, bh, listed ? word(m, item[0] + (uint64_t)r) : item[0] + r * d->step,
-                     key);
+                const struct place place = listed
+                                               ? listed_place(m, entry_bh, item[0], r)
+                                               : (struct place){ entry_bh, item[0] + r * d->step };
+                take(m, group, place.bh, place.row, key);
             }
         }
     }
@@ -232,14 +252,16 @@ static uint64_t item_run(struct machine *m, const struct group *group, uint32_t 
     return chunks * (uint64_t)(l->tile_rows * l->chunk);
 }
 
-static void combine_run(struct machine *m, const struct group *group, uint32_t y, int64_t bh,
+static void combine_run(struct machine *m, const struct group *group, uint32_t y, int64_t entry_bh,
                         const struct owner *of, const uint32_t *item) {
     const struct dispatch *d = m->d;
     const bool listed = d->does & PM_FLAG_LISTED_ROWS;
     CHECK(item[2] <= 1 && (listed || item[3] == 0) && item[1] > 0,
           "a combine item of %u rows, z %u, w %u", item[1], item[2], item[3]);
     for (int64_t n = item[0]; n < (int64_t)item[0] + item[1]; n++) {
-        const int64_t row = listed ? listed_row(m, bh, item[3], n - item[0]) : n;
+        const struct place place =
+            listed ? listed_row(m, entry_bh, item[3], n - item[0]) : (struct place){ entry_bh, n };
+        const int64_t row = place.row, bh = place.bh;
         CHECK(row < m->t->q_len, "combine row %lld", (long long)row);
         CHECK((item[2] == 1) == (row >= group->site.q_length), "combine row %lld: z %u",
               (long long)row, item[2]);

@@ -14,6 +14,7 @@
 struct machine_counts {
     uint64_t runs, full, band, bits, lists, partials, items, resuming;
     uint64_t again;   // rows from a list that were finished before, among their neighbours
+    uint64_t packed;  // rows of other heads than their entry's
     uint64_t joined;  // dispatches of several groups
     uint64_t listed;  // items whose rows come from a list
     uint32_t epochs;
