@@ -3,7 +3,7 @@
 // What rows from lists are for: how many pairs kernels visit where global positions are strewn over
 // the queries, and where tokens lie in a plane; how long planning takes, and how large a plan is.
 //
-// TULLE_TEST_SEED: the run's seed.
+// TULLE_TEST_SEED: the run's seed; TULLE_TEST_FILTER: only tests whose name matches.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -239,6 +239,8 @@ int main(void) {
     run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
     printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
     fflush(stdout);
+    const char *filter = getenv("TULLE_TEST_FILTER");
+    if (filter) cmocka_set_test_filter(filter);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strewn_globals),
         cmocka_unit_test(test_many_globals),
