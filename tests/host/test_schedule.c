@@ -47,7 +47,7 @@ static void check_pairs(const struct trial *t) {
 
 static struct {
     uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
-        dispatches, segments, waves, listed, again, joined, packed;
+        dispatches, segments, waves, listed, again, of_space, joined, packed;
 } tally;
 
 /// One room for all trials: what a schedule left in it must not show in the next.
@@ -80,7 +80,7 @@ static void trial_run(uint64_t seed) {
     tally.runs += m.runs, tally.full += m.full, tally.band += m.band, tally.bits += m.bits,
         tally.lists += m.lists, tally.partials += m.partials, tally.resuming += m.resuming;
     tally.packed += m.packed, tally.joined += m.joined, tally.listed += m.listed,
-        tally.again += m.again;
+        tally.again += m.again, tally.of_space += m.listed && !m.again && !m.packed;
     tally.dispatches += s.dispatch_count, tally.segments += s.segment_count,
         tally.waves += m.epochs;
 
@@ -145,15 +145,15 @@ static void test_random(void **state) {
     print_message(
         "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
         "%llu lists; %llu partial rows, %llu items that resume some, %llu items of listed rows, %llu rows packed with other heads', %llu rows written again, "
-        "%llu dispatches, %llu of them over several groups, %llu segments, %llu epochs\n",
+        "%llu schedules with listed rows alone, %llu dispatches, %llu of them over several groups, %llu segments, %llu epochs\n",
         (unsigned long long)tally.built, (unsigned long long)tally.refused_workspace,
         (unsigned long long)tally.full, (unsigned long long)tally.band,
         (unsigned long long)tally.bits, (unsigned long long)tally.lists,
         (unsigned long long)tally.partials, (unsigned long long)tally.resuming,
         (unsigned long long)tally.listed, (unsigned long long)tally.packed,
-        (unsigned long long)tally.again, (unsigned long long)tally.dispatches,
-        (unsigned long long)tally.joined, (unsigned long long)tally.segments,
-        (unsigned long long)tally.waves);
+        (unsigned long long)tally.again, (unsigned long long)tally.of_space,
+        (unsigned long long)tally.dispatches, (unsigned long long)tally.joined,
+        (unsigned long long)tally.segments, (unsigned long long)tally.waves);
 }
 
 /// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.
@@ -342,6 +342,73 @@ static void test_resumed(void **state) {
         if (n == 3)
             CHECK(combined == 8, "%u rows are combined; the global ones share a tile of 8",
                   combined);
+        schedule_free(&s);
+        trial_free(&t);
+    }
+}
+
+/// Rows from lists, whole and split: tokens of a plane and of space, and global positions that are
+/// strewn over the queries, whose rows are written again.
+static void test_listed(void **state) {
+    (void)state;
+    static const int64_t positions[] = { 3, 4, 40, 77, 100, 131, 132, 190, 250, 251, 300, 344 };
+    static const struct ref_term plane = { .kind = REF_NEIGHBORHOOD,
+                                           .axes = 2,
+                                           .grid = { 9, 41 },
+                                           .kernel = { 5, 5 },
+                                           .dilation = { 1, 1 } },
+                                 space = { .kind = REF_NEIGHBORHOOD,
+                                           .axes = 3,
+                                           .grid = { 3, 5, 25 },
+                                           .kernel = { 3, 3, 5 },
+                                           .dilation = { 1, 1, 2 },
+                                           .causal_axis = { true } },
+                                 list = { .kind = REF_GLOBAL_LIST,
+                                          .list = positions,
+                                          .list_len = COUNT(positions) },
+                                 window = { .kind = REF_WINDOW, .left = 20, .right = 9 };
+    static const struct {
+        const struct ref_term *terms[2];
+        bool again;
+        const char *what;
+    } cases[] = { { { &plane }, false, "a plane" },
+                  { { &space }, false, "space" },
+                  { { &window, &list }, true, "window and list" },
+                  { { &plane, &list }, true, "plane and list" } };
+    for (size_t n = 0; n < 2 * COUNT(cases); n++) {
+        const bool split = n % 2;
+        // the plane has 369 tokens, space 375; two rows do not exist
+        struct trial t = { .batch = 1,
+                           .heads = 2,
+                           .kv_heads = 1,
+                           .q_len = 372,
+                           .kv_len = 370,
+                           .q_length = { 370 },
+                           .kv_length = { 370 },
+                           .pattern_count = 1 };
+        trial_begin();
+        trial_say("%s%s", cases[n / 2].what, split ? ", split" : "");
+        for (size_t i = 0; i < 2 && cases[n / 2].terms[i]; i++)
+            t.terms[0][t.term_count[0]++] = *cases[n / 2].terms[i];
+        t.patterns[0] = trial_pattern(t.terms[0], t.term_count[0], NULL);
+        trial_group(&t);
+        trial_want(&t);
+        t.input = trial_plain_input(&t.header, t.groups, 16, 4);
+        t.input.heads = 2, t.input.kv_heads = 1;
+        t.input.limits.items_wanted = 1;
+        if (split) t.input.limits.item_chunks_most = t.input.limits.item_chunks_least = 8;
+        struct schedule s = { 0 };
+        tulle_error error = { 0 };
+        CHECK(schedule_build(&t.input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
+        const struct machine_counts m = machine_run(&t, &s);
+        uint32_t combines = 0;
+        for (uint32_t i = 0; i < s.dispatch_count; i++)
+            combines += s.dispatches[i].kind == DISPATCH_COMBINE &&
+                        s.dispatches[i].does & PM_FLAG_LISTED_ROWS;
+        CHECK(m.listed > 0 && (m.again > 0) == cases[n / 2].again,
+              "%llu items of listed rows, %llu rows written again", (unsigned long long)m.listed,
+              (unsigned long long)m.again);
+        CHECK((combines > 0) == split, "%u dispatches combine listed rows", combines);
         schedule_free(&s);
         trial_free(&t);
     }
@@ -590,27 +657,6 @@ static void test_even_stretches(void **state) {
 // -------------------------------------------------------------------------------------------------
 // How long planning takes (printed; only memory is asserted)
 
-static struct schedule_input plain_input(const struct pm_header *header, const struct group *group,
-                                         int32_t tile_rows, int32_t chunk) {
-    return (struct schedule_input){ .limits = { .tile_rows = tile_rows,
-                                                .chunk = chunk,
-                                                .direct = true,
-                                                .segment_texels = 65536,
-                                                .segment_alignment = 1,
-                                                .max_workgroups_x = 65535,
-                                                .max_workgroups_y = 65535,
-                                                .item_chunks_most = 30000,
-                                                .item_chunks_least = 16,
-                                                .items_wanted = 512,
-                                                .dispatch_pairs = UINT64_C(1) << 36,
-                                                .workspace_rows = 1 << 20 },
-                                    .header = header,
-                                    .heads = 8,
-                                    .kv_heads = 8,
-                                    .groups = group,
-                                    .group_count = 1 };
-}
-
 static void time_one(const char *name, const struct ref_term *terms, size_t count, int64_t q_len,
                      int64_t kv_len, int32_t tile_rows, bool small) {
     static const struct pm_header header;
@@ -624,7 +670,7 @@ static void time_one(const char *name, const struct ref_term *terms, size_t coun
                                      .q_offset = kv_len - q_len },
                            .entries = entries,
                            .entry_count = 8 };
-    struct schedule_input input = plain_input(&header, &group, tile_rows, 32);
+    struct schedule_input input = trial_plain_input(&header, &group, tile_rows, 32);
     double best = 1e30;
     uint64_t texels = 0, dispatches = 0, items = 0;
     double visited = 0;
@@ -690,6 +736,7 @@ int main(void) {
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_long_intersections),
         cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_listed),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),

@@ -375,3 +375,24 @@ void trial_free(struct trial *t) {
     for (size_t i = 0; i < t->pattern_count; i++) tulle_pattern_destroy(t->patterns[i]);
     for (size_t i = 0; i < t->owned_count; i++) free(t->owned[i]);
 }
+
+struct schedule_input trial_plain_input(const struct pm_header *header, const struct group *group,
+                                        int32_t tile_rows, int32_t chunk) {
+    return (struct schedule_input){ .limits = { .tile_rows = tile_rows,
+                                                .chunk = chunk,
+                                                .direct = true,
+                                                .segment_texels = 65536,
+                                                .segment_alignment = 1,
+                                                .max_workgroups_x = 65535,
+                                                .max_workgroups_y = 65535,
+                                                .item_chunks_most = 30000,
+                                                .item_chunks_least = 16,
+                                                .items_wanted = 512,
+                                                .dispatch_pairs = UINT64_C(1) << 36,
+                                                .workspace_rows = 1 << 20 },
+                                    .header = header,
+                                    .heads = 8,
+                                    .kv_heads = 8,
+                                    .groups = group,
+                                    .group_count = 1 };
+}

@@ -74,4 +74,8 @@ void trial_group(struct trial *t);
 // Asks the reference about every pair of every group: `want`.
 void trial_want(struct trial *t);
 
+// One group of 8 heads, on a device whose limits are in nobody's way.
+struct schedule_input trial_plain_input(const struct pm_header *header, const struct group *group,
+                                        int32_t tile_rows, int32_t chunk);
+
 #endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//
+// What rows from lists are for: how many pairs kernels visit where global positions are strewn over
+// the queries, and where tokens lie in a plane; how long planning takes, and how large a plan is.
+//
+// TULLE_TEST_SEED: the run's seed; TULLE_TEST_FILTER: only tests whose name matches.
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "schedule_trial.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+// What a sanitizer or no optimization costs is no fault of planning's.
+#if defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#define TIMES_COUNT true
+#else
+#define TIMES_COUNT false
+#endif
+
+enum { HEADS_OF_PLAN = 8 };
+
+struct cost {
+    double visited;  // of one head
+    double bytes;    // of plan memory
+    double ms;       // of a processor; the least of some
+};
+
+/// Plans n queries among n keys, so many times.
+static struct cost cost_of(const struct ref_term *terms, size_t count, int64_t n, int32_t tile_rows,
+                           int32_t chunk, int times) {
+    static const struct pm_header header;
+    struct pm_entry entries[HEADS_OF_PLAN] = { 0 };
+    for (uint32_t i = 0; i < HEADS_OF_PLAN; i++) entries[i].index = i;
+    tulle_pattern *pattern = trial_pattern(terms, count, NULL);
+    struct group group = { .site = { .pattern = pattern,
+                                     .at = { 0, HEADS_OF_PLAN, HEADS_OF_PLAN, n, false },
+                                     .q_len = n,
+                                     .q_length = n },
+                           .entries = entries,
+                           .entry_count = HEADS_OF_PLAN };
+    const struct schedule_input input = trial_plain_input(&header, &group, tile_rows, chunk);
+    struct cost cost = { .ms = 1e30 };
+    for (int i = 0; i < times; i++) {
+        struct schedule s = { 0 };
+        const clock_t start = clock();
+        assert_int_equal(schedule_build(&input, NULL, &s, NULL), TULLE_OK);
+        const double ms = (double)(clock() - start) * 1000 / CLOCKS_PER_SEC;
+        if (ms < cost.ms) cost.ms = ms;
+        cost.visited = (double)s.visited / HEADS_OF_PLAN;
+        cost.bytes = (double)s.word_count * 4;
+        schedule_free(&s);
+    }
+    tulle_pattern_destroy(pattern);
+    return cost;
+}
+
+// -------------------------------------------------------------------------------------------------
+// Global positions
+
+struct globals {
+    int64_t n, left, right, count;
+    int64_t *list;  // rising
+};
+
+static double globals_pairs(const struct globals *of) {
+    double pairs = 0;
+    int64_t before_end = 0, before_first = 0;  // listed positions below the window's end, its start
+    for (int64_t p = 0, next = 0; p < of->n; p++) {
+        const int64_t first = p > of->left ? p - of->left : 0,
+                      end = p + of->right < of->n ? p + of->right + 1 : of->n;
+        while (before_first < of->count && of->list[before_first] < first) before_first++;
+        while (before_end < of->count && of->list[before_end] < end) before_end++;
+        const bool listed = next < of->count && of->list[next] == p;
+        next += listed;
+        pairs += (double)(listed ? of->n : end - first + of->count - (before_end - before_first));
+    }
+    return pairs;
+}
+
+static struct cost globals_cost(const struct globals *of, int32_t tile_rows, int32_t chunk,
+                                int times) {
+    const struct ref_term terms[] = {
+        { .kind = REF_WINDOW, .left = of->left, .right = of->right },
+        { .kind = REF_GLOBAL_LIST, .list = of->list, .list_len = (size_t)of->count }
+    };
+    return cost_of(terms, COUNT(terms), of->n, tile_rows, chunk, times);
+}
+
+/// Every so many positions.
+static struct globals globals_every(int64_t n, int64_t left, int64_t right, int64_t every) {
+    struct globals of = { n, left, right, 0, calloc((size_t)(n / every + 1), sizeof(int64_t)) };
+    assert_non_null(of.list);
+    for (int64_t p = 0; p < n; p += every) of.list[of.count++] = p;
+    return of;
+}
+
+static void check_strewn(const struct globals *of, bool print) {
+    static const int32_t rows[] = { 8, 16, 32 }, chunks[] = { 32, 4 };
+    const double pairs = globals_pairs(of);
+    for (size_t i = 0; i < COUNT(rows) * COUNT(chunks); i++) {
+        const int32_t r = rows[i % COUNT(rows)], c = chunks[i / COUNT(rows)];
+        const double ratio = globals_cost(of, r, c, 1).visited / pairs;
+        if (print)
+            print_message("%lld global positions of %lld, rows %2d chunk %2d: visited/pairs %.3f\n",
+                          (long long)of->count, (long long)of->n, r, c, ratio);
+        CHECK(
+            ratio >= 1 && ratio <= 1.15,
+            "window:%lld,%lld+%lld global positions of %lld, rows %d chunk %d: visits %.3f of its pairs",
+            (long long)of->left, (long long)of->right, (long long)of->count, (long long)of->n, r, c,
+            ratio);
+    }
+}
+
+static void test_strewn_globals(void **state) {
+    (void)state;
+    struct rng rng = { rng_hash(run_seed, 1) };
+    trial_begin();
+    for (int i = 0; i < 6; i++) {
+        const int64_t n = i ? rng_between(&rng, 12000, 20000) : 16384,
+                      left = i ? rng_between(&rng, 40, 90) : 63,
+                      right = i ? rng_between(&rng, 40, 90) : 63,
+                      every = i ? rng_between(&rng, 10, 24) : 16;
+        struct globals of = globals_every(n, left, right, every);
+        check_strewn(&of, i == 0);
+        free(of.list);
+    }
+}
+
+static int by_position(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/// Positions anywhere among n, each once.
+static struct globals globals_anywhere(int64_t n, int64_t count, struct rng *rng) {
+    struct globals of = { n, 63, 63, 0, calloc((size_t)count, sizeof(int64_t)) };
+    assert_non_null(of.list);
+    for (int64_t i = 0; i < count; i++) of.list[i] = rng_between(rng, 0, n - 1);
+    qsort(of.list, (size_t)count, sizeof *of.list, by_position);
+    for (int64_t i = 0; i < count; i++)
+        if (!of.count || of.list[of.count - 1] != of.list[i]) of.list[of.count++] = of.list[i];
+    return of;
+}
+
+/// A million tokens: planning takes milliseconds, and a plan grows as its list and its tiles do.
+static void test_many_globals(void **state) {
+    (void)state;
+    struct rng rng = { rng_hash(run_seed, 2) };
+    trial_begin();
+    for (int32_t rows = 8; rows <= 32; rows *= 2) {
+        struct cost costs[2];
+        for (int i = 0; i < 2; i++) {
+            struct globals of = globals_anywhere(1000000, i ? 20000 : 10000, &rng);
+            costs[i] = globals_cost(&of, rows, 32, 3);
+            print_message(
+                "%5lld global positions of 1000000, rows %2d: %6.1f ms, %.2f MB, visited/pairs %.3f\n",
+                (long long)of.count, rows, costs[i].ms, costs[i].bytes * 1e-6,
+                costs[i].visited / globals_pairs(&of));
+            free(of.list);
+        }
+        CHECK(costs[1].bytes < 2.3 * costs[0].bytes &&
+                  costs[0].bytes < 600.0 * (10000 + 1000000 / rows),
+              "rows %d: %.0f bytes for 10000, %.0f for 20000", rows, costs[0].bytes,
+              costs[1].bytes);
+        CHECK(!TIMES_COUNT || costs[0].ms < 200, "rows %d: planning took %.1f ms", rows,
+              costs[0].ms);
+    }
+}
+
+// -------------------------------------------------------------------------------------------------
+// Tokens of a plane
+
+struct plane {
+    int64_t height, width, kernel;  // of kernel x kernel keys
+};
+
+static double plane_ratio(const struct plane *of, int32_t rows, int32_t chunk) {
+    const struct ref_term term = { .kind = REF_NEIGHBORHOOD,
+                                   .axes = 2,
+                                   .grid = { of->height, of->width },
+                                   .kernel = { of->kernel, of->kernel },
+                                   .dilation = { 1, 1 } };
+    const int64_t n = of->height * of->width;
+    return cost_of(&term, 1, n, rows, chunk, 1).visited / (double)(n * of->kernel * of->kernel);
+}
+
+/// The same of a tile of height x width tokens that lies away from the edges: rows of keys that
+/// side by side, of whole chunks each.
+static double tile_ratio(const struct plane *of, int64_t height, int64_t width, int32_t chunk) {
+    const int64_t strip = (of->kernel + width - 1 + chunk - 1) / chunk * chunk;
+    return (double)((of->kernel + height - 1) * strip) / (double)(of->kernel * of->kernel);
+}
+
+/// What the better will do of a tile that is a row of tokens and of the squarest one.
+static double plane_bound(const struct plane *of, int32_t rows, int32_t chunk) {
+    int64_t height = 1;
+    while (4 * height * height <= rows) height *= 2;
+    const double row = tile_ratio(of, 1, rows, chunk),
+                 square = tile_ratio(of, height, rows / height, chunk);
+    // tiles at the end of a bar lie in two of them
+    return 1.15 * (row < square ? row : square);
+}
+
+static void check_plane(const struct plane *of) {
+    static const int32_t rows[] = { 8, 16, 32 }, chunks[] = { 32, 16, 4 };
+    for (size_t i = 0; i < COUNT(rows) * COUNT(chunks); i++) {
+        const int32_t r = rows[i % COUNT(rows)], c = chunks[i / COUNT(rows)];
+        const double ratio = plane_ratio(of, r, c), bound = plane_bound(of, r, c);
+        print_message(
+            "neighborhood:%lldx%lld,%lldx%lld, rows %2d chunk %2d: visited/pairs %.3f of %.3f\n",
+            (long long)of->height, (long long)of->width, (long long)of->kernel,
+            (long long)of->kernel, r, c, ratio, bound);
+        CHECK(
+            ratio >= 1 && ratio <= bound,
+            "neighborhood:%lldx%lld,%lldx%lld, rows %d chunk %d: visits %.3f of its pairs, not %.3f",
+            (long long)of->height, (long long)of->width, (long long)of->kernel,
+            (long long)of->kernel, r, c, ratio, bound);
+    }
+}
+
+static void test_planes(void **state) {
+    (void)state;
+    struct rng rng = { rng_hash(run_seed, 3) };
+    trial_begin();
+    check_plane(&(struct plane){ 64, 64, 13 });
+    check_plane(&(struct plane){ 128, 128, 13 });
+    for (int i = 0; i < 4; i++) {
+        struct plane of = { .height = rng_between(&rng, 48, 140) };
+        of.width = rng_between(&rng, 48, 140);
+        of.kernel = rng_between(&rng, 9, 15);
+        check_plane(&of);
+    }
+}
+
+int main(void) {
+    const char *given = getenv("TULLE_TEST_SEED");
+    run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+    printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
+    fflush(stdout);
+    const char *filter = getenv("TULLE_TEST_FILTER");
+    if (filter) cmocka_set_test_filter(filter);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_strewn_globals),
+        cmocka_unit_test(test_many_globals),
+        cmocka_unit_test(test_planes),
+    };
+    return cmocka_run_group_tests_name("row costs", tests, NULL, NULL);
+}
