@@ -68,6 +68,7 @@ static bool add_narrow(struct tiler *t, const struct cell *cell, int64_t v0, int
 struct stretch {
     size_t first, end;
     int64_t cut;
+    bool full;  ///< some cell of it
 };
 
 /// The next one. Narrow is what is less than a chunk, all together; beyond whole chunks too, where
@@ -83,7 +84,8 @@ static bool stretch_next(const struct tiler *t, struct stretch *stretch) {
          end++)
         full = full || cells[end].kind == CELL_FULL;
     const int64_t keys = cells[end - 1].v1 - cells[i].v0, rest = keys & (t->chunk - 1);
-    *stretch = (struct stretch){ i, end, cells[i].v0 + keys - (full && keys > rest ? 0 : rest) };
+    *stretch =
+        (struct stretch){ i, end, cells[i].v0 + keys - (full && keys > rest ? 0 : rest), full };
     return true;
 }
 
@@ -98,17 +100,31 @@ static bool is_worth_trying(const struct tiler *t) {
     return is_cheaper(0, chunks_of(t, keys), chunks);
 }
 
+/// What is wide of a stretch.
+static bool add_wide(struct tiler *t, const struct stretch *stretch) {
+    const struct cell *cells = t->cells.cells + stretch->first;
+    const size_t count = stretch->end - stretch->first;
+    const int64_t keys = stretch->cut - cells[0].v0;
+    // one by one cells that are few keys each would pad them
+    if (count > 1 && !stretch->full && keys <= MERGED_KEYS_MOST)
+        return add_keys(t, &t->wide, &(struct cell){ .kind = CELL_BITS }, cells[0].v0,
+                        stretch->cut);
+    for (size_t i = 0; i < count; i++)
+        if (!add_keys(t, &t->wide, &cells[i], cells[i].v0, least(cells[i].v1, stretch->cut)))
+            return false;
+    return true;
+}
+
 /// t->cells → t->wide and t->narrow.
 static bool divide(struct tiler *t, int64_t list_end) {
     t->wide.count = t->narrow.count = 0;
-    for (struct stretch stretch = { 0 }; stretch_next(t, &stretch);)
+    for (struct stretch stretch = { 0 }; stretch_next(t, &stretch);) {
+        if (!add_wide(t, &stretch)) return false;
         for (size_t i = stretch.first; i < stretch.end; i++) {
             const struct cell *cell = &t->cells.cells[i];
-            const int64_t cut = most(cell->v0, least(stretch.cut, cell->v1));
-            if (!add_keys(t, &t->wide, cell, cell->v0, cut) ||
-                !add_narrow(t, cell, cut, cell->v1, list_end))
-                return false;
+            if (!add_narrow(t, cell, most(cell->v0, stretch.cut), cell->v1, list_end)) return false;
         }
+    }
     return true;
 }
 

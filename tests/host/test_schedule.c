@@ -22,15 +22,30 @@
 #include "schedule/tiler.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+#define SCATTERED_FROM INT64_C(2000000)  // index of the first trial of test_scattered
 
 // -------------------------------------------------------------------------------------------------
 // Trials
+
+static struct {
+    uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
+        dispatches, segments, waves, listed, again, joined;
+    // tiles that list keys themselves: all of them, those with keys that every row takes, those of
+    // a part with a step, with a list, with terms before it
+    uint64_t gathered, gathered_full, gathered_stepped, gathered_listed, gathered_excluded;
+} tally;
 
 /// The tiles' own count of pairs, against the reference.
 static void add_pairs(void *user, const struct tiler *tile, uint32_t part) {
     uint64_t *pairs = user;
     (void)part;
     *pairs += tile_pairs(tile);
+    if (!tile->gathered_count) return;
+    tally.gathered++;
+    tally.gathered_full += tile->gathered_full > 0;
+    tally.gathered_stepped += tile->part->step > 1;
+    tally.gathered_listed += tile->part->list_count > 0;
+    tally.gathered_excluded += tile->part->exclude_count > 0;
 }
 
 static void check_pairs(const struct trial *t) {
@@ -45,18 +60,13 @@ static void check_pairs(const struct trial *t) {
     }
 }
 
-static struct {
-    uint64_t built, refused_workspace, runs, full, band, bits, lists, partials, resuming,
-        dispatches, segments, waves, listed, again, joined;
-} tally;
-
 /// One room for all trials: what a schedule left in it must not show in the next.
 static struct schedule_room *room;
 
-static void trial_run(uint64_t seed) {
-    struct rng rng = { seed };
+static void trial_run(void (*make)(struct trial *t, struct rng *rng)) {
+    struct rng rng = { rng_hash(run_seed, (uint64_t)trial_index) };
     struct trial t;
-    trial_make(&t, &rng);
+    make(&t, &rng);
     check_pairs(&t);
     struct schedule s = { 0 };
     tulle_error error = { 0 };
@@ -132,14 +142,18 @@ static void trial_run(uint64_t seed) {
     trial_free(&t);
 }
 
-static void test_random(void **state) {
-    (void)state;
+/// Trials from index `first` on, `usual` of them if nothing else is asked for. Returns whether it is
+/// not one alone.
+static bool run_trials(int64_t first, int64_t usual,
+                       void (*make)(struct trial *t, struct rng *rng)) {
     const char *one = getenv("TULLE_TEST_CASE"), *many = getenv("TULLE_TEST_TRIALS");
-    int64_t trials = one ? 1 : many ? atoll(many) : 400, first = one ? atoll(one) : 0;
+    const int64_t trials = many ? atoll(many) * usual / 400 : usual, given = one ? atoll(one) : -1;
+    memset(&tally, 0, sizeof tally);
     room = schedule_room_create();
     assert_non_null(room);
-    for (trial_index = first; trial_index < first + trials; trial_index++)
-        trial_run(rng_hash(run_seed, (uint64_t)trial_index));
+    for (trial_index = first; trial_index < first + trials && !one; trial_index++) trial_run(make);
+    trial_index = given;
+    if (given >= first && given < first + SCATTERED_FROM) trial_run(make);
     schedule_room_destroy(room);
     print_message(
         "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
@@ -152,6 +166,25 @@ static void test_random(void **state) {
         (unsigned long long)tally.listed, (unsigned long long)tally.again,
         (unsigned long long)tally.dispatches, (unsigned long long)tally.joined,
         (unsigned long long)tally.segments, (unsigned long long)tally.waves);
+    print_message(
+        "tiles that list keys: %llu; with full runs: %llu; stepped: %llu, beside a list: %llu, less other terms: %llu\n",
+        (unsigned long long)tally.gathered, (unsigned long long)tally.gathered_full,
+        (unsigned long long)tally.gathered_stepped, (unsigned long long)tally.gathered_listed,
+        (unsigned long long)tally.gathered_excluded);
+    return trials >= usual && !one;
+}
+
+static void test_random(void **state) {
+    (void)state;
+    run_trials(0, 400, trial_make);
+}
+
+/// Many small pieces: tiles that list keys themselves, in every setting that there is.
+static void test_scattered(void **state) {
+    (void)state;
+    if (!run_trials(SCATTERED_FROM, 300, trial_make_scattered)) return;
+    assert_true(tally.gathered && tally.gathered_full && tally.gathered_stepped);
+    assert_true(tally.gathered_listed && tally.gathered_excluded);
 }
 
 /// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.
@@ -441,10 +474,11 @@ static void test_refused(void **state) {
 static void test_out_of_memory(void **state) {
     (void)state;
     int64_t failed_allocations = 0;
-    for (trial_index = 0; trial_index < 40; trial_index++) {
+    for (trial_index = 0; trial_index < 50; trial_index++) {
         struct rng rng = { rng_hash(run_seed, UINT64_C(1000000) + (uint64_t)trial_index) };
         struct trial t;
-        trial_make(&t, &rng);
+        if (trial_index < 40) trial_make(&t, &rng);
+        else trial_make_scattered(&t, &rng);
         // what a room holds of it is often too small for all groups
         struct schedule_input first_group = t.input;
         first_group.group_count = 1;
@@ -514,6 +548,73 @@ static void test_window_padding(void **state) {
                 parts_free(parts, count);
                 tulle_pattern_destroy(pattern);
             }
+}
+
+/// Keys that some row of the tile takes, by the reference.
+static int64_t keys_of_rows(const struct ref_term *term, int64_t n, int64_t row, int32_t rows) {
+    const struct ref_pattern pattern = { (struct ref_term *)term, 1 };
+    int64_t keys = 0;
+    for (int64_t j = 0; j < n; j++)
+        for (int32_t r = 0; r < rows; r++)
+            if (ref_selects(&pattern, row + r, j, 0, 1, 1, n, false)) {
+                keys++;
+                break;
+            }
+    return keys;
+}
+
+/// Keys drawn one by one, and blocks far smaller than the tile: tiles visit the keys that some row
+/// of theirs takes, an eighth and a chunk more at most, and list each once.
+static void test_gathered_visited(void **state) {
+    (void)state;
+    static uint8_t mask[1600 * 1600];
+    struct rng rng = { rng_hash(run_seed, UINT64_C(3000000)) };
+    uint64_t gathered = 0;
+    for (int n = 0; n < 24; n++) {
+        const int64_t length = rng_between(&rng, 500, 1600), block = rng_between(&rng, 1, 4),
+                      blocks = (length + block - 1) / block;
+        const int32_t rows = 8 << rng_between(&rng, 0, 2), chunk = 16 << rng_between(&rng, 0, 2);
+        const int64_t percent = rng_between(&rng, 1, 60 * block / rows);  // of the keys about half
+        struct ref_term term = { .kind = REF_RANDOM,
+                                 .block = 1,
+                                 .count = rng_between(&rng, 1 + 128 / rows, length / rows),
+                                 .seed = rng_next(&rng) };
+        if (n % 2) {
+            for (int64_t i = 0; i < blocks * blocks; i++) mask[i] = rng_chance(&rng, (int)percent);
+            term = (struct ref_term){ .kind = REF_BLOCKS,
+                                      .block = block,
+                                      .mask = mask,
+                                      .layouts = 1,
+                                      .block_rows = blocks,
+                                      .block_cols = blocks };
+        }
+        tulle_pattern *pattern = trial_pattern(&term, 1, NULL);
+        const struct site site = { .pattern = pattern,
+                                   .at = { 0, 1, 1, length, false },
+                                   .q_len = length,
+                                   .q_length = length };
+        const struct tiling tiling = { rows, chunk, 65536 };
+        struct part *parts = NULL;
+        uint32_t count = 0;
+        assert_true(parts_create(&site, &tiling, &parts, &count));
+        struct tiler tiler = tiler_of(&site, parts, &tiling);
+        for (int64_t row = 0; row < 3 * rows; row += rows) {
+            assert_true(tile_runs(&tiler, row, rows));
+            const int64_t keys = keys_of_rows(&term, length, row, rows),
+                          best = (keys + chunk - 1) / chunk, chunks = tile_chunks(&tiler);
+            gathered += tiler.gathered_count > 0;
+            if (8 * chunks > 9 * best + 8 || (int64_t)tiler.gathered_count > keys)
+                fail_msg(
+                    "TULLE_TEST_SEED=%llu: %lld keys in blocks of %lld, rows %lld … of %d: %lld chunks of %d, %lld will do; %zu keys of %lld listed",
+                    (unsigned long long)run_seed, (long long)length, (long long)term.block,
+                    (long long)row, rows, (long long)chunks, chunk, (long long)best,
+                    tiler.gathered_count, (long long)keys);
+        }
+        tiler_free(&tiler);
+        parts_free(parts, count);
+        tulle_pattern_destroy(pattern);
+    }
+    assert_true(gathered > 20);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -673,6 +774,9 @@ static void test_speed(void **state) {
                                      { .kind = REF_SINK, .count = 64 },
                                      { .kind = REF_RANDOM, .block = 64, .count = 3, .seed = 1 } };
     time_one("window + sink + random", bird, 3, 65536, 65536, 32, false);
+    const struct ref_term scattered = { .kind = REF_RANDOM, .block = 1, .count = 64, .seed = 1 };
+    time_one("random:1,64", &scattered, 1, 16384, 16384, 8, false);
+    time_one("random:1,64", &scattered, 1, 16384, 16384, 32, false);
     const struct ref_term longformer[] = { { .kind = REF_WINDOW, .left = 256 },
                                            { .kind = REF_GLOBAL, .count = 16 } };
     time_one("window + global", longformer, 2, 65536, 65536, 32, false);
@@ -685,12 +789,14 @@ int main(void) {
     fflush(stdout);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_scattered),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_long_intersections),
         cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),
+        cmocka_unit_test(test_gathered_visited),
         cmocka_unit_test(test_even_stretches),
         cmocka_unit_test(test_speed),
     };

@@ -240,3 +240,50 @@ struct ref_term random_intersection(const struct random_site *site, struct rng *
     first.factors = &factors[1];
     return first;
 }
+
+// -------------------------------------------------------------------------------------------------
+// Small pieces
+
+static void draw_specks(struct ref_term *term, const struct random_site *site, struct rng *rng) {
+    term->block = rng_between(rng, 1, 12);
+    term->layouts = 1;
+    term->block_rows = site->furthest / term->block + 1;
+    term->block_cols = most(site->kv_len - 1, 0) / term->block + 1;
+    const size_t cells = (size_t)(term->block_rows * term->block_cols);
+    uint8_t *mask = site->own(site->user, cells, 1);
+    const int percent = (int)rng_between(rng, 1, 30);
+    for (size_t n = 0; n < cells; n++) {
+        mask[n] = rng_chance(rng, percent);
+    }
+    term->mask = mask;
+}
+
+struct ref_term random_scattered(const struct random_site *site, struct rng *rng) {
+    struct ref_term term = { .kind = REF_VERTICAL_SLASH };
+    const int64_t way = rng_between(rng, 0, 5);
+    if (way < 2) {
+        term = (struct ref_term){ .kind = REF_RANDOM,
+                                  .block = rng_between(rng, 1, 5),
+                                  .count = rng_between(rng, 1, 40),
+                                  .seed = rng_next(rng) };
+    } else if (way < 4) {
+        term = (struct ref_term){ .kind = REF_BLOCKS };
+        draw_specks(&term, site, rng);
+    } else if (way == 4) {
+        draw_vertical_slash(&term, site, rng);
+    } else {
+        term = (struct ref_term){ .kind = REF_GLOBAL_LIST };
+        draw_positions(&term, site, rng);
+    }
+    if (rng_chance(rng, 40)) {
+        struct ref_term *factor = site->own(site->user, 1, sizeof *factor);
+        *factor = rng_chance(rng, 50)
+                      ? (struct ref_term){ .kind = REF_WINDOW,
+                                           .left = rng_between(rng, 0, longest(site)),
+                                           .right = rng_between(rng, 0, longest(site)) }
+                      : (struct ref_term){ .kind = REF_STRIDED, .step = rng_between(rng, 2, 9) };
+        term.factors = factor;
+        term.n_factors = 1;
+    }
+    return term;
+}

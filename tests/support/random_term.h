@@ -26,6 +26,9 @@ struct ref_term random_term(const struct random_site *site, enum ref_kind kind, 
 enum { RANDOM_FACTORS_MOST = 3 };
 struct ref_term random_intersection(const struct random_site *site, struct rng *rng);
 
+// Many small pieces: a few keys side by side at most, some of them cut by a window or a step.
+struct ref_term random_scattered(const struct random_site *site, struct rng *rng);
+
 // Small numbers often, large ones too.
 int64_t random_skewed(struct rng *rng, int64_t low, int64_t high);
 

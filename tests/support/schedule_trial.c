@@ -78,6 +78,10 @@ static struct ref_term draw_term(const struct random_site *site, struct rng *rng
     return random_term(site, kind, rng);
 }
 
+static struct ref_term draw_scattered(const struct random_site *site, struct rng *rng) {
+    return rng_chance(rng, 80) ? random_scattered(site, rng) : draw_term(site, rng);
+}
+
 /// All factors of a term, each without its own, from last to first: the same pairs.
 static size_t factors_of(const struct ref_term *term, struct ref_term *factors, size_t count) {
     for (size_t n = term->n_factors; n-- > 0;)
@@ -255,7 +259,7 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
     return s;
 }
 
-void trial_make(struct trial *t, struct rng *rng) {
+static void make(struct trial *t, struct rng *rng, bool scattered) {
     static const int64_t sizes[] = { 1, 20, 100, 300, 300 };
     memset(t, 0, sizeof *t);
     trial_begin();
@@ -266,10 +270,10 @@ void trial_make(struct trial *t, struct rng *rng) {
     // in a line of its own: C leaves the order of arguments open
     const int64_t kv_least = rng_chance(rng, 3) ? 0 : 1;
     t->kv_len = rng_between(rng, kv_least, sizes[rng_between(rng, 0, 4)]);
-    if (rng_chance(rng, 6)) {  // a few larger ones, of fewer heads
+    if (rng_chance(rng, scattered ? 70 : 6)) {  // larger ones, of fewer heads
         t->batch = 1;
         t->heads = t->kv_heads = 1;
-        t->q_len = rng_between(rng, 1, 900);
+        t->q_len = rng_between(rng, 1, scattered ? 100 : 900);
         t->kv_len = rng_between(rng, 1, 1200);
     }
     t->causal = rng_chance(rng, 50);
@@ -297,7 +301,7 @@ void trial_make(struct trial *t, struct rng *rng) {
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
         for (size_t i = 0; i < t->term_count[n]; i++) {
-            t->terms[n][i] = draw_term(&site, rng);
+            t->terms[n][i] = scattered ? draw_scattered(&site, rng) : draw_term(&site, rng);
             if (moving)
                 t->terms[n][i] =
                     (struct ref_term){ .kind = rng_chance(rng, 60) ? REF_WINDOW : REF_DILATED,
@@ -370,6 +374,10 @@ void trial_make(struct trial *t, struct rng *rng) {
                   (unsigned long long)t->input.tensors[i].row,
                   (unsigned long long)t->input.tensors[i].row_bytes, t->input.tensors[i].windowed);
 }
+
+void trial_make(struct trial *t, struct rng *rng) { make(t, rng, false); }
+
+void trial_make_scattered(struct trial *t, struct rng *rng) { make(t, rng, true); }
 
 void trial_free(struct trial *t) {
     for (size_t i = 0; i < t->pattern_count; i++) tulle_pattern_destroy(t->patterns[i]);
