@@ -617,6 +617,49 @@ static void test_gathered_visited(void **state) {
     assert_true(gathered > 20);
 }
 
+/// One tile of 8 rows, chunks of 32 keys: two keys lie between two ranges that rounding makes one,
+/// and are that range's; six that lie apart are listed.
+static void test_gathered_between(void **state) {
+    (void)state;
+    enum { KEYS = 720, ROWS = 8 };
+    static const struct {
+        int key, end, row, past;
+    } rectangles[] = { { 0, 40, 0, 8 },    { 45, 47, 0, 4 },   { 50, 55, 4, 8 },
+                       { 55, 119, 0, 8 },  { 200, 201, 0, 1 }, { 300, 301, 1, 2 },
+                       { 400, 401, 0, 8 }, { 500, 501, 2, 5 }, { 600, 601, 7, 8 },
+                       { 700, 701, 0, 1 } };
+    static uint8_t mask[ROWS * KEYS];
+    uint64_t pairs = 0;
+    for (size_t n = 0; n < COUNT(rectangles); n++)
+        for (int r = rectangles[n].row; r < rectangles[n].past; r++)
+            for (int j = rectangles[n].key; j < rectangles[n].end; j++) {
+                mask[r * KEYS + j] = 1;
+                pairs++;
+            }
+    const struct ref_term term = { .kind = REF_BLOCKS,
+                                   .block = 1,
+                                   .mask = mask,
+                                   .layouts = 1,
+                                   .block_rows = ROWS,
+                                   .block_cols = KEYS };
+    tulle_pattern *pattern = trial_pattern(&term, 1, NULL);
+    const struct site site = {
+        .pattern = pattern, .at = { 0, 1, 1, KEYS, false }, .q_len = ROWS, .q_length = ROWS
+    };
+    const struct tiling tiling = { ROWS, 32, 65536 };
+    struct part *parts = NULL;
+    uint32_t count = 0;
+    assert_true(parts_create(&site, &tiling, &parts, &count));
+    struct tiler tiler = tiler_of(&site, parts, &tiling);
+    assert_true(tile_runs(&tiler, 0, ROWS));
+    assert_int_equal(tiler.gathered_count, 6);
+    assert_int_equal(tile_chunks(&tiler), 5);
+    assert_int_equal(tile_pairs(&tiler), pairs);
+    tiler_free(&tiler);
+    parts_free(parts, count);
+    tulle_pattern_destroy(pattern);
+}
+
 // -------------------------------------------------------------------------------------------------
 // In which order items run
 
@@ -797,6 +840,7 @@ int main(void) {
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_window_padding),
         cmocka_unit_test(test_gathered_visited),
+        cmocka_unit_test(test_gathered_between),
         cmocka_unit_test(test_even_stretches),
         cmocka_unit_test(test_speed),
     };

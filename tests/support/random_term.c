@@ -244,32 +244,60 @@ struct ref_term random_intersection(const struct random_site *site, struct rng *
 // -------------------------------------------------------------------------------------------------
 // Small pieces
 
-static void draw_specks(struct ref_term *term, const struct random_site *site, struct rng *rng) {
-    term->block = rng_between(rng, 1, 12);
-    term->layouts = 1;
-    term->block_rows = site->furthest / term->block + 1;
-    term->block_cols = most(site->kv_len - 1, 0) / term->block + 1;
+static void draw_specks(const struct ref_term *term, uint8_t *mask, struct rng *rng) {
     const size_t cells = (size_t)(term->block_rows * term->block_cols);
-    uint8_t *mask = site->own(site->user, cells, 1);
     const int percent = (int)rng_between(rng, 1, 30);
     for (size_t n = 0; n < cells; n++) {
         mask[n] = rng_chance(rng, percent);
+    }
+}
+
+// Narrow and wide ones in turn, of none, all or some of 8 rows.
+static void draw_rectangles(const struct ref_term *term, uint8_t *mask, struct rng *rng) {
+    for (int64_t row = 0; row < term->block_rows; row += 8) {
+        for (int64_t key = 0, end; key < term->block_cols; key = end) {
+            end = least(key + rng_between(rng, 1, rng_chance(rng, 60) ? 8 : 70), term->block_cols);
+            const int64_t way = rng_between(rng, 0, 2);
+            const int64_t first = way < 2 ? row : row + rng_between(rng, 0, 7),
+                          past = way == 0   ? row
+                                 : way == 1 ? row + 8
+                                            : rng_between(rng, first + 1, row + 8);
+            for (int64_t r = first; r < least(past, term->block_rows); r++) {
+                for (int64_t j = key; j < end; j++) {
+                    mask[r * term->block_cols + j] = 1;
+                }
+            }
+        }
+    }
+}
+
+static void draw_small_blocks(struct ref_term *term, const struct random_site *site, bool specks,
+                              struct rng *rng) {
+    term->block = specks ? rng_between(rng, 1, 12) : 1;
+    term->layouts = 1;
+    term->block_rows = site->furthest / term->block + 1;
+    term->block_cols = most(site->kv_len - 1, 0) / term->block + 1;
+    uint8_t *mask = site->own(site->user, (size_t)(term->block_rows * term->block_cols), 1);
+    if (specks) {
+        draw_specks(term, mask, rng);
+    } else {
+        draw_rectangles(term, mask, rng);
     }
     term->mask = mask;
 }
 
 struct ref_term random_scattered(const struct random_site *site, struct rng *rng) {
     struct ref_term term = { .kind = REF_VERTICAL_SLASH };
-    const int64_t way = rng_between(rng, 0, 5);
+    const int64_t way = rng_between(rng, 0, 7);
     if (way < 2) {
         term = (struct ref_term){ .kind = REF_RANDOM,
                                   .block = rng_between(rng, 1, 5),
                                   .count = rng_between(rng, 1, 40),
                                   .seed = rng_next(rng) };
-    } else if (way < 4) {
+    } else if (way < 6) {
         term = (struct ref_term){ .kind = REF_BLOCKS };
-        draw_specks(&term, site, rng);
-    } else if (way == 4) {
+        draw_small_blocks(&term, site, way < 4, rng);
+    } else if (way == 6) {
         draw_vertical_slash(&term, site, rng);
     } else {
         term = (struct ref_term){ .kind = REF_GLOBAL_LIST };

@@ -273,7 +273,7 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
     if (rng_chance(rng, scattered ? 70 : 6)) {  // larger ones, of fewer heads
         t->batch = 1;
         t->heads = t->kv_heads = 1;
-        t->q_len = rng_between(rng, 1, scattered ? 100 : 900);
+        t->q_len = rng_between(rng, 1, scattered ? 200 : 900);
         t->kv_len = rng_between(rng, 1, 1200);
     }
     t->causal = rng_chance(rng, 50);
@@ -296,7 +296,7 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
                   (long long)t->kv_length[b], (long long)t->kv_start[b], (long long)t->q_offset[b]);
     const struct random_site site = site_of(t);
     for (size_t n = 0; n < t->pattern_count; n++) {
-        t->term_count[n] = (size_t)rng_between(rng, 1, TERMS);
+        t->term_count[n] = (size_t)rng_between(rng, 1, scattered ? 3 : TERMS);
         bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
@@ -326,6 +326,7 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
                         : rng_chance(rng, 50) ? (uint32_t)rng_between(rng, 300, 900)
                         : rng_chance(rng, 50) ? 65536
                                               : 1 << 26;
+    if (scattered && rng_chance(rng, 60)) l->segment_texels = (uint32_t)rng_between(rng, 300, 900);
     l->segment_alignment = rng_chance(rng, 50) ? 1 : 1u << rng_between(rng, 0, 4);
     l->max_workgroups_x = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 5) : 65535;
     l->max_workgroups_y = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 3) : 65535;
