@@ -226,10 +226,12 @@ static bool reserve_repeats(const struct part_tiles *p, int64_t tiles) {
 }
 
 /// The tile at hand is one item, the last that waits: may the next ones repeat it?
-static bool remember(struct part_tiles *p, const struct split *whole, int64_t tiles_left) {
+static bool remember(struct part_tiles *p, const struct split *whole, int64_t cell,
+                     int64_t tiles_left) {
     const struct items *items = p->items;
     const struct tiler *t = p->tiler;
-    if (!t->shiftable || !whole->count || p->dry || p->resumed) return true;
+    // on a grid of cells the next could be cut where this one is not
+    if (!t->shiftable || !whole->count || cell || p->dry || p->resumed) return true;
     p->before = (struct repeated){ .able = true,
                                    .row = t->row,
                                    .rows = t->rows,
@@ -260,12 +262,13 @@ static struct split_limits even_shares(const struct part_tiles *p) {
     const struct items *items = p->items;
     const struct schedule_limits *limits = &items->input->limits;
     const int64_t chunks = tile_chunks(p->tiler), splits_bound = splits_most(p);
+    const int64_t positions = tile_positions(p->tiler);
     int64_t splits = ceil_div(chunks, items->chunks_most);
     if (splits_bound) splits = least(splits, splits_bound);
     return (struct split_limits){ .chunks = splits > 1 ? least(ceil_div(chunks, splits),
                                                                limits->item_chunks_most)
                                                        : most(chunks, 1),
-                                  .keys_apart = window_keys_apart(items->input),
+                                  .cell = window_cell(items->window, positions),
                                   .texels = item_texels_most(items->segments) };
 }
 
@@ -288,7 +291,7 @@ static bool add_splits(struct part_tiles *p, bool direct, const uint32_t *resume
                                  .resumed = whole ? resumed : NULL };
         if (!whole) item.slot = (uint32_t)p->tables->slots + *made * (uint32_t)p->tile_rows;
         if (!p->dry && !item_add(p->items, t, &item)) return false;
-        if (whole) return remember(p, split, tiles_left);
+        if (whole) return remember(p, split, limits.cell, tiles_left);
         ++*made;
     }
     return true;
