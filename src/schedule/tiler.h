@@ -61,6 +61,8 @@ struct tiler {
     const struct part *part;
     int32_t tile_rows;  ///< the variant's; row stride of bits
     int32_t chunk;      ///< keys per chunk, a power of 2 up to 64
+    /// only what runs cost: their bits are left out, which may be many, and none is cut for its length
+    bool counts;
     // the tile at hand
     int64_t row, u0, residue, v_begin, v_end;
     int32_t rows;
