@@ -143,13 +143,26 @@ static bool note_least(struct planner *p, bool cut) {
 // -------------------------------------------------------------------------------------------------
 // Ranges
 
-/// Would dispatches go over more entries with fewer rows? Where no window holds the range's rows, and
-/// the workspace not all entries' partial results. Tiles keep their height.
-static bool want_entries(const struct planner *p, int64_t rows) {
+/// Where a range is cut.
+static int64_t half_way(const struct planner *p, int64_t first, int64_t end) {
+    return first + ceil_div(ceil_div(end - first, 2), p->unit) * p->unit;
+}
+
+/// Would dispatches go over more entries with fewer rows (*cut)? Where no window holds the range's
+/// rows, and the workspace not all entries' partial results. Tiles keep their height, but for those
+/// at the end of a half, which may then want more partial results than there is room for.
+static bool want_entries(struct planner *p, int64_t first, int64_t end, bool *cut) {
+    const uint64_t all = p->input->limits.workspace_rows;
+    const int64_t half = half_way(p, first, end);
+    uint64_t before, behind;
+    *cut = half < end && end - first > p->parts->window.rows &&
+           p->tables.slots * p->group->entry_count > all;
     for (uint32_t k = 0; k < p->parts->count; k++)
-        if (p->parts->parts[k].step * p->input->limits.tile_rows > p->unit) return false;
-    return rows > p->unit && rows > p->parts->window.rows &&
-           p->tables.slots * p->group->entry_count > p->input->limits.workspace_rows;
+        *cut = *cut && p->parts->parts[k].step * p->input->limits.tile_rows <= p->unit;
+    if (!*cut) return true;
+    if (!count_slots(p, first, half, &before) || !count_slots(p, half, end, &behind)) return false;
+    *cut = before <= all && behind <= all;
+    return true;
 }
 
 /// Everything of rows [first, end); cut in two where partial results do not fit the workspace, or
@@ -171,12 +184,15 @@ static bool range_build(struct planner *p, int64_t first, int64_t end, bool dead
         return false;
     }
     if (!dead && rows == p->group->site.q_length && !note_least(p, cut)) return false;
-    if (p->refused || cut || p->tables.slots > limits->workspace_rows || want_entries(p, rows)) {
+    bool entries = false;
+    const bool fits = !cut && p->tables.slots <= limits->workspace_rows;
+    if (fits && !p->refused && !want_entries(p, first, end, &entries)) return false;
+    if (p->refused || !fits || entries) {
         // no dispatch was added in between
         segments_return(&p->segments, &placed);
         items_return(&p->items, &added);
         if (p->refused) return true;
-        const int64_t half = first + ceil_div(ceil_div(rows, 2), p->unit) * p->unit;
+        const int64_t half = half_way(p, first, end);
         return range_build(p, first, half, dead) && range_build(p, half, end, dead);
     }
     struct dispatch combine = { .kind = DISPATCH_COMBINE };
