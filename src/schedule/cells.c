@@ -209,8 +209,6 @@ static bool join_bands(const struct tiler *t, struct cell *a, const struct cell 
     return true;
 }
 
-#define MERGED_KEYS_MOST 512  // of bits that stand in for several partial cells
-
 /// Makes one of partial cells that lie side by side: a band where one says it all, else bits where
 /// that saves a chunk.
 static size_t merge_cells(const struct tiler *t, struct cell *cells, size_t count) {

@@ -17,6 +17,8 @@ struct cell {
     int64_t left, right;
 };
 
+#define MERGED_KEYS_MOST 512  // of bits that stand in for several partial cells
+
 /// Begins before the first key: of t->include in t->in, of t->exclude in t->out. False: out of
 /// memory.
 bool sweeps_begin(struct tiler *t);

@@ -168,12 +168,14 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
     t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = false;
+    t->fixed_end = -TILE_FAR;
+    t->moving_begin = TILE_FAR;
     for (int32_t r = 0; r < rows && t->site->rows; r++)
         t->listed[r] = t->site->rows[row + r] + t->site->q_offset;
 }
 
 /// The regions of the part's terms, and of those before it. Returns whether all of them move with
-/// the tile.
+/// the tile, or are the same for all.
 static bool part_regions(struct tiler *t) {
     const struct part *part = t->part;
     bool moves = part->list_count == 0 && !t->site->rows;
@@ -213,7 +215,10 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     for (size_t i = 0; i < t->rounded.count; i++)
         if (!emit_cell(t, &t->rounded.cells[i])) return false;
     if (!emit_lists(t, list_end) || !emit_gathered(t)) return false;
-    t->shiftable = moves && !t->clipped && !t->gathered_count;
+    t->shiftable = moves && !t->clipped && !t->gathered_count &&
+                   t->moving_begin - t->fixed_end > MERGED_KEYS_MOST;
+    t->moves_from =
+        t->moving_begin >= TILE_FAR ? INT64_MAX : t->residue + t->moving_begin * part->step;
     return true;
 }
 

@@ -76,8 +76,10 @@ struct tiler {
     /// chunks; then others, with their bits from gathered_bits on. Both rise.
     int32_t *gathered;
     size_t gathered_count, gathered_full, gathered_capacity, gathered_bits;
-    /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
+    /// the next tile's runs are this one's: those at positions from moves_from on move with it, for no
+    /// end of the keys cuts them; the others stay, and too far from those to share a run
     bool shiftable;
+    int64_t moves_from;
     // scratch
     struct region_list include, exclude;
     struct region_list factors[3];  ///< of a term of several: regions.c
@@ -95,6 +97,7 @@ struct tiler {
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;
+    int64_t fixed_end, moving_begin;  ///< the last key of regions that stay, the first of others
     bool out_of_memory;
 };
 
