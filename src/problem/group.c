@@ -185,17 +185,47 @@ struct dealing {
     uint32_t classes;
 };
 
-static void classify_sequences(const struct attention *a, struct dealing *deal) {
+static uint64_t mixed(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+/// The same for sequences whose runs and patterns are.
+static uint64_t hash_of(const struct attention *a, const struct dealing *deal, uint32_t s,
+                        bool by_position) {
+    const struct lengths *e = &deal->lengths[s];
+    const uint32_t *patterns = deal->desc->entry_pattern;
+    uint64_t hash = mixed(mixed(0, (uint64_t)e->q_len), (uint64_t)e->q_length);
+    hash = mixed(mixed(hash, (uint64_t)e->kv_length), (uint64_t)e->kv_start);
+    if (by_position) hash = mixed(hash, (uint64_t)e->q_offset);
+    for (uint32_t h = 0; h < a->heads && patterns; h++)
+        hash = mixed(hash, patterns[(size_t)s * a->heads + h]);
+    return hash;
+}
+
+/// Classes in the order of their first sequences. False: out of memory.
+static bool classify_sequences(const struct attention *a, struct dealing *deal) {
     const bool by_position = runs_depend_on_position(a);
+    size_t room = 2;  // a power of 2, at most half of it taken
+    while (room < 2 * (size_t)a->sequences) room *= 2;
+    uint32_t *class_at = calloc(room, sizeof *class_at);  // by hash, or behind: class + 1; 0: none
+    if (!class_at) return false;
     for (uint32_t s = 0; s < a->sequences; s++) {
-        uint32_t k = 0;
-        while (k < deal->classes &&
-               !(same_runs(&deal->lengths[deal->first[k]], &deal->lengths[s], by_position) &&
-                 same_patterns(deal->desc, a, deal->first[k], s)))
-            k++;
-        if (k == deal->classes) deal->first[deal->classes++] = s;
-        deal->of_sequence[s] = k;
+        size_t at = hash_of(a, deal, s, by_position) & (room - 1);
+        for (; class_at[at]; at = (at + 1) & (room - 1)) {
+            const uint32_t first = deal->first[class_at[at] - 1];
+            if (same_runs(&deal->lengths[first], &deal->lengths[s], by_position) &&
+                same_patterns(deal->desc, a, first, s))
+                break;
+        }
+        if (!class_at[at]) {
+            deal->first[deal->classes++] = s;
+            class_at[at] = deal->classes;
+        }
+        deal->of_sequence[s] = class_at[at] - 1;
     }
+    free(class_at);
+    return true;
 }
 
 static tulle_result read_lengths_all(struct attention *a, struct dealing *deal,
@@ -207,31 +237,35 @@ static tulle_result read_lengths_all(struct attention *a, struct dealing *deal,
     return TULLE_OK;
 }
 
-static bool uses_pattern(const struct dealing *deal, const struct attention *a, uint32_t sequence,
-                         uint32_t pattern) {
-    bool uses = !deal->desc->entry_pattern;
-    for (uint32_t h = 0; h < a->heads && !uses; h++)
-        uses = pattern_of(deal->desc, a, sequence, h) == pattern;
-    return uses;
+static void extend(struct extent *extent, const struct lengths *e) {
+    if (!e->q_length) return;
+    extent->position_last = most(extent->position_last, e->q_length - 1 + e->q_offset);
+    extent->kv_most = most(extent->kv_most, e->kv_length);
+    if (e->kv_length)
+        extent->kv_fewest =
+            extent->kv_fewest ? least(extent->kv_fewest, e->kv_length) : e->kv_length;
 }
 
+/// *memory: false where it is out.
 static tulle_result check_patterns(const struct attention *a, const struct dealing *deal,
-                                   tulle_error *error) {
-    for (uint32_t i = 0; i < a->pattern_count; i++) {
-        struct extent extent = { -1, 0, 0 };
-        for (uint32_t k = 0; k < deal->classes; k++) {
-            const struct lengths *e = &deal->lengths[deal->first[k]];
-            if (!e->q_length || !uses_pattern(deal, a, deal->first[k], i)) continue;
-            extent.position_last = most(extent.position_last, e->q_length - 1 + e->q_offset);
-            extent.kv_most = most(extent.kv_most, e->kv_length);
-            if (e->kv_length)
-                extent.kv_fewest =
-                    extent.kv_fewest ? least(extent.kv_fewest, e->kv_length) : e->kv_length;
-        }
-        tulle_result result = check_pattern(a, a->patterns[i], i + 1, &extent, error);
-        if (result) return result;
+                                   bool *memory, tulle_error *error) {
+    const uint32_t *patterns = deal->desc->entry_pattern;
+    struct extent *extents = malloc(a->pattern_count * sizeof *extents);
+    tulle_result result = TULLE_OK;
+    *memory = extents != NULL;
+    if (!extents) return TULLE_OK;
+    for (uint32_t i = 0; i < a->pattern_count; i++) extents[i] = (struct extent){ -1, 0, 0 };
+    for (uint32_t k = 0; k < deal->classes; k++) {
+        const uint32_t s = deal->first[k];
+        // each for all sequences, or an entry for those that it is dealt to
+        const uint32_t count = patterns ? a->heads : a->pattern_count;
+        for (uint32_t i = 0; i < count; i++)
+            extend(&extents[patterns ? patterns[(size_t)s * a->heads + i] : i], &deal->lengths[s]);
     }
-    return TULLE_OK;
+    for (uint32_t i = 0; i < a->pattern_count && !result; i++)
+        result = check_pattern(a, a->patterns[i], i + 1, &extents[i], error);
+    free(extents);
+    return result;
 }
 
 /// The group of a class of sequences and a head: one of the class's that the head may share, or a
@@ -307,10 +341,8 @@ tulle_result groups_make(const tulle_attention_desc *d, struct attention *a, tul
                             .of_sequence = malloc(a->sequences * sizeof *deal.of_sequence) };
     bool memory = deal.lengths && deal.first && deal.of_sequence;
     tulle_result result = memory ? read_lengths_all(a, &deal, error) : TULLE_OK;
-    if (memory && !result) {
-        classify_sequences(a, &deal);
-        result = check_patterns(a, &deal, error);
-    }
+    memory = memory && (result || classify_sequences(a, &deal));
+    if (memory && !result) result = check_patterns(a, &deal, &memory, error);
     if (memory && !result) memory = fill_groups(&deal, a);
     free(deal.lengths);
     free(deal.first);

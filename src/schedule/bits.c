@@ -16,6 +16,7 @@ size_t tile_bits(struct tiler *t, int64_t keys) {
 
 bool run_all_bits(struct tiler *t, struct run *run, int64_t keys) {
     run->kind = TULLE_RUN_BITS;
+    if (t->counts) return true;
     run->bits = tile_bits(t, keys);
     if (run->bits == SIZE_MAX) return false;
     uint32_t *words = t->bits + run->bits;

@@ -3,26 +3,26 @@
 
 #include "common/arithmetic.h"
 #include "plan_memory.h"
-#include "schedule/windows.h"
 
-int32_t rows_within(const struct schedule_input *in, int64_t step, int64_t range_rows) {
+int32_t rows_within(const struct schedule_input *in, const struct group_parts *parts, int64_t step,
+                    int64_t range_rows) {
     const int64_t rows = least(in->limits.tile_rows, ceil_div(range_rows, step));
-    return (int32_t)least(rows, window_rows_most(in, step));
+    return (int32_t)least(rows, window_tile_rows(&parts->window, step));
 }
 
 /// Rows of a combine item.
-static int64_t item_rows(const struct schedule_input *in) {
-    return least(PM_COMBINE_ROWS, window_rows_most(in, 1));
+static int64_t item_rows(const struct group_parts *parts) {
+    return least(PM_COMBINE_ROWS, window_tile_rows(&parts->window, 1));
 }
 
 uint64_t combine_texels(const struct schedule_input *in, const struct group_parts *parts,
                         uint64_t preamble, int64_t rows, bool dead) {
-    const int64_t each = item_rows(in);
+    const int64_t each = item_rows(parts);
     const uint64_t list = parts->listed ? (uint64_t)rows / 4 + 1 : 0;
     uint64_t tiles = 0, items = (uint64_t)(rows / each + 1);
     for (uint32_t k = 0; k < parts->count && !dead; k++) {
         const int64_t step = parts->parts[k].step;
-        const int32_t height = rows_within(in, step, rows);
+        const int32_t height = rows_within(in, parts, step, rows);
         tiles += (uint64_t)tiles_count(step, rows, height);
         if (k == 0 && parts->direct)
             items = step == 1 ? tiles * (uint64_t)ceil_div(height, each) : (uint64_t)rows;
@@ -58,7 +58,7 @@ bool combine_needed(const struct combine_range *r) {
 /// Combine items of rows [first, end). list: word offset of the range's, of listed rows.
 static bool place_items(const struct combine_range *r, struct segments *segments, int64_t first,
                         int64_t end, uint32_t list, struct dispatch *dispatch) {
-    const int64_t each = item_rows(r->input);
+    const int64_t each = item_rows(r->parts);
     for (; first < end; first += each) {
         struct pm_combine_item *item = segments_texels(segments, 1);
         if (!item) return false;

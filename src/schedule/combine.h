@@ -20,7 +20,8 @@ struct combine_range {
 
 /// Rows of a tile at this step in a range of `range_rows`: fewer than the variant's where the range
 /// has no more, or where a window of Q or O does not reach over all of them.
-int32_t rows_within(const struct schedule_input *in, int64_t step, int64_t range_rows);
+int32_t rows_within(const struct schedule_input *in, const struct group_parts *parts, int64_t step,
+                    int64_t range_rows);
 
 /// Texels that combine of so many rows takes in a segment of its own, at most. `preamble`: of that.
 uint64_t combine_texels(const struct schedule_input *in, const struct group_parts *parts,

@@ -190,13 +190,22 @@ bool items_dead(struct items *items, struct tiler *t, int64_t row, int32_t rows)
 // -------------------------------------------------------------------------------------------------
 // A tile that repeats the one before
 
-/// The tile before moved by its own height: the same runs, as long as the keys do not end here.
+/// Where a key of the tile before is, `by` rows on.
+static int64_t moved_key(const struct repeated *before, int64_t key, int64_t by) {
+    return key >= before->moves_from ? key + by : key;
+}
+
+/// The tile before moved by its own height: the same runs, as long as the keys do not end here, and
+/// no window that held all of them.
 static bool may_repeat(const struct part_tiles *p, int64_t row, int32_t rows) {
     const struct repeated *before = &p->before;
     const struct tiler *t = p->tiler;
     const int64_t by = row - before->row;
-    return before->able && rows == before->rows && by == rows * t->part->step &&
-           before->reach.key_last + by < t->site->at.kv_len &&
+    if (!before->able) return false;
+    const int64_t first = moved_key(before, before->reach.key_first, by),
+                  last = moved_key(before, before->reach.key_last, by);
+    return rows == before->rows && by == rows * t->part->step && last < t->site->at.kv_len &&
+           !window_cell(p->items->window, last - first + 1) &&
            before->segment == segments_index(p->items->segments) &&
            segments_fit(p->items->segments, p->items->waiting + 1 + before->count);
 }
@@ -205,15 +214,19 @@ static bool repeat(struct part_tiles *p, int64_t row) {
     struct repeated *before = &p->before;
     struct reach *reach = &before->reach;
     struct segments *s = p->items->segments;
-    const uint32_t by = (uint32_t)(row - before->row), at = s->used;
+    const int64_t by = row - before->row;
+    const uint32_t at = s->used;
     struct pm_run *to = segments_texels(s, before->count);
     if (!to) return false;
     const struct pm_run *from = to - (at - before->runs);
     for (size_t i = 0; i < before->count; i++) {
         to[i] = from[i];
-        to[i].first += by;  // a key: a tile with a list does not repeat
+        // a key: a tile with a list does not repeat
+        to[i].first = (uint32_t)moved_key(before, from[i].first, by);
     }
-    reach->key_first += by, reach->key_last += by, reach->row_first += by, reach->row_last += by;
+    reach->key_first = moved_key(before, reach->key_first, by);
+    reach->key_last = moved_key(before, reach->key_last, by);
+    reach->row_first += by, reach->row_last += by;
     before->row = row;
     before->runs = at;
     if (!tables_add(p->tables, true, 0, 0)) return schedule_no_memory(p->items->error);
@@ -234,17 +247,20 @@ static bool reserve_repeats(const struct part_tiles *p, int64_t tiles) {
 }
 
 /// The tile at hand is one item, the last that waits: may the next ones repeat it?
-static bool remember(struct part_tiles *p, const struct split *whole, int64_t tiles_left) {
+static bool remember(struct part_tiles *p, const struct split *whole, int64_t cell,
+                     int64_t tiles_left) {
     const struct items *items = p->items;
     const struct tiler *t = p->tiler;
-    if (!t->shiftable || !whole->count || p->dry || p->resumed) return true;
+    // on a grid of cells the next could be cut where this one is not
+    if (!t->shiftable || !whole->count || cell || p->dry || p->resumed) return true;
     p->before = (struct repeated){ .able = true,
                                    .row = t->row,
                                    .rows = t->rows,
                                    .runs = items->room->items[items->waiting - 1].item.runs,
                                    .segment = segments_index(items->segments),
                                    .count = whole->count,
-                                   .reach = whole->reach };
+                                   .reach = whole->reach,
+                                   .moves_from = t->moves_from };
     return reserve_repeats(p, tiles_left);
 }
 
@@ -268,12 +284,13 @@ static struct split_limits even_shares(const struct part_tiles *p) {
     const struct items *items = p->items;
     const struct schedule_limits *limits = &items->input->limits;
     const int64_t chunks = tile_chunks(p->tiler), splits_bound = splits_most(p);
+    const int64_t positions = tile_positions(p->tiler);
     int64_t splits = ceil_div(chunks, items->chunks_most);
     if (splits_bound) splits = least(splits, splits_bound);
     return (struct split_limits){ .chunks = splits > 1 ? least(ceil_div(chunks, splits),
                                                                limits->item_chunks_most)
                                                        : most(chunks, 1),
-                                  .keys_apart = window_keys_apart(items->input),
+                                  .cell = window_cell(items->window, positions),
                                   .texels = item_texels_most(items->segments) };
 }
 
@@ -296,7 +313,7 @@ static bool add_splits(struct part_tiles *p, bool direct, const uint32_t *resume
                                  .resumed = whole ? resumed : NULL };
         if (!whole) item.slot = (uint32_t)p->tables->slots + *made * (uint32_t)p->tile_rows;
         if (!p->dry && !item_add(p->items, t, &item)) return false;
-        if (whole) return remember(p, split, tiles_left);
+        if (whole) return remember(p, split, limits.cell, tiles_left);
         ++*made;
     }
     return true;

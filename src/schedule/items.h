@@ -25,8 +25,11 @@ struct items {
     int64_t chunks_most;  ///< of an item, where its tile can be split
     // of the part at hand
     int64_t step;
-    bool listed;  ///< rows come from a list
-    bool resume;  ///< may take up partial results
+    int64_t first;                       ///< row of the range
+    int32_t tile_rows;                   ///< of a whole tile in it
+    bool listed;                         ///< rows come from a list
+    bool resume;                         ///< may take up partial results
+    const struct window_extent *window;  ///< of the group
     // waiting
     struct schedule_room *room;  ///< where they are
     size_t waiting, waiting_most;
@@ -61,6 +64,7 @@ struct part_tiles {
         uint32_t runs, segment;  ///< texel offset of its runs, in which segment
         size_t count;            ///< of them
         struct reach reach;
+        int64_t moves_from;  ///< as in struct tiler
     } before;
 };
 

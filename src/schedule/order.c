@@ -6,6 +6,7 @@
 
 #include "common/arithmetic.h"
 #include "common/array.h"
+#include "common/sort.h"
 #include "plan_memory.h"
 #include "schedule/items.h"
 
@@ -41,23 +42,29 @@ static struct reach joined(struct reach a, const struct reach *b) {
 /// Bytes of K side by side that the residue classes of one block take: items_by_block says why.
 #define BLOCK_BYTES 2048
 
-/// Sorts the waiting items by their place, of `places`; those of one place stay as they are.
-static bool items_sort(struct items *items, size_t places,
-                       size_t (*place_of)(const void *order, const struct waiting_item *item),
+/// Where a waiting item is to stand, and where it stands.
+struct placed {
+    int64_t place;
+    size_t item;
+};
+
+/// Sorts the waiting items by their place; those of one place stay as they are.
+static bool items_sort(struct items *items,
+                       int64_t (*place_of)(const void *order, const struct waiting_item *item),
                        const void *order) {
-    struct waiting_item *waiting = items->room->items,
-                        *sorted = malloc(items->waiting * sizeof *sorted);
-    size_t *place = calloc(places + 1, sizeof *place);
-    const bool fine = place && sorted;
+    const size_t count = items->waiting;
+    struct waiting_item *waiting = items->room->items, *was = malloc(count * sizeof *was);
+    struct placed *placed = malloc(2 * count * sizeof *placed);
+    const bool fine = placed && was;
     if (fine) {
-        for (size_t i = 0; i < items->waiting; i++) place[place_of(order, &waiting[i]) + 1]++;
-        for (size_t i = 0; i < places; i++) place[i + 1] += place[i];
-        for (size_t i = 0; i < items->waiting; i++)
-            sorted[place[place_of(order, &waiting[i])]++] = waiting[i];
-        memcpy(waiting, sorted, items->waiting * sizeof *waiting);
+        for (size_t i = 0; i < count; i++)
+            placed[i] = (struct placed){ place_of(order, &waiting[i]), i };
+        sort_rising(placed, placed + count, count, sizeof *placed);
+        memcpy(was, waiting, count * sizeof *was);
+        for (size_t i = 0; i < count; i++) waiting[i] = was[placed[i].item];
     }
-    free(place);
-    free(sorted);
+    free(placed);
+    free(was);
     return fine || schedule_no_memory(items->error);
 }
 
@@ -67,11 +74,11 @@ struct stepped_order {
     int64_t low, step, height, classes, tiles;
 };
 
-static size_t stepped_place(const void *order, const struct waiting_item *item) {
+static int64_t stepped_place(const void *order, const struct waiting_item *item) {
     const struct stepped_order *o = order;
     const int64_t from = item->item.first_row - o->low, block = from % o->step / o->classes,
                   tile = from / o->height;
-    return (size_t)(block * o->tiles + tile);
+    return block * o->tiles + tile;
 }
 
 /// Items of a stepped part are made class by class. A class's keys lie `step` rows apart, so each
@@ -90,12 +97,35 @@ static bool items_by_block(struct items *items) {
     struct stepped_order order = { low, items->step, items->step * items->input->limits.tile_rows,
                                    stride && stride < BLOCK_BYTES ? BLOCK_BYTES / stride : 1, 0 };
     order.tiles = (high - low) / order.height + 1;
-    // of the classes that there are
-    const int64_t blocks = least(order.step - 1, high - low) / order.classes + 1;
-    return items_sort(items, (size_t)(blocks * order.tiles), stepped_place, &order);
+    return items_sort(items, stepped_place, &order);
 }
 
-static size_t target_place(const void *order, const struct waiting_item *item) {
+/// Cells of rows and keys.
+struct window_order {
+    int64_t first, rows, keys;
+};
+
+static int64_t window_place(const void *order, const struct waiting_item *item) {
+    const struct window_order *o = order;
+    const int64_t row = (item->item.first_row - o->first) / o->rows,
+                  key = item->key_last < 0 ? 0 : item->key_first / o->keys;
+    return row << 32 | key;  // positions are below 2³¹
+}
+
+/// Items that reach the same windows stand together, so that a dispatch can take them: those whose
+/// rows begin in one cell fit one window, and of these those whose keys do (window_cell).
+static bool items_by_window(struct items *items) {
+    const struct window_extent *window = items->window;
+    const int64_t height = items->step * items->tile_rows;
+    const struct window_order order = { items->first,
+                                        window->rows < height
+                                            ? most(window->rows - (height - items->step), 1)
+                                            : window->rows / height * height,
+                                        most(window_slack(window), 1) };
+    return items_sort(items, window_place, &order);
+}
+
+static int64_t target_place(const void *order, const struct waiting_item *item) {
     (void)order;
     return (item_does(item) & PM_FLAG_DIRECT) != 0;
 }
@@ -105,7 +135,7 @@ static bool items_by_target(struct items *items) {
     size_t partial = 0;
     for (size_t i = 0; i < items->waiting; i++)
         partial += !target_place(NULL, &items->room->items[i]);
-    return !partial || partial == items->waiting || items_sort(items, 2, target_place, NULL);
+    return !partial || partial == items->waiting || items_sort(items, target_place, NULL);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -132,18 +162,14 @@ static void items_write(const struct items *items, size_t first, size_t end, int
     }
 }
 
-/// What one dispatch may take.
-struct stretch_limits {
-    uint64_t chunks;
-    int64_t rows, keys_apart;
-};
-
 /// The longest stretch of waiting items that begins with `first` and that one dispatch may take.
 /// Returns its end.
-static size_t stretch_take(const struct items *items, const struct stretch_limits *limits,
-                           size_t first, struct stretch *out) {
+static size_t stretch_take(const struct items *items, size_t first, struct stretch *out) {
     const struct waiting_item *waiting = items->room->items;
-    const size_t items_most = items->input->limits.max_workgroups_x;
+    const struct schedule_limits *limits = &items->input->limits;
+    const struct window_extent *window = items->window;
+    const size_t items_most = limits->max_workgroups_x;
+    const uint64_t chunks_most = limits->dispatch_pairs / chunk_pairs(limits);
     size_t end = first + 1;
     out->reach = item_reach(items, &waiting[first]);
     out->does = item_does(&waiting[first]) | (items->listed ? PM_FLAG_LISTED_ROWS : 0);
@@ -151,11 +177,11 @@ static size_t stretch_take(const struct items *items, const struct stretch_limit
         const struct reach next = item_reach(items, &waiting[end]),
                            more = joined(out->reach, &next);
         const uint32_t also = item_does(&waiting[end]);
-        if ((uint64_t)more.chunks > limits->chunks ||
+        if ((uint64_t)more.chunks > chunks_most ||
             (items->resume && (out->does ^ also) & PM_FLAG_PARTIAL))
             break;
-        if (more.row_last - more.row_first >= limits->rows ||
-            more.key_last - more.key_first > limits->keys_apart)
+        if (more.row_last - more.row_first >= window->rows ||
+            more.key_last - more.key_first >= window->keys)
             break;
         out->reach = more;
         out->does |= also;
@@ -168,22 +194,17 @@ bool items_flush(struct items *items) {
     struct segments *s = items->segments;
     if (!items->waiting) return true;
     if (items->step > 1 && !items_by_block(items)) return false;
+    if (windows_any(items->input) && !items_by_window(items)) return false;
     if (items->resume && !items_by_target(items)) return false;
     const uint32_t at = s->used;
     struct pm_item *to = segments_texels(s, items->waiting);
     if (!to) return false;
-    // what one entry reaches in every window: asked once, for a million tokens have a hundred
-    // thousand items
-    const struct stretch_limits limits = { items->input->limits.dispatch_pairs /
-                                               chunk_pairs(&items->input->limits),
-                                           window_rows_most(items->input, 1),
-                                           window_keys_apart(items->input) };
     for (size_t first = 0, end; first < items->waiting; first = end) {
         struct stretch stretch = { .segment = segments_index(s),
                                    .items = at + (uint32_t)first,
                                    .step = (uint32_t)items->step,
                                    .entries = s->entries };
-        end = stretch_take(items, &limits, first, &stretch);
+        end = stretch_take(items, first, &stretch);
         if (!ARRAY_RESERVE(items->stretches, items->stretch_capacity, items->stretch_count + 1))
             return schedule_no_memory(items->error);
         items->stretches[items->stretch_count++] = stretch;

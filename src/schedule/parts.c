@@ -49,16 +49,10 @@ static bool visit_tile(void *user, int64_t row, int32_t rows, int64_t index) {
 }
 
 /// The runs of every `every`-th tile of a part, of its first `rows` rows. False: out of memory.
-static bool part_runs(const struct site *site, const struct part *part, uint32_t index,
-                      const struct tiling *tiling, int64_t rows, int64_t every, runs_callback each,
-                      void *user) {
-    struct visit visit = { .tiler = tiler_of(site, part, tiling),
-                           .every = every,
-                           .each = each,
-                           .user = user,
-                           .part = index };
-    bool fine = tiles_each(part->step, 0, rows, tiling->tile_rows, visit_tile, &visit);
-    tiler_free(&visit.tiler);
+static bool visit_tiles(struct visit *visit, const struct tiling *tiling, int64_t rows) {
+    struct tiler *t = &visit->tiler;
+    bool fine = tiles_each(t->part->step, 0, rows, tiling->tile_rows, visit_tile, visit);
+    tiler_free(t);
     return fine;
 }
 
@@ -68,8 +62,14 @@ bool set_runs(const struct site *site, const struct tiling *tiling, runs_callbac
     uint32_t count;
     if (!parts_create(site, tiling, &parts, &count)) return false;
     bool fine = true;
-    for (uint32_t k = 0; k < count && fine; k++)
-        fine = part_runs(site, &parts[k], k, tiling, site->q_length, 1, each, user);
+    for (uint32_t k = 0; k < count && fine; k++) {
+        struct visit visit = { .tiler = tiler_of(site, &parts[k], tiling),
+                               .every = 1,
+                               .each = each,
+                               .user = user,
+                               .part = k };
+        fine = visit_tiles(&visit, tiling, site->q_length);
+    }
     parts_free(parts, count);
     return fine;
 }
@@ -84,7 +84,12 @@ static void sample_tile(void *user, const struct tiler *tile, uint32_t part) {
 bool part_sample(const struct site *site, const struct part *part, const struct tiling *tiling,
                  int64_t rows, int64_t about, struct sample *out) {
     *out = (struct sample){ .tiles = tiles_count(part->step, rows, tiling->tile_rows) };
-    return part_runs(site, part, 0, tiling, rows, out->tiles / about + 1, sample_tile, out);
+    struct visit visit = { .tiler = tiler_of(site, part, tiling),
+                           .every = out->tiles / about + 1,
+                           .each = sample_tile,
+                           .user = out };
+    visit.tiler.counts = true;
+    return visit_tiles(&visit, tiling, rows);
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #define TULLE_SRC_SCHEDULE_PARTS_H
 
 #include "problem/group.h"
+#include "schedule/windows.h"
 
 /// A union's terms of one step, tiled together, less every term of the parts before it.
 struct part {
@@ -47,6 +48,7 @@ struct group_parts {
     bool direct;   ///< rows that are not split are written at once: by the only part's items,
     bool resumes;  ///< or by the first's of two, which take up what the second's left
     bool listed;   ///< rows come from a list
+    struct window_extent window;
 };
 
 struct tiler;

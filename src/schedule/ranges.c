@@ -34,10 +34,12 @@ static bool part_tiles(struct planner *p, uint32_t part, int64_t first, int64_t 
                                 .resumed = resumes ? &p->tables.of_part[1] : NULL,
                                 .part_count = p->parts->count,
                                 .dry = dry,
-                                .tile_rows = rows_within(p->input, step, end - first) };
+                                .tile_rows = rows_within(p->input, p->parts, step, end - first) };
     tiles.tiles = tiles_count(step, end - first, tiles.tile_rows);
     p->tiler.part = &p->parts->parts[part];
     p->items.step = step;
+    p->items.first = first;
+    p->items.tile_rows = tiles.tile_rows;
     p->items.resume = resumes;
     p->items.listed = p->parts->listed;
     p->segments.list = 0;
@@ -61,10 +63,12 @@ static bool range_tiles(struct planner *p, int64_t first, int64_t end, bool dry)
 /// Rows that do not exist: items without runs, or combine items without parts.
 static bool range_dead(struct planner *p, int64_t first, int64_t end) {
     static const struct part none = { .step = 1 };
-    const int32_t height = rows_within(p->input, 1, end - first);
+    const int32_t height = rows_within(p->input, p->parts, 1, end - first);
     tables_range(&p->tables, first, end - first);
     p->tiler.part = &none;
     p->items.step = 1;
+    p->items.first = first;
+    p->items.tile_rows = height;
     p->items.resume = false;
     p->items.listed = p->parts->listed;
     for (int64_t row = first; row < end && p->input->limits.direct; row += height)
@@ -100,7 +104,8 @@ static uint64_t unit_slots(const struct planner *p, int64_t first, int64_t rows)
     uint64_t slots = 0;
     for (uint32_t k = 0; k < p->parts->count; k++) {
         const struct pm_tile *tiles = p->tables.tiles + p->tables.of_part[k].first;
-        slots += (uint64_t)tiles[first / p->unit].splits * (uint64_t)rows_within(p->input, 1, rows);
+        slots += (uint64_t)tiles[first / p->unit].splits *
+                 (uint64_t)rows_within(p->input, p->parts, 1, rows);
     }
     return slots;
 }
@@ -138,6 +143,28 @@ static bool note_least(struct planner *p, bool cut) {
 // -------------------------------------------------------------------------------------------------
 // Ranges
 
+/// Where a range is cut.
+static int64_t half_way(const struct planner *p, int64_t first, int64_t end) {
+    return first + ceil_div(ceil_div(end - first, 2), p->unit) * p->unit;
+}
+
+/// Would dispatches go over more entries with fewer rows (*cut)? Where no window holds the range's
+/// rows, and the workspace not all entries' partial results. Tiles keep their height, but for those
+/// at the end of a half, which may then want more partial results than there is room for.
+static bool want_entries(struct planner *p, int64_t first, int64_t end, bool *cut) {
+    const uint64_t all = p->input->limits.workspace_rows;
+    const int64_t half = half_way(p, first, end);
+    uint64_t before, behind;
+    *cut = half < end && end - first > p->parts->window.rows &&
+           p->tables.slots * p->group->entry_count > all;
+    for (uint32_t k = 0; k < p->parts->count; k++)
+        *cut = *cut && p->parts->parts[k].step * p->input->limits.tile_rows <= p->unit;
+    if (!*cut) return true;
+    if (!count_slots(p, first, half, &before) || !count_slots(p, half, end, &behind)) return false;
+    *cut = before <= all && behind <= all;
+    return true;
+}
+
 /// Everything of rows [first, end); cut in two where partial results do not fit the workspace, or
 /// combine's tables a segment.
 static bool range_build(struct planner *p, int64_t first, int64_t end, bool dead) {
@@ -157,18 +184,21 @@ static bool range_build(struct planner *p, int64_t first, int64_t end, bool dead
         return false;
     }
     if (!dead && rows == p->group->site.q_length && !note_least(p, cut)) return false;
-    if (p->refused || cut || p->tables.slots > limits->workspace_rows) {
+    bool entries = false;
+    const bool fits = !cut && p->tables.slots <= limits->workspace_rows;
+    if (fits && !p->refused && !want_entries(p, first, end, &entries)) return false;
+    if (p->refused || !fits || entries) {
         // no dispatch was added in between
         segments_return(&p->segments, &placed);
         items_return(&p->items, &added);
         if (p->refused) return true;
-        const int64_t half = first + ceil_div(ceil_div(rows, 2), p->unit) * p->unit;
+        const int64_t half = half_way(p, first, end);
         return range_build(p, first, half, dead) && range_build(p, half, end, dead);
     }
     struct dispatch combine = { .kind = DISPATCH_COMBINE };
     if (combines && !combine_place(&range, &p->segments, &combine)) return false;
     return waves_range(&p->waves, p->group, p->items.stretches, p->items.stretch_count, &combine,
-                       p->tables.slots);
+                       p->tables.slots, p->parts->window.rows);
 }
 
 bool ranges_build(struct planner *p) {

@@ -29,6 +29,15 @@ static void add_to_list(struct region_target to, struct region region) {
     if (region.v0 < region.v1) push(to.t, to.list, &region);
 }
 
+/// Columns are the next tile's too, where causality leaves them whole and no row is to come that
+/// sees all keys (that of position 0).
+static void note_fixed(struct tiler *t, const struct region *region) {
+    const int64_t first = row_place(t, 0);
+    if (first < 0 || (region->right < TILE_FAR && region->v1 - 1 > first + region->right))
+        t->clipped = true;
+    t->fixed_end = most(t->fixed_end, region->v1);
+}
+
 static void add_clipped(struct region_target to, struct region region) {
     struct tiler *t = to.t;
     if (to.list) {
@@ -36,8 +45,12 @@ static void add_clipped(struct region_target to, struct region region) {
         return;
     }
     const int64_t lowest = lowest_key(t, &region), highest = highest_key(t, &region) + 1;
-    if (most(region.v0, lowest) < t->v_begin || least(region.v1, highest) > t->v_end)
-        t->clipped = true;
+    if (to.fixed) note_fixed(t, &region);
+    else {
+        if (most(region.v0, lowest) < t->v_begin || least(region.v1, highest) > t->v_end)
+            t->clipped = true;
+        t->moving_begin = least(t->moving_begin, most(region.v0, lowest));
+    }
     region.v0 = most(most(region.v0, lowest), t->v_begin);
     region.v1 = least(least(region.v1, highest), t->v_end);
     if (region.v0 < region.v1) push(t, to.exclude ? &t->exclude : &t->include, &region);
@@ -198,13 +211,15 @@ static void product_regions(struct region_target to, const struct product *term)
             if (is_scattered(term->factors[i]) != scattered) continue;
             struct region_list *list = done ? next : had;
             list->count = both->count = 0;
-            factor_regions((struct region_target){ t, to.exclude, list }, term->factors[i], j0, j1);
+            factor_regions((struct region_target){ .t = t, .exclude = to.exclude, .list = list },
+                           term->factors[i], j0, j1);
             if (++done == term->count) {
                 intersect(to, had, next);
                 return;
             }
             if (done > 1) {
-                intersect((struct region_target){ t, to.exclude, both }, had, next);
+                intersect((struct region_target){ .t = t, .exclude = to.exclude, .list = both },
+                          had, next);
                 struct region_list *const before = had;
                 had = both;
                 both = before;
@@ -225,9 +240,11 @@ void term_regions(struct region_target to, const struct product *term) {
 bool term_moves(const struct product *term) {
     for (uint32_t i = 0; i < term->count; i++) {
         const tulle_term_kind kind = term->factors[i]->kind;
-        if (kind != TULLE_WINDOW && kind != TULLE_DILATED && kind != TULLE_STRIDED &&
-            kind != TULLE_DENSE)
-            return false;
+        const bool moves = kind == TULLE_WINDOW || kind == TULLE_DILATED || kind == TULLE_STRIDED ||
+                           kind == TULLE_DENSE,
+                   fixed = kind == TULLE_GLOBAL || kind == TULLE_SINK || kind == TULLE_A_SHAPE;
+        // of several factors keys that stay and keys that move have others in common for each tile
+        if (!moves && !(fixed && term->count == 1)) return false;
     }
     return true;
 }

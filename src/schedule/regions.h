@@ -24,6 +24,7 @@ struct region_target {
     struct tiler *t;
     bool exclude;
     struct region_list *list;  ///< NULL: to the tile
+    bool fixed;                ///< keys that are the same for every tile
 };
 
 /// The regions of a term on the tile; columns chosen one by one are left out where the part's list
@@ -46,7 +47,7 @@ void regions_sort(struct tiler *t, struct region_list *list);
 /// Has the factor columns that every row takes one by one, and stands it alone in its term?
 bool term_lists(const struct product *term);
 
-/// Are its regions the same for every tile, but for where that stands?
+/// Are its regions the same for every tile, but for where that stands, or keys that are the same too?
 bool term_moves(const struct product *term);
 
 /// Pairs of rows at positions [p0, p1) and keys at [j0, j1) with p − j ≤ left, j − p ≤ right and

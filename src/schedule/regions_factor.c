@@ -12,6 +12,7 @@ static void add_rectangle(struct region_target to, int64_t p0, int64_t p1, int64
 }
 
 static void add_columns(struct region_target to, int64_t j0, int64_t j1) {
+    to.fixed = j1 < TILE_FAR;
     add_rectangle(to, -TILE_FAR, TILE_FAR, j0, j1);
 }
 

@@ -61,6 +61,7 @@ static void set_regions(struct tiler *t, uint32_t *words, int64_t v, int64_t cou
 }
 
 static bool emit_bits(struct tiler *t, struct run *run, int64_t v) {
+    if (t->counts) return true;
     run->bits = tile_bits(t, run->count);
     if (run->bits == SIZE_MAX) return false;
     uint32_t *words = t->bits + run->bits;
@@ -83,7 +84,7 @@ static bool emit_cell(struct tiler *t, const struct cell *cell) {
     const tulle_run_kind kind = cell->kind == CELL_FULL   ? TULLE_RUN_FULL
                                 : cell->kind == CELL_BITS ? TULLE_RUN_BITS
                                                           : TULLE_RUN_BAND;
-    const int64_t each = kind == TULLE_RUN_FULL ? INT64_MAX : PARTIAL_KEYS_MOST;
+    const int64_t each = kind == TULLE_RUN_FULL || t->counts ? INT64_MAX : PARTIAL_KEYS_MOST;
     for (int64_t v = cell->v0; v < cell->v1;) {
         const int64_t count = least(cell->v1 - v, each);
         struct run *run = new_run(t, kind, RUN_RANGE, t->residue + v * t->part->step, count);
@@ -167,12 +168,14 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
     t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = false;
+    t->fixed_end = -TILE_FAR;
+    t->moving_begin = TILE_FAR;
     for (int32_t r = 0; r < rows && t->site->rows; r++)
         t->listed[r] = site_row(t->site, row + r) + t->site->q_offset;
 }
 
 /// The regions of the part's terms, and of those before it. Returns whether all of them move with
-/// the tile.
+/// the tile, or are the same for all.
 static bool part_regions(struct tiler *t) {
     const struct part *part = t->part;
     bool moves = part->list_count == 0 && !t->site->rows;
@@ -212,13 +215,22 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     for (size_t i = 0; i < t->rounded.count; i++)
         if (!emit_cell(t, &t->rounded.cells[i])) return false;
     if (!emit_lists(t, list_end) || !emit_gathered(t)) return false;
-    t->shiftable = moves && !t->clipped && !t->gathered_count;
+    t->shiftable = moves && !t->clipped && !t->gathered_count &&
+                   t->moving_begin - t->fixed_end > MERGED_KEYS_MOST;
+    t->moves_from =
+        t->moving_begin >= TILE_FAR ? INT64_MAX : t->residue + t->moving_begin * part->step;
     return true;
 }
 
 int64_t tile_chunks(const struct tiler *t) {
     int64_t chunks = 0;
-    for (size_t i = 0; i < t->run_count; i++) chunks += chunks_of(t, t->runs[i].count);
+    for (size_t i = 0; i < t->run_count; i++) {
+        const struct run *run = &t->runs[i];
+        // as emit_cell cuts them
+        const int64_t cuts = run->kind == TULLE_RUN_FULL ? 0 : run->count / PARTIAL_KEYS_MOST;
+        chunks += cuts * chunks_of(t, PARTIAL_KEYS_MOST) +
+                  chunks_of(t, run->count - cuts * PARTIAL_KEYS_MOST);
+    }
     return chunks;
 }
 

@@ -55,6 +55,7 @@ static bool groups_sets(const struct schedule_input *in, struct group_sets *sets
             struct group_parts *parts = &of->parts[i];
             if (!parts_create(site, &tiling, &parts->parts, &parts->count)) return false;
             parts->listed = site->rows;
+            parts->window = windows_extent(in, &in->groups[g]);
             parts->resumes = in->limits.direct && parts->count == 2 && parts->parts[0].step == 1;
             parts->direct = in->limits.direct && (parts->count == 1 || parts->resumes);
         }
@@ -118,6 +119,7 @@ static bool group_build(struct planner *p, const struct group *group,
                         const struct group_parts *parts) {
     p->group = group;
     p->parts = parts;
+    p->items.window = &parts->window;
     p->tiler.site = &group->site;
     segments_group(&p->segments, group);
     if (segments_preamble(&p->segments) + SEGMENT_LEAST > p->input->limits.segment_texels) {

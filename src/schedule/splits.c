@@ -88,11 +88,22 @@ static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t 
         n = least(n, most(room, 32));
     }
     n = least(n, rest);
-    const int64_t low = least(run_key(t, run, c), split->reach.key_first);
-    if (split->reach.key_last - low > left->keys_apart) return 0;
-    n = least(n, keys_up_to(t, run, c, low + left->keys_apart));  // never 0 at the first run
+    if (left->cell) {
+        const int64_t key = run_key(t, run, c), cell = key / left->cell;
+        if (split->count && split->reach.key_first / left->cell != cell) return 0;
+        n = least(n, keys_up_to(t, run, c, (cell + 1) * left->cell - 1));
+    }
     if (run->kind == TULLE_RUN_FULL && n > t->chunk) n -= n % t->chunk;
     return n;
+}
+
+int64_t tile_positions(const struct tiler *t) {
+    int64_t first = INT64_MAX, last = -1;
+    for (size_t i = 0; i < t->run_count; i++) {
+        first = least(first, run_key(t, &t->runs[i], 0));
+        last = most(last, run_key(t, &t->runs[i], t->runs[i].count - 1));
+    }
+    return last < 0 ? 0 : last - first + 1;
 }
 
 bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,

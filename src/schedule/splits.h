@@ -22,9 +22,12 @@ struct split_place {
 /// What one may take.
 struct split_limits {
     int64_t chunks;
-    int64_t keys_apart;  ///< positions from its first to its last key
-    uint64_t texels;     ///< of plan memory
+    int64_t cell;     ///< positions: no split has keys of two such cells, from 0 on; 0: any
+    uint64_t texels;  ///< of plan memory
 };
+
+/// Positions from the first to the last key of the tile's runs, both included; 0: none.
+int64_t tile_positions(const struct tiler *t);
 
 /// The share of the tile's runs from *at on, which moves past it; at least some keys, where there
 /// are any. False: out of memory.

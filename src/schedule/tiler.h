@@ -62,6 +62,8 @@ struct tiler {
     const struct part *part;
     int32_t tile_rows;  ///< the variant's; row stride of bits
     int32_t chunk;      ///< keys per chunk, a power of 2 up to 64
+    /// only what runs cost: their bits are left out, which may be many, and none is cut for its length
+    bool counts;
     // the tile at hand
     int64_t row, u0, residue, v_begin, v_end;
     int32_t rows;
@@ -75,8 +77,10 @@ struct tiler {
     /// chunks; then others, with their bits from gathered_bits on. Both rise.
     int32_t *gathered;
     size_t gathered_count, gathered_full, gathered_capacity, gathered_bits;
-    /// this tile's runs move with it: no end of the keys cut them, and no term is fixed in place
+    /// the next tile's runs are this one's: those at positions from moves_from on move with it, for no
+    /// end of the keys cuts them; the others stay, and too far from those to share a run
     bool shiftable;
+    int64_t moves_from;
     // scratch
     struct region_list include, exclude;
     struct region_list factors[3];  ///< of a term of several: regions.c
@@ -94,6 +98,7 @@ struct tiler {
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;
+    int64_t fixed_end, moving_begin;  ///< the last key of regions that stay, the first of others
     bool out_of_memory;
 };
 

@@ -57,6 +57,18 @@ struct entries {
     uint32_t ws_row_base, ws_rows;
 };
 
+/// Of `count` entries from `first` on, as many as windows hold for such a dispatch; at least one.
+static uint32_t entries_held(const struct waves *w, enum dispatch_kind kind,
+                             const struct reach *reach, const struct group *group, uint32_t first,
+                             uint32_t count) {
+    uint32_t held = 1, over = count + 1;  // the fewest that are known not to be
+    for (uint32_t some = count; over - held > 1; some = held + (over - held) / 2) {
+        if (windows_hold(w->input, group, kind, reach, first, first + some)) held = some;
+        else over = some;
+    }
+    return held;
+}
+
 /// Dispatches over the entries, as many at a time as limits allow, of `pairs` visited pairs each.
 static bool dispatch_over(struct waves *w, struct dispatch dispatch, const struct reach *reach,
                           uint64_t pairs, const struct entries *over, enum stage stage) {
@@ -70,9 +82,7 @@ static bool dispatch_over(struct waves *w, struct dispatch dispatch, const struc
             const uint64_t most_pairs = limits->dispatch_pairs / pairs;
             count = (uint32_t)least_unsigned(count, most_pairs ? most_pairs : 1);
         }
-        while (windows && count > 1 &&
-               !windows_hold(w->input, over->group, dispatch.kind, reach, first, first + count))
-            count /= 2;
+        if (windows) count = entries_held(w, dispatch.kind, reach, over->group, first, count);
         dispatch.entry_first = first;
         dispatch.entry_count = count;
         dispatch.visited = pairs * count;
@@ -104,35 +114,30 @@ static bool attention_over(struct waves *w, const struct stretch *stretch,
                          stage);
 }
 
-/// What combine items from `item` on reach: as many of `count` as limits and windows allow. Returns
-/// how many.
-static uint32_t combine_reach(const struct waves *w, const struct entries *over,
-                              const struct pm_combine_item *item, uint32_t count,
-                              struct reach *reach) {
-    const bool windows = windows_any(w->input);
+/// What combine items from `item` on reach: as many of `count` as limits allow. Returns how many.
+static uint32_t combine_reach(const struct waves *w, const struct pm_combine_item *item,
+                              uint32_t count, int64_t rows_most, struct reach *reach) {
     uint32_t taken = 0;
     for (; taken < count && taken < w->input->limits.max_workgroups_x; taken++, item++) {
         struct reach more = { REACH_NO_KEYS,
                               .row_first = taken ? reach->row_first : item->first_row,
                               .row_last = (int64_t)item->first_row + item->rows - 1 };
-        if (taken && windows &&
-            !windows_hold(w->input, over->group, DISPATCH_COMBINE, &more, over->first,
-                          over->first + 1))
-            break;
+        if (taken && more.row_last - more.row_first >= rows_most) break;
         *reach = more;
     }
     return taken;
 }
 
 /// Combine over the entries, as many items at a time as limits and windows allow.
-static bool combine_over(struct waves *w, struct dispatch combine, const struct entries *over) {
+static bool combine_over(struct waves *w, struct dispatch combine, const struct entries *over,
+                         int64_t rows_most) {
     const struct segment *segment = &w->out->segments[combine.segment];
     const struct pm_combine_item *items =
         (const void *)(w->out->words + ((size_t)segment->first_texel + combine.items) * 4);
     const uint32_t total = combine.item_count;
     for (uint32_t done = 0; done < total; done += combine.item_count) {
         struct reach reach;
-        combine.item_count = combine_reach(w, over, items + done, total - done, &reach);
+        combine.item_count = combine_reach(w, items + done, total - done, rows_most, &reach);
         if (!dispatch_over(w, combine, &reach, 0, over, STAGE_COMBINE)) return false;
         combine.items += combine.item_count;
     }
@@ -140,7 +145,8 @@ static bool combine_over(struct waves *w, struct dispatch combine, const struct 
 }
 
 bool waves_range(struct waves *w, const struct group *group, const struct stretch *stretches,
-                 size_t stretch_count, const struct dispatch *combine, uint64_t slots) {
+                 size_t stretch_count, const struct dispatch *combine, uint64_t slots,
+                 int64_t rows_most) {
     const uint64_t all_rows = w->input->limits.workspace_rows;
     for (uint32_t first = 0; first < group->entry_count;) {
         uint32_t count = group->entry_count - first;
@@ -160,7 +166,7 @@ bool waves_range(struct waves *w, const struct group *group, const struct stretc
                                       .ws_rows = (uint32_t)slots };
         for (size_t s = 0; s < stretch_count; s++)
             if (!attention_over(w, &stretches[s], &over)) return false;
-        if (combine->item_count && !combine_over(w, *combine, &over)) return false;
+        if (combine->item_count && !combine_over(w, *combine, &over, rows_most)) return false;
         w->rows += slots * count;
         if (w->rows > w->out->workspace_rows) w->out->workspace_rows = w->rows;
         first += count;

@@ -28,10 +28,11 @@ struct waves {
 };
 
 /// Dispatches a range's stretches and its combine (no items: none) over the group, as many entries
-/// at a time as the workspace holds. slots: rows of partial results that the range has for each.
-/// False: out of memory.
+/// at a time as the workspace holds. slots: rows of partial results that the range has for each;
+/// rows_most: that a dispatch may reach over. False: out of memory.
 bool waves_range(struct waves *w, const struct group *group, const struct stretch *stretches,
-                 size_t stretch_count, const struct dispatch *combine, uint64_t slots);
+                 size_t stretch_count, const struct dispatch *combine, uint64_t slots,
+                 int64_t rows_most);
 
 /// Ends a wave: finishes what it left in the workspace. False: out of memory.
 bool waves_flush(struct waves *w);

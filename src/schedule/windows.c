@@ -16,28 +16,89 @@ bool windows_suffice(const struct schedule_input *in) {
     return true;
 }
 
-int64_t window_rows_most(const struct schedule_input *in, int64_t step) {
-    int64_t rows = INT64_MAX / 8;
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        const struct tensor_shape *shape = &in->tensors[t];
-        if (tensor_has_keys(t) || !shape->windowed || !shape->row) continue;
-        rows = least(rows, (int64_t)((in->limits.window_bytes - shape->row_bytes) /
-                                     ((uint64_t)step * shape->row)) +
-                               1);
-    }
-    return rows;
+#define NO_BOUND (INT64_MAX / 8)
+
+/// The byte at which an entry's first row or key begins.
+static uint64_t entry_begins(const struct schedule_input *in, int t, const struct pm_entry *entry) {
+    const struct tensor_shape *shape = &in->tensors[t];
+    const bool keys = tensor_has_keys(t);
+    const uint64_t batch = entry->index / in->heads,
+                   row = keys ? entry->first_key : entry->first_row;
+    uint64_t head = entry->index % in->heads;
+    if (keys) head = head * in->kv_heads / in->heads;
+    return batch * shape->batch + head * shape->head + row * shape->row;
 }
 
-int64_t window_keys_apart(const struct schedule_input *in) {
-    int64_t apart = INT64_MAX / 8;
-    for (int t = TENSOR_K; t <= TENSOR_V; t++) {
-        const struct tensor_shape *shape = &in->tensors[t];
-        if (shape->windowed && shape->row)
-            apart =
-                least(apart, (int64_t)((in->limits.window_bytes - shape->row_bytes) / shape->row));
+// -------------------------------------------------------------------------------------------------
+// How far a dispatch may reach
+
+/// How far apart some `together` neighbouring entries begin at most, where the group is cut into
+/// such.
+static uint64_t entries_apart(const struct schedule_input *in, const struct group *group, int t,
+                              uint32_t together) {
+    uint64_t apart = 0;
+    for (uint32_t first = 0; first < group->entry_count; first += together) {
+        uint64_t low = UINT64_MAX, high = 0;
+        for (uint32_t i = first; i < group->entry_count && i - first < together; i++) {
+            const uint64_t at = entry_begins(in, t, &group->entries[i]);
+            low = least_unsigned(low, at);
+            if (at > high) high = at;
+        }
+        if (high - low > apart) apart = high - low;
     }
     return apart;
 }
+
+/// What windows hold for so many entries at once. False: not even a row or a key.
+static bool extent_of(const struct schedule_input *in, const struct group *group, uint32_t together,
+                      struct window_extent *extent) {
+    *extent = (struct window_extent){ NO_BOUND, NO_BOUND };
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        const struct tensor_shape *shape = &in->tensors[t];
+        int64_t *of = tensor_has_keys(t) ? &extent->keys : &extent->rows;
+        if (!shape->windowed) continue;
+        const uint64_t taken = entries_apart(in, group, t, together) + shape->row_bytes;
+        if (taken > in->limits.window_bytes) return false;
+        if (shape->row)
+            *of = least(*of, (int64_t)((in->limits.window_bytes - taken) / shape->row) + 1);
+    }
+    return true;
+}
+
+/// Dispatches over all rows, keys and entries, `together` at once.
+static double dispatches_about(const struct group *group, const struct window_extent *extent,
+                               uint32_t together) {
+    const struct site *site = &group->site;
+    return (double)ceil_div(group->entry_count, together) *
+           (double)ceil_div(most(site->q_len, 1), extent->rows) *
+           (double)ceil_div(most(site->at.kv_len - site->kv_start, 1), extent->keys);
+}
+
+struct window_extent windows_extent(const struct schedule_input *in, const struct group *group) {
+    struct window_extent best = { NO_BOUND, NO_BOUND }, some;
+    double fewest = 0;
+    if (!windows_any(in)) return best;
+    // from all entries down to one: of equals the fewest, whose windows reach furthest
+    for (uint32_t together = group->entry_count; together; together /= 2) {
+        if (!extent_of(in, group, together, &some)) continue;
+        const double about = dispatches_about(group, &some, together);
+        if (fewest > 0 && about > fewest) continue;
+        best = some;
+        fewest = about;
+    }
+    return best;
+}
+
+int64_t window_tile_rows(const struct window_extent *extent, int64_t step) {
+    return most(extent->rows / step, 1);
+}
+
+int64_t window_cell(const struct window_extent *extent, int64_t positions) {
+    return positions > extent->keys - window_slack(extent) ? extent->keys : 0;
+}
+
+// -------------------------------------------------------------------------------------------------
+// What a dispatch touches
 
 /// Lowest and one past the highest byte of tensor t that the rows or keys of `reach` touch, for the
 /// group's entries [first, end).
@@ -52,12 +113,7 @@ static void touched_bytes(const struct schedule_input *in, const struct group *g
     *low = UINT64_MAX;
     *high = 0;
     for (uint32_t i = first; i < end; i++) {
-        const struct pm_entry *entry = &group->entries[i];
-        const uint64_t batch = entry->index / in->heads,
-                       row = keys ? entry->first_key : entry->first_row;
-        uint64_t head = entry->index % in->heads;
-        if (keys) head = head * in->kv_heads / in->heads;
-        uint64_t base = batch * shape->batch + head * shape->head + row * shape->row;
+        const uint64_t base = entry_begins(in, t, &group->entries[i]);
         *low = least_unsigned(*low, base + (uint64_t)from * shape->row);
         uint64_t past = base + (uint64_t)to * shape->row + shape->row_bytes;
         if (past > *high) *high = past;

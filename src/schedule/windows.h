@@ -21,11 +21,25 @@ bool windows_any(const struct schedule_input *in);
 /// Does a window hold at least a row or a key of every tensor?
 bool windows_suffice(const struct schedule_input *in);
 
-/// Rows at this step that the windows of Q and O reach over.
-int64_t window_rows_most(const struct schedule_input *in, int64_t step);
+/// What a dispatch may reach over, from the first to the last: rows of Q, O and LSE, positions of
+/// keys. As many as windows hold for some neighbouring entries of a group at once.
+struct window_extent {
+    int64_t rows, keys;
+};
 
-/// How many positions apart the first and last key of an item may be.
-int64_t window_keys_apart(const struct schedule_input *in);
+/// For as many entries at once as leave the fewest dispatches over the group.
+struct window_extent windows_extent(const struct schedule_input *in, const struct group *group);
+
+/// Rows at this step that some of a tile may have.
+int64_t window_tile_rows(const struct window_extent *extent, int64_t step);
+
+/// Keys that are not cut leave so many positions of a window, which joins them with those that begin
+/// as close by. Without, each tile of a wide `window` could need one of its own.
+static inline int64_t window_slack(const struct window_extent *extent) { return extent->keys / 16; }
+
+/// Keys that reach over so many positions: of how many is a cell of the grid on which they are cut?
+/// 0: they are not.
+int64_t window_cell(const struct window_extent *extent, int64_t positions);
 
 /// Do the tensors that such a dispatch touches for the group's entries [first, end) fit their
 /// windows?
