@@ -10,44 +10,46 @@ int64_t spread_choice(int64_t n, int64_t count) {
     return (int64_t)((double)fraction * 0x1p-32 * (double)count);
 }
 
-/// The chosen tiles of a part: one of each stretch of `every`.
-struct count {
-    struct tiler tiler;
-    int64_t every, stretch, next;
-    int64_t taken, chunks;
-    uint64_t runs, pairs;
-};
-
-static bool count_tile(void *user, int64_t row, int32_t rows, int64_t index) {
-    struct count *c = user;
-    if (index != c->next) return true;
-    c->stretch++;
-    c->next = c->stretch * c->every + spread_choice(c->stretch, c->every);
-    if (!tile_runs(&c->tiler, row, rows)) return false;
-    c->taken++;
-    c->chunks += tile_chunks(&c->tiler);
-    c->runs += c->tiler.run_count;
-    c->pairs += tile_pairs(&c->tiler);
-    return true;
+/// The first row of a part's n-th tile, in the order of tiles_each, and how many it has.
+static int64_t tile_at(int64_t step, int64_t rows, int32_t tile_rows, int64_t n, int32_t *count) {
+    const int64_t each = rows / step, longer = rows % step,  // classes of one row more
+        longer_tiles = ceil_div(each + 1, tile_rows), first = longer * longer_tiles;
+    const bool is_longer = n < first;
+    const int64_t tiles = is_longer ? longer_tiles : ceil_div(each, tile_rows),
+                  in = is_longer ? n : n - first, begin = in % tiles * tile_rows;
+    *count = (int32_t)least(tile_rows, each + is_longer - begin);
+    return (is_longer ? 0 : longer) + in / tiles + begin * step;
 }
 
+/// One tile of each stretch of `every`.
 static bool part_cost(const struct site *site, const struct part *part, const struct tiling *tiling,
                       const struct tile_share *share, struct cost *cost) {
-    const int64_t tiles = tiles_count(part->step, site->q_length, tiling->tile_rows);
-    *cost = (struct cost){ 0 };
-    if (!tiles) return true;
-    struct count c = { .tiler = tiler_of(site, part, tiling),
-                       .every = least(most(share->every, ceil_div(tiles, share->most)), tiles) };
-    c.next = spread_choice(0, c.every);
-    const bool fine = tiles_each(part->step, 0, site->q_length, tiling->tile_rows, count_tile, &c);
-    tiler_free(&c.tiler);
-    const double each = (double)tiles / (double)most(c.taken, 1),
-                 keys = each * (double)c.chunks * tiling->chunk;
+    const int64_t step = part->step, rows = site->q_length,
+                  tiles = tiles_count(step, rows, tiling->tile_rows),
+                  every = most(least(share->every, tiles), ceil_div(tiles, share->most));
+    struct tiler tiler = tiler_of(site, part, tiling);
+    int64_t taken = 0, chunks = 0;
+    uint64_t runs = 0, pairs = 0;
+    bool fine = true;
+    for (int64_t n = 0; n * every < tiles && fine; n++) {
+        const int64_t index = n * every + spread_choice(n, least(every, tiles - n * every));
+        int32_t count;
+        const int64_t row = tile_at(step, rows, tiling->tile_rows, index, &count);
+        fine = tile_runs(&tiler, row, count);
+        if (!fine) break;
+        taken++;
+        chunks += tile_chunks(&tiler);
+        runs += tiler.run_count;
+        pairs += tile_pairs(&tiler);
+    }
+    tiler_free(&tiler);
+    const double each = (double)tiles / (double)most(taken, 1),
+                 keys = each * (double)chunks * tiling->chunk;
     *cost = (struct cost){ .tiles = (double)tiles,
-                           .runs = each * (double)c.runs,
+                           .runs = each * (double)runs,
                            .visited = keys * tiling->tile_rows,
-                           .existing = keys * (double)least(tiling->tile_rows, site->q_length),
-                           .selected = each * (double)c.pairs };
+                           .existing = keys * (double)least(tiling->tile_rows, rows),
+                           .selected = each * (double)pairs };
     return fine;
 }
 
