@@ -53,6 +53,7 @@ typedef struct tulle_cost {
     uint32_t entries;   ///< so many (sequence, head) have this schedule; the figures are one's
     bool alone;         ///< a term alone; else a part, as the plan has it
     uint32_t part;      ///< its number (tulle_run); of a term alone 0
+    bool listed;        ///< of rows that are tiled apart from their neighbours
     const char *terms;  ///< as a spec says them; the library's, until the callback returns
     uint64_t tiles, runs;
     uint64_t visited;   ///< rows × keys, as in tulle_plan_info

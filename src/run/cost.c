@@ -2,6 +2,7 @@
 #include "run/cost.h"
 
 #include "common/arithmetic.h"
+#include "schedule/row_sets.h"
 #include "schedule/tiler.h"
 
 int64_t spread_choice(int64_t n, int64_t count) {
@@ -22,11 +23,12 @@ static int64_t tile_at(int64_t step, int64_t rows, int32_t tile_rows, int64_t n,
 }
 
 /// One tile of each stretch of `every`.
-static bool part_cost(const struct site *site, const struct part *part, const struct tiling *tiling,
-                      const struct tile_share *share, struct cost *cost) {
+static bool part_cost(const struct site *site, const struct part *part,
+                      const struct counting *counting, struct cost *cost) {
+    const struct tiling *tiling = &counting->tiling;
     const int64_t step = part->step, rows = site->q_length,
                   tiles = tiles_count(step, rows, tiling->tile_rows),
-                  every = most(least(share->every, tiles), ceil_div(tiles, share->most));
+                  every = most(least(counting->every, tiles), ceil_div(tiles, counting->most));
     struct tiler tiler = tiler_of(site, part, tiling);
     int64_t taken = 0, chunks = 0;
     uint64_t runs = 0, pairs = 0;
@@ -48,30 +50,44 @@ static bool part_cost(const struct site *site, const struct part *part, const st
     *cost = (struct cost){ .tiles = (double)tiles,
                            .runs = each * (double)runs,
                            .visited = keys * tiling->tile_rows,
-                           .existing = keys * (double)least(tiling->tile_rows, rows),
                            .selected = each * (double)pairs };
     return fine;
 }
 
-bool site_cost(const struct site *site, const struct tiling *tiling, const struct tile_share *share,
-               part_cost_callback each, void *user) {
+static bool set_cost(const struct row_set *set, int64_t queries, const struct counting *counting,
+                     part_cost_callback each, void *user) {
+    const int64_t tile_rows = counting->tiling.tile_rows;
     struct part *parts;
     uint32_t count;
-    if (!parts_create(site, tiling, &parts, &count)) return false;
+    if (!parts_create(&set->site, &counting->tiling, &parts, &count)) return false;
     bool fine = true;
     for (uint32_t k = 0; k < count && fine; k++) {
         struct cost cost;
-        fine = part_cost(site, &parts[k], tiling, share, &cost);
-        if (fine) each(user, &parts[k], k, &cost);
+        fine = part_cost(&set->site, &parts[k], counting, &cost);
+        cost.existing = cost.visited * (double)least(tile_rows, queries) / (double)tile_rows;
+        if (fine) each(user, &parts[k], k, set->site.rows, &cost);
     }
     parts_free(parts, count);
     return fine;
 }
 
-static void add_part(void *user, const struct part *part, uint32_t index, const struct cost *cost) {
+bool site_cost(const struct site *site, const struct counting *counting, part_cost_callback each,
+               void *user) {
+    struct row_sets sets;
+    if (!row_sets_make(site, &counting->tiling, counting->may_list, &sets)) return false;
+    bool fine = true;
+    for (uint32_t i = 0; i < sets.count && fine; i++)
+        fine = set_cost(&sets.set[i], site->q_length, counting, each, user);
+    row_sets_free(&sets);
+    return fine;
+}
+
+static void add_part(void *user, const struct part *part, uint32_t index, bool listed,
+                     const struct cost *cost) {
     struct cost *sum = user;
     (void)part;
     (void)index;
+    (void)listed;
     sum->tiles += cost->tiles;
     sum->runs += cost->runs;
     sum->visited += cost->visited;
@@ -79,12 +95,12 @@ static void add_part(void *user, const struct part *part, uint32_t index, const 
     sum->selected += cost->selected;
 }
 
-bool term_cost(const struct site *site, const struct product *term, const struct tiling *tiling,
-               const struct tile_share *share, struct cost *cost) {
+bool term_cost(const struct site *site, const struct product *term, const struct counting *counting,
+               struct cost *cost) {
     // all that planning asks of a pattern
     tulle_pattern alone = { .canonical_count = 1, .canonical = &term };
     struct site of_term = *site;
     of_term.pattern = &alone;
     *cost = (struct cost){ 0 };
-    return site_cost(&of_term, tiling, share, add_part, cost);
+    return site_cost(&of_term, counting, add_part, cost);
 }

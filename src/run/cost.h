@@ -14,22 +14,26 @@ struct cost {
     double selected;  ///< pairs
 };
 
-/// Which of a part's tiles are counted; each stands for those between it and the next.
-struct tile_share {
-    int64_t every;  ///< one of so many at most; 1: all
-    int64_t most;   ///< no more of them than this
+/// What is counted: of each part's tiles one of every so many, and no more than `most` of them. Each
+/// stands for those between it and the next.
+struct counting {
+    struct tiling tiling;
+    bool may_list;  ///< as for row_sets_make
+    int64_t every;  ///< 1: all
+    int64_t most;
 };
 
-typedef void (*part_cost_callback)(void *user, const struct part *part, uint32_t index,
+/// listed: of rows from a list.
+typedef void (*part_cost_callback)(void *user, const struct part *part, uint32_t index, bool listed,
                                    const struct cost *cost);
 
-/// Calls `each` for every part of the site's pattern. False: out of memory.
-bool site_cost(const struct site *site, const struct tiling *tiling, const struct tile_share *share,
-               part_cost_callback each, void *user);
+/// Calls `each` for every part of the site's pattern, row set after row set. False: out of memory.
+bool site_cost(const struct site *site, const struct counting *counting, part_cost_callback each,
+               void *user);
 
 /// The same of one of its terms alone, summed over its parts.
-bool term_cost(const struct site *site, const struct product *term, const struct tiling *tiling,
-               const struct tile_share *share, struct cost *cost);
+bool term_cost(const struct site *site, const struct product *term, const struct counting *counting,
+               struct cost *cost);
 
 /// A number below `count` for the n-th of many choices: spread evenly, in step with no period.
 int64_t spread_choice(int64_t n, int64_t count);

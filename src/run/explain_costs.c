@@ -7,8 +7,6 @@
 #include "run/plan.h"
 #include "tulle/inspect.h"
 
-static const struct tile_share all_tiles = { 1, INT64_MAX };
-
 struct report {
     tulle_cost_callback each;
     void *user;
@@ -47,22 +45,23 @@ static void tell(struct report *report, const struct product *const *terms, uint
     free(text);
 }
 
-static void tell_part(void *user, const struct part *part, uint32_t index,
+static void tell_part(void *user, const struct part *part, uint32_t index, bool listed,
                       const struct cost *cost) {
     struct report *report = user;
     report->cost.part = index;
+    report->cost.listed = listed;
     tell(report, part->include, part->include_count, cost);
 }
 
-static bool group_costs(struct report *report, const struct tiling *tiling) {
+static bool group_costs(struct report *report, const struct counting *counting) {
     const tulle_pattern *pattern = report->site->pattern;
-    if (!site_cost(report->site, tiling, &all_tiles, tell_part, report)) return false;
+    if (!site_cost(report->site, counting, tell_part, report)) return false;
     report->cost.alone = true;
+    report->cost.listed = false;
     report->cost.part = 0;
     for (uint32_t i = 0; i < pattern->canonical_count && pattern->canonical_count > 1; i++) {
         struct cost cost;
-        if (!term_cost(report->site, pattern->canonical[i], tiling, &all_tiles, &cost))
-            return false;
+        if (!term_cost(report->site, pattern->canonical[i], counting, &cost)) return false;
         tell(report, &pattern->canonical[i], 1, &cost);
     }
     return !report->out_of_memory;
@@ -74,7 +73,7 @@ tulle_result tulle_plan_costs(const tulle_plan *plan, tulle_cost_callback each, 
         return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "%s is NULL", plan ? "each" : "plan");
     const struct attention *a = &plan->attention;
-    const struct tiling tiling = plan_tiling(plan);
+    const struct counting counting = { plan_tiling(plan), plan_may_list(plan), 1, INT64_MAX };
     for (uint32_t g = 0; g < a->group_count; g++) {
         const struct group *group = &a->groups[g];
         const tulle_cost of_group = { .pattern = plan_pattern(plan, group),
@@ -82,7 +81,7 @@ tulle_result tulle_plan_costs(const tulle_plan *plan, tulle_cost_callback each, 
                                       .head = group->entries[0].index % a->heads,
                                       .entries = group->entry_count };
         struct report report = { each, user, &group->site, of_group, false };
-        if (!group_costs(&report, &tiling))
+        if (!group_costs(&report, &counting))
             return context_fail(plan->context, error, TULLE_ERROR_OUT_OF_HOST_MEMORY,
                                 "no host memory to count what a plan costs");
     }

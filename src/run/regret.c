@@ -16,14 +16,14 @@
 /// How much is looked at: few tiles of few groups, a hundredth of planning or so; then an eighth of
 /// all; then all.
 static const struct look {
-    struct tile_share tiles;
-    int64_t groups;
-} looks[] = {
-    { { 32, 8 }, 4 },
-    { { 8, INT64_MAX }, INT64_MAX },
-    { { 1, INT64_MAX }, INT64_MAX },
-};
+    int64_t every, most;  ///< of tiles, as in struct counting
+    int64_t groups;       ///< at most
+} looks[] = { { 32, 8, 4 }, { 8, INT64_MAX, INT64_MAX }, { 1, INT64_MAX, INT64_MAX } };
 #define LOOKS (sizeof looks / sizeof looks[0])
+
+static struct counting counting_of(const tulle_plan *plan, const struct look *look) {
+    return (struct counting){ plan_tiling(plan), plan_may_list(plan), look->every, look->most };
+}
 
 // -------------------------------------------------------------------------------------------------
 // How many times
@@ -34,10 +34,12 @@ struct sum {
     double weight;
 };
 
-static void add_part(void *user, const struct part *part, uint32_t index, const struct cost *cost) {
+static void add_part(void *user, const struct part *part, uint32_t index, bool listed,
+                     const struct cost *cost) {
     const struct sum *sum = user;
     (void)part;
     (void)index;
+    (void)listed;
     sum->cost->visited += sum->weight * cost->visited;
     sum->cost->existing += sum->weight * cost->existing;
     sum->cost->selected += sum->weight * cost->selected;
@@ -46,14 +48,14 @@ static void add_part(void *user, const struct part *part, uint32_t index, const 
 /// The cost of each pattern, by one look. False: out of memory.
 static bool survey(const tulle_plan *plan, const struct look *look, struct cost *costs) {
     const struct attention *a = &plan->attention;
-    const struct tiling tiling = plan_tiling(plan);
+    const struct counting counting = counting_of(plan, look);
     const int64_t every = ceil_div(a->group_count, look->groups);
     for (uint32_t i = 0; i < a->pattern_count; i++) costs[i] = (struct cost){ 0 };
     for (int64_t first = 0; first < a->group_count; first += every) {
         const int64_t those = least(every, a->group_count - first);
         const struct group *group = &a->groups[first + spread_choice(first / every, those)];
         struct sum sum = { &costs[plan_pattern(plan, group)], (double)those * group->entry_count };
-        if (!site_cost(&group->site, &tiling, &look->tiles, add_part, &sum)) return false;
+        if (!site_cost(&group->site, &counting, add_part, &sum)) return false;
     }
     return true;
 }
@@ -90,13 +92,13 @@ static bool find_regret(const tulle_plan *plan, struct cost *costs, uint32_t *pa
 
 /// The term that alone visits the most beyond what it selects. NULL: out of memory.
 static const struct product *find_cause(const tulle_plan *plan, const struct site *site) {
-    const struct tiling tiling = plan_tiling(plan);
+    const struct counting counting = counting_of(plan, &looks[0]);
     const struct product *cause = NULL;
     double most = -1;
     for (uint32_t i = 0; i < site->pattern->canonical_count; i++) {
         const struct product *term = site->pattern->canonical[i];
         struct cost cost;
-        if (!term_cost(site, term, &tiling, &looks[0].tiles, &cost)) return NULL;
+        if (!term_cost(site, term, &counting, &cost)) return NULL;
         if (cost.existing - cost.selected <= most) continue;
         most = cost.existing - cost.selected;
         cause = term;

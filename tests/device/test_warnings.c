@@ -197,7 +197,7 @@ static void test_regret(void **state) {
         const char *spec, *term;
     } cases[] = { { "random:1,64,7", "mostly for random:1,64,7," },
                   { "window:31,0+random:1,64,7+sink:4", "mostly for random:1,64,7," },
-                  { "random:1,64,7&blocks:64,M+window:63,0",
+                  { "random:1,64,7&blocks:64,M+window:7,0",
                     "mostly for random:1,64,7&blocks:64,M," },
                   { "window:31,0;random:1,64,7", "pattern 2 visits about" } };
     struct world world;

@@ -18,7 +18,9 @@ static double times_selected(uint64_t visited, uint64_t pairs) {
 static void add_row(struct table *table, const tulle_cost *cost) {
     table_row(table);
     if (cost->alone) table_set(table, TERMS, "%s alone", cost->terms);
-    else table_set(table, TERMS, "part %" PRIu32 ": %s", cost->part, cost->terms);
+    else
+        table_set(table, TERMS, "part %" PRIu32 "%s: %s", cost->part,
+                  cost->listed ? " of listed rows" : "", cost->terms);
     table_set(table, ENTRIES, "%" PRIu32, cost->entries);
     table_set(table, TILES, "%" PRIu64, cost->tiles);
     table_set(table, RUNS, "%" PRIu64, cost->runs);
@@ -32,6 +34,7 @@ static void add_object(cJSON *array, const tulle_cost *cost) {
     json_add_count(object, "pattern", cost->pattern);
     if (cost->alone) cJSON_AddNullToObject(object, "part");
     else json_add_count(object, "part", cost->part);
+    cJSON_AddBoolToObject(object, "listed", cost->listed);
     cJSON_AddStringToObject(object, "terms", cost->terms);
     json_add_count(object, "entries", cost->entries);
     json_add_count(object, "tiles", cost->tiles);

@@ -28,7 +28,7 @@ void plan_report_free(struct plan_report *report);
 /// Prints it on standard output; an exit status. Of JSON: device, driver, kernel, tile_rows, chunk_keys, q_len,
 /// kv_len, heads, create_ms, plan_ms, repeats, pairs, visited, tiles, runs, items, dispatches,
 /// host_bytes, device_bytes, workspace_bytes, and costs: an array of pattern, part (null: the term
-/// alone), terms, entries, tiles, runs, visited, pairs.
+/// alone), listed, terms, entries, tiles, runs, visited, pairs.
 int plan_report_json(const struct plan_report *report, const tulle_attention_desc *desc);
 int plan_report_text(const struct plan_report *report);
 
