@@ -13,6 +13,7 @@
 #include "pictures/labels.h"
 #include "arrays/output.h"
 #include "pictures/picture.h"
+#include "common/plan_report.h"
 #include "common/progress.h"
 #include "arrays/spec_files.h"
 #include "arrays/tensor.h"
@@ -21,6 +22,7 @@
 static const char help[] =
     "Usage: tulle show SPEC --q-len N --kv-len N [OPTION ...]\n"
     "       tulle show SPEC --q Q --k K [--tokens FILE] [OPTION ...]\n"
+    "       tulle show SPEC --q-len N --kv-len N --plan [--json] [OPTION ...]\n"
     "\n"
     "Draws which pairs a pattern selects (rows are queries, columns are keys), which runs are computed for it, and\n"
     "says what share of dense attention that is. With --q and --k the weights of one head are drawn beside it.\n"
@@ -38,6 +40,9 @@ static const char help[] =
     "  --device N              index or part of a name; without any device: base's default tile\n"
     "  --cache FILE, --no-cache   as for 'tulle run': what was tuned decides which kernel is best\n"
     "  -o, --output FILE.png   also as PNG; its name ends in .png\n"
+    "  --plan                  in place of a picture: plans it, for the device and all heads, without running it, and says\n"
+    "                          how long that takes, what it selects and visits, and what its parts and terms cost\n"
+    "  --json                  with --plan: as a JSON object (docs/bench.md)\n"
     "\n"
     "In the terminal darker is more of a cell's pairs; a dot is computed without being selected; with colours blue\n"
     "is in full runs, yellow in bands, green in runs with a bit a pair.\n"
@@ -59,6 +64,8 @@ enum {
     LAYOUT,
     KERNEL,
     DEVICE,
+    PLAN,
+    JSON,
     CACHE,
     NO_CACHE
 };
@@ -79,6 +86,8 @@ static const struct option options[] = {
     { "layout", required_argument, NULL, LAYOUT },
     { "kernel", required_argument, NULL, KERNEL },
     { "device", required_argument, NULL, DEVICE },
+    { "plan", no_argument, NULL, PLAN },
+    { "json", no_argument, NULL, JSON },
     { "output", required_argument, NULL, 'o' },
     CACHE_FILE_OPTIONS(CACHE, NO_CACHE),
     { "help", no_argument, NULL, 'h' },
@@ -89,7 +98,7 @@ struct request {
     const char *spec, *q, *k, *tokens, *kernel, *device, *output;
     int64_t q_len, kv_len, q_offset, heads, kv_heads, head;
     float scale, softcap;
-    bool causal, bshd, has_q_offset;
+    bool causal, bshd, has_q_offset, plan, json;
     struct cache_file cache;
 };
 
@@ -145,6 +154,8 @@ static int read_options(int argc, char **argv, struct request *r) {
             break;
         case KERNEL: r->kernel = optarg; break;
         case DEVICE: r->device = optarg; break;
+        case PLAN: r->plan = true; break;
+        case JSON: r->json = true; break;
         case 'o': r->output = optarg; break;
         case CACHE: r->cache.given = optarg; break;
         case NO_CACHE: r->cache.none = true; break;
@@ -165,6 +176,10 @@ static int read_options(int argc, char **argv, struct request *r) {
         return fail_usage(
             "show", "%s is given without --q and --k; it changes only the weights drawn from them",
             of_weights);
+    if (r->json && !r->plan) return fail_usage("show", "--json is given without --plan");
+    if (r->plan && (r->output || r->tokens))
+        return fail_usage("show", "%s is given with --plan, which draws nothing",
+                          r->output ? "-o" : "--tokens");
     const size_t name = r->output ? strlen(r->output) : 0;
     if (r->output && (name < 4 || strcasecmp(r->output + name - 4, ".png")))
         return fail_usage("show", "-o is '%s'; a name that ends in .png is wanted", r->output);
@@ -319,6 +334,19 @@ static int draw_png(const struct request *r, struct work *w, const char *spec, F
     return STATUS_OK;
 }
 
+static int tell_plan(const struct request *r, const struct work *w) {
+    struct plan_report report;
+    tulle_error error;
+    progress_start("planning");
+    const tulle_result result = plan_report_make(w->context, &w->desc, &report, &error);
+    progress_stop();
+    const int status = result    ? fail_tulle("show", &error)
+                       : r->json ? plan_report_json(&report, &w->desc)
+                                 : plan_report_text(&report);
+    plan_report_free(&report);
+    return status;
+}
+
 static int show(struct request *r, struct work *w) {
     struct message m;
     tulle_error error;
@@ -329,12 +357,13 @@ static int show(struct request *r, struct work *w) {
     describe(r, w);
     // A device only tells which kernel would be chosen; a device that was named must be there.
     if (open_device(r->device, cache_file_use(&r->cache), &w->context, &error)) {
-        if (r->device) return fail_tulle("show", &error);
+        if (r->device || r->plan) return fail_tulle("show", &error);
         if (r->kernel)
             fprintf(stderr, "tulle show: no device (%s): runs as base's default tile takes them\n",
                     error.message);
         w->desc.kernel = NULL;
     }
+    if (r->plan) return tell_plan(r, w);
     FILE *file = NULL;
     if (r->output && !(file = outputs_add(&w->outputs, r->output, &m)))
         return fail("show", STATUS_BAD_INPUT, "-o: %s", m.text);

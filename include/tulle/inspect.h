@@ -6,7 +6,8 @@
 // Contents:
 //
 //     Pattern    is one pair selected
-//     Schedule   the pairs of a plan; the runs of keys that its kernels go over
+//     Schedule   the pairs of a plan, and what its parts cost; the runs of keys that its kernels go
+//                over
 //     Kernels    which variants there are, which would serve and why not the others, what they cost
 //
 // Conventions, versions and threads as in tulle/tulle.h.
@@ -44,6 +45,29 @@ TULLE_API bool tulle_pattern_selects(const tulle_pattern *pattern, const tulle_p
 /// INVALID_ARGUMENT, memory.
 TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs,
                                               tulle_error *error);
+
+/// What a part of a plan's schedule costs, or one of its terms would, were that the whole pattern.
+typedef struct tulle_cost {
+    uint32_t pattern;         ///< of the descriptor's, from 0
+    uint32_t sequence, head;  ///< the first (batch entry, or packed sequence; head) of those below
+    uint32_t entries;   ///< so many (sequence, head) have this schedule; the figures are one's
+    bool alone;         ///< a term alone; else a part, as the plan has it
+    uint32_t part;      ///< its number (tulle_run); of a term alone 0
+    bool listed;        ///< of rows that are tiled apart from their neighbours
+    const char *terms;  ///< as a spec says them; the library's, until the callback returns
+    uint64_t tiles, runs;
+    uint64_t visited;   ///< rows × keys, as in tulle_plan_info
+    uint64_t selected;  ///< pairs
+} tulle_cost;
+
+typedef void (*tulle_cost_callback)(void *user, const tulle_cost *cost);
+
+/// What of a plan costs how much: one call of `each` for every part of each schedule, and where the
+/// pattern has several terms one for each of them alone. A pair that several parts select counts in
+/// the first; terms alone each count it. Counted now, on every tile: takes as long as planning, and
+/// about once more a term. Any thread. Errors: INVALID_ARGUMENT, memory.
+TULLE_API tulle_result tulle_plan_costs(const tulle_plan *plan, tulle_cost_callback each,
+                                        void *user, tulle_error *error);
 
 typedef enum tulle_run_kind {
     TULLE_RUN_FULL = 0,  ///< every row takes every key

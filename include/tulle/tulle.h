@@ -628,7 +628,10 @@ typedef struct tulle_plan_info {
     uint32_t chunk_keys;         ///< keys that its loop takes at a time
     uint64_t workspace_bytes;    ///< what a binding needs; 0: none
     uint64_t workspace_minimum;  ///< the smallest workspace_limit that will do
-    uint64_t visited;  ///< rows × keys that the loops run over, dead rows and padding keys included
+    /// rows × keys that the loops run over, dead rows and padding keys included. Where it is over 4
+    /// times what is selected (tulle_plan_count_pairs; estimated), a WARNING says so, and which term
+    /// it is for: not where it is below 2^20, nor for rows that a tile of too few queries lacks
+    uint64_t visited;
     uint32_t dispatches;
     uint64_t items;  ///< work items, each run for every (batch, head) that shares it
     /// of planning's large arrays on the host. The context keeps those of its largest plan for

@@ -142,6 +142,10 @@ static void put_in_order(tulle_pattern *pattern) {
     pattern->canonical_count = kept;
 }
 
+const struct term *product_term(const tulle_pattern *pattern, const struct product *product) {
+    return &pattern->terms[product - pattern->products];
+}
+
 static void free_pattern(tulle_pattern *pattern) {
     if (!pattern) return;
     free_terms(pattern->terms, pattern->term_count);

@@ -103,6 +103,12 @@ size_t random_blocks(const struct term *term, const tulle_pattern_site *site, in
 size_t random_most(const struct term *term, const tulle_pattern_site *site,
                    int64_t last_query_block);
 
+/// What a term in canonical order was given as.
+const struct term *product_term(const tulle_pattern *pattern, const struct product *product);
+
+/// As tulle_pattern_print, of one term.
+size_t term_print(const struct term *term, char *text, size_t size);
+
 /// One reference more; tulle_pattern_destroy gives it back.
 tulle_pattern *pattern_retain(const tulle_pattern *pattern);
 

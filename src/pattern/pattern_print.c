@@ -180,6 +180,18 @@ static void put_term(struct writer *writer, const struct term *term) {
     }
 }
 
+static size_t end_text(const struct writer *writer) {
+    if (writer->size)
+        writer->text[writer->length < writer->size ? writer->length : writer->size - 1] = '\0';
+    return writer->length;
+}
+
+size_t term_print(const struct term *term, char *text, size_t size) {
+    struct writer writer = { text, size, 0 };
+    put_term(&writer, term);
+    return end_text(&writer);
+}
+
 size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, size_t size) {
     struct writer writer = { text, text ? size : 0, 0 };
     for (uint32_t i = 0; pattern && i < pattern->term_count; ++i) {
@@ -187,6 +199,5 @@ size_t tulle_pattern_print(const tulle_pattern *pattern, char *text, size_t size
         if (writer.length) put_char(&writer, '+');
         put_term(&writer, &pattern->terms[i]);
     }
-    if (writer.size) text[writer.length < writer.size ? writer.length : writer.size - 1] = '\0';
-    return writer.length;
+    return end_text(&writer);
 }

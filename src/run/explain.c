@@ -221,8 +221,7 @@ tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *pairs, tul
                             "%s is NULL", plan ? "pairs" : "plan");
     uint64_t total = 0;
     const struct attention *a = &plan->attention;
-    const struct tiling tiling = { (int32_t)plan->tile_rows, (int32_t)plan->variant->keys,
-                                   INT32_MAX };
+    const struct tiling tiling = plan_tiling(plan);
     for (uint32_t g = 0; g < a->group_count; g++) {
         uint64_t each = 0;
         if (!site_runs(&a->groups[g].site, &tiling, add_pairs, &each))

@@ -12,6 +12,7 @@
 #include "kernel/tuning.h"
 #include "run/context.h"
 #include "run/limits.h"
+#include "run/regret.h"
 #include "run/shared.h"
 
 static uint32_t pieces(int64_t elements) { return (uint32_t)((uint64_t)elements / 4); }
@@ -345,6 +346,7 @@ tulle_result tulle_plan_create(tulle_context *context, const tulle_attention_des
     tulle_result result = plan_try(context, desc, out, error);
     if (result == TULLE_ERROR_WORKSPACE_LIMIT)
         context_log(context, TULLE_LOG_ERROR, "%s", error->message);
+    if (!result) regret_warn(*out);
     return result;
 }
 

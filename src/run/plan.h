@@ -9,6 +9,7 @@
 
 #include "device/memory.h"
 #include "kernel/variant.h"
+#include "schedule/parts.h"
 #include "schedule/schedule.h"
 
 /// What a plan's pipelines are for. Those for attention share a layout, and so do the others.
@@ -54,6 +55,25 @@ struct tulle_plan {
     uint64_t workspace_row_bytes;
     tulle_plan_info info;
 };
+
+/// How its patterns are tiled where nothing is left out: every list of keys is made.
+static inline struct tiling plan_tiling(const tulle_plan *plan) {
+    return (struct tiling){ (int32_t)plan->tile_rows, (int32_t)plan->variant->keys, INT32_MAX };
+}
+
+/// May its rows come from lists? As in planning (schedule.c).
+static inline bool plan_may_list(const tulle_plan *plan) {
+    const struct tensor_shape *tensors = plan->attention.tensors;
+    return !tensors[TENSOR_Q].windowed && !tensors[TENSOR_O].windowed &&
+           !tensors[TENSOR_LSE].windowed;
+}
+
+/// Which of the descriptor's patterns a group has, from 0.
+static inline uint32_t plan_pattern(const tulle_plan *plan, const struct group *group) {
+    uint32_t i = 0;
+    while (plan->attention.patterns[i] != group->site.pattern) i++;
+    return i;
+}
 
 /// One holder more. Any thread.
 tulle_plan *plan_retain(tulle_plan *plan);

@@ -74,6 +74,11 @@ static void note_error(void *user, tulle_log_level level, const char *message) {
     }
 }
 
+static void ignore_cost(void *user, const tulle_cost *cost) {
+    (void)user;
+    (void)cost;
+}
+
 // The call is the library's doing; afterwards `out` must be set exactly where it succeeded.
 #define STEP(call, out)                                                                \
     do {                                                                               \
@@ -229,6 +234,7 @@ static tulle_result run_steps(struct run *run) {
     STEP(tulle_plan_create(run->context, &desc, &run->plan, &run->error), run->plan);
     uint64_t pairs = 0;
     STEP_PLAIN(tulle_plan_count_pairs(run->plan, &pairs, &run->error));
+    STEP_PLAIN(tulle_plan_costs(run->plan, ignore_cost, NULL, &run->error));
     result = run->setting->record ? attend_recorded(run) : attend_on_host(run);
     if (result == TULLE_OK) {
         STEP_PLAIN(tulle_cache_save(run->context, &run->error));

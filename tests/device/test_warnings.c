@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Mistakes that do no harm: the log warns of them, once, and what comes out is right; and objects
-// that are destroyed in any order, on any thread. (What is
-// refused: test_mistakes.c.)
+// Mistakes that do no harm: the log warns of them, once, and what comes out is right; patterns that
+// cost far more than what they select; and objects that are destroyed in any order, on any thread.
+// (What is refused: test_mistakes.c.)
 #define _POSIX_C_SOURCE 200809L  // pthread_barrier_t under -std=c11
 
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mistakes.h"
@@ -79,6 +81,207 @@ static void test_import_claims(void **state) {
         harness_fail("the warning does not name the feature: %s", world.said.warning);
     }
     tulle_context_destroy(context);
+    world_close(&world);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Patterns that a user will regret
+
+enum { LONG = 16384, BLOCK = 64, BLOCKS = LONG / BLOCK };
+
+// Documents of 1000 ("D"), a quarter of the blocks of 64 ("M").
+static bool load_array(void *user, const char *name, tulle_array *array, char *message,
+                       size_t message_size) {
+    (void)user;
+    (void)message;
+    (void)message_size;
+    const bool mask = *name == 'M';
+    const int64_t count = mask ? BLOCKS * BLOCKS : LONG / 1000 + 2;
+    int64_t *values = malloc((size_t)count * sizeof *values);
+    struct rng rng = { 1 };
+    for (int64_t i = 0; i < count; i++) {
+        if (mask) values[i] = rng_chance(&rng, 25);
+        else values[i] = i + 1 < count ? i * 1000 : LONG;
+    }
+    *array = (tulle_array){ .values = values,
+                            .dimensions = mask ? 2 : 1,
+                            .shape = { mask ? BLOCKS : count, BLOCKS },
+                            .is_integer = true,
+                            .is_bool = mask,
+                            .is_index = !mask,
+                            .type = "int64",
+                            .owner = values };
+    return true;
+}
+
+static void release_array(void *user, tulle_array *array) {
+    (void)user;
+    free(array->owner);
+}
+
+// A plan on the library's own device for a spec, whose patterns are dealt to heads.
+static tulle_plan *plan_spec(struct world *world, const char *spec, uint32_t heads, uint32_t q_len,
+                             uint32_t kv_len) {
+    static const tulle_array_loader loader = { load_array, release_array, NULL };
+    tulle_pattern **patterns = NULL;
+    uint32_t count = 0;
+    tulle_error error = { 0 };
+    harness_ok(tulle_pattern_parse(spec, &loader, &patterns, &count, &error), &error, spec);
+    const tulle_attention_desc desc = { .heads = heads,
+                                        .q_len = q_len,
+                                        .kv_len = kv_len,
+                                        .head_dim = 64,
+                                        .causal = true,
+                                        .patterns = (const tulle_pattern *const *)patterns,
+                                        .pattern_count = count };
+    world->said = (struct said){ 0 };
+    tulle_plan *plan = world_plan(world->own, &desc);
+    tulle_patterns_free(patterns, count);
+    return plan;
+}
+
+// Whatever the device's tiles, these pay for what they select.
+static void test_no_regret(void **state) {
+    (void)state;
+    static const char *const specs[] = {
+        "dense",        "window:255,0",  "window:255,0+global:64",
+        "strided:128",  "blocks:64,M",   "window:255,0+sink:4",
+        "documents:D",  "chunked:1024",  "window:255,0&documents:D+sink:4&documents:D",
+        "fixed:128,16", "a_shape:4,255", "window:127,0+strided:128",
+        "prefix:500",   "sink:64",       "window:255,0;dense",
+    };
+    struct world world;
+    world_open(&world);
+    for (size_t n = 0; n < COUNT(specs); n++) {
+        tulle_plan_destroy(plan_spec(&world, specs[n], 2, LONG, LONG));
+        if (world.said.warnings != 0) {
+            harness_fail("%s: warned of: %s", specs[n], world.said.warning);
+        }
+    }
+    world_close(&world);
+}
+
+// Rows that a tile lacks, because there are no more queries, cost nobody's pairs; and what is over
+// at once is not worth a word.
+static void test_no_regret_of_little(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world);
+    const struct {
+        const char *spec;
+        uint32_t heads, q_len, kv_len;
+    } cases[] = { { "dense", 64, 1, 32768 },
+                  { "window:40000,0+sink:4", 64, 1, 65536 },
+                  { "window:4095,0", 512, 1, 65536 },
+                  { "random:1,8,1", 1, 512, 512 } };
+    for (size_t n = 0; n < COUNT(cases); n++) {
+        tulle_plan *plan =
+            plan_spec(&world, cases[n].spec, cases[n].heads, cases[n].q_len, cases[n].kv_len);
+        tulle_plan_info info;
+        uint64_t pairs = 0;
+        tulle_plan_get_info(plan, &info);
+        assert_int_equal(tulle_plan_count_pairs(plan, &pairs, NULL), TULLE_OK);
+        assert_true(info.tile_rows <= 4 || info.visited > 4 * pairs);  // it would be, but for that
+        tulle_plan_destroy(plan);
+        if (world.said.warnings != 0) {
+            harness_fail("%s: warned of: %s", cases[n].spec, world.said.warning);
+        }
+    }
+    world_close(&world);
+}
+
+// One warning a plan, which names the term, and how many times about right.
+static void test_regret(void **state) {
+    (void)state;
+    static const struct {
+        const char *spec, *term;
+    } cases[] = { { "random:1,64,7", "mostly for random:1,64,7," },
+                  { "window:31,0+random:1,64,7+sink:4", "mostly for random:1,64,7," },
+                  { "random:1,64,7&blocks:64,M+window:7,0",
+                    "mostly for random:1,64,7&blocks:64,M," },
+                  { "window:31,0;random:1,64,7", "pattern 2 visits about" } };
+    struct world world;
+    world_open(&world);
+    for (size_t n = 0; n < COUNT(cases); n++) {
+        for (int again = 0; again < 2; again++) {
+            tulle_plan *plan = plan_spec(&world, cases[n].spec, 2, LONG / 4, LONG / 4);
+            tulle_plan_info info;
+            uint64_t pairs = 0;
+            tulle_plan_get_info(plan, &info);
+            assert_int_equal(tulle_plan_count_pairs(plan, &pairs, NULL), TULLE_OK);
+            tulle_plan_destroy(plan);
+            if (world.said.warnings != 1 || strstr(world.said.warning, cases[n].term) == NULL ||
+                strstr(world.said.warning, info.kernel) == NULL) {
+                harness_fail("%s: %d warnings; one that says \"%s\" is wanted: %s", cases[n].spec,
+                             world.said.warnings, cases[n].term, world.said.warning);
+            }
+            const char *about = strstr(world.said.warning, "about ");
+            const double said = about != NULL ? atof(about + 6) : 0,
+                         is = (double)info.visited / (double)pairs;
+            // of two patterns the figures of a plan are a mix
+            if (strchr(cases[n].spec, ';') == NULL && (said < is / 1.3 || said > is * 1.3)) {
+                harness_fail("%s: visited %.1f times what it selects: %s", cases[n].spec, is,
+                             world.said.warning);
+            }
+        }
+    }
+    assert_int_equal(world.said.errors, 0);
+    world_close(&world);
+}
+
+struct costs {
+    uint64_t visited, selected, alone[2];
+    uint32_t pattern, parts, terms;
+    char text[2][40];
+};
+
+static void add_cost(void *user, const tulle_cost *cost) {
+    struct costs *costs = user;
+    if (cost->pattern != costs->pattern) costs->parts = 0;
+    costs->pattern = cost->pattern;
+    assert_true(cost->tiles > 0 && cost->runs > 0 && cost->visited >= cost->selected);
+    assert_int_equal(cost->head, cost->pattern);
+    if (!cost->alone) {
+        assert_int_equal(cost->part, costs->parts++);
+        costs->visited += cost->visited * cost->entries;
+        costs->selected += cost->selected * cost->entries;
+    } else if (costs->terms < 2) {
+        snprintf(costs->text[costs->terms], sizeof costs->text[0], "%s", cost->terms);
+        costs->alone[costs->terms++] = cost->selected;
+    }
+    if (cost->pattern == 1) {  // has one part and one term: told once
+        assert_int_equal(cost->entries, 1);
+        assert_string_equal(cost->terms, "dense");
+    }
+}
+
+// What parts cost is what the plan costs; what a term costs alone is what a plan of it does.
+static void test_costs(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world);
+    tulle_error error = { 0 };
+    tulle_plan *plan =
+        plan_spec(&world, "strided:64+window:100,0;dense;strided:64+window:100,0", 3, 2048, 2048);
+    tulle_plan_info info;
+    uint64_t pairs = 0;
+    struct costs costs = { 0 };
+    tulle_plan_get_info(plan, &info);
+    assert_int_equal(tulle_plan_count_pairs(plan, &pairs, NULL), TULLE_OK);
+    assert_int_equal(tulle_plan_costs(plan, NULL, NULL, &error), TULLE_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(tulle_plan_costs(NULL, add_cost, NULL, &error), TULLE_ERROR_INVALID_ARGUMENT);
+    world.said = (struct said){ 0 };
+    harness_ok(tulle_plan_costs(plan, add_cost, &costs, &error), &error, "tulle_plan_costs");
+    tulle_plan_destroy(plan);
+    assert_int_equal(costs.selected, pairs);
+    assert_int_equal(costs.visited, info.visited);
+    assert_int_equal(costs.terms, 2);
+    for (int n = 0; n < 2; n++) {
+        plan = plan_spec(&world, costs.text[n], 1, 2048, 2048);
+        assert_int_equal(tulle_plan_count_pairs(plan, &pairs, NULL), TULLE_OK);
+        assert_int_equal(costs.alone[n], pairs);
+        tulle_plan_destroy(plan);
+    }
     world_close(&world);
 }
 
@@ -192,8 +395,14 @@ static void test_destroyed_at_once(void **state) {
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_missing_usage),      cmocka_unit_test(test_import_claims),
-        cmocka_unit_test(test_destroyed_parents),  cmocka_unit_test(test_destroyed_at_once),
+        cmocka_unit_test(test_missing_usage),
+        cmocka_unit_test(test_import_claims),
+        cmocka_unit_test(test_no_regret),
+        cmocka_unit_test(test_no_regret_of_little),
+        cmocka_unit_test(test_regret),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_destroyed_parents),
+        cmocka_unit_test(test_destroyed_at_once),
         cmocka_unit_test(mistakes_left_all_right),
     };
     return HARNESS_RUN(argv, "warnings", tests);

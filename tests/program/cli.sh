@@ -467,6 +467,22 @@ wants "show a mask too small" 2 "block rows" show blocks:4,mask.npy --q-len 16
 wants "show with lengths that disagree" 2 "--q-len is 9" show dense --q q2.npy --k q2.npy --q-len 9
 wants "weights of a head" 0 "" show "$pattern" --q "$data/q.npy" --k "$data/k.npy" --tokens "$data/tokens.txt" --head 1
 check "with the tokens" grep -q 'CLS' out
+wants "show a plan" 0 "" show 'window:3,0+strided:8' --q-len 64 --causal --heads 2 --plan
+check "pairs selected, and what parts and terms cost" grep -q ' 948 selected, [0-9]* visited' out
+check "each term alone" test "$(grep -c '^\(window:3,0\|strided:8\) alone ' out)" = 2
+wants "show a plan as JSON" 0 "" show 'window:3,0+strided:8' --q-len 64 --causal --heads 2 --plan --json
+check "the same as JSON" python3 -c '
+import json, sys
+found = json.load(open("out"))
+parts = [cost for cost in found["costs"] if cost["part"] is not None]
+sys.exit(not (found["pairs"] == sum(cost["pairs"] * cost["entries"] for cost in parts) == 948 and
+              found["visited"] >= found["pairs"] and found["tiles"] >= len(parts) and found["plan_ms"] > 0))'
+wants "show a plan of a picture" 2 "-o is given with --plan" show dense --q-len 4 --plan -o pattern.png
+wants "show JSON without a plan" 2 "--json is given without --plan" show dense --q-len 4 --json
+VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" show dense --q-len 8 --plan >out 2>err
+check "a plan needs a device" test $? = 1
+wants "a pattern that a user will regret, said once" 0 "visits about [0-9.]* times .* mostly for random:1,16,1," show random:1,16,1 --q-len 4096 --plan
+check "it is" test "$(wc -l <err)" = 1
 echo "too few" >few.txt
 wants "tokens that are too few" 2 "2 words; there are 8 keys" show dense --q q2.npy --k q2.npy --tokens few.txt
 if "$program" show dense --q-len 8 -o p.png 2>err >out; then

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// How long planning takes where the kernel is compiled already, and planning has its memory from
-// the plan before: the bench's second table.
+// How long planning takes (common/plan_time.h): the bench's second table.
 #ifndef TULLE_TOOLS_BENCH_PLANNING_H
 #define TULLE_TOOLS_BENCH_PLANNING_H
 

@@ -91,8 +91,12 @@ bool check_specs(const char *option, uint32_t specs, int64_t heads, struct messa
 }
 
 static void print_warning(void *user, tulle_log_level level, const char *text) {
+    // said once, however often the same plan is made
+    static char said[400];
     (void)user;
-    if (level == TULLE_LOG_WARNING) fail("", STATUS_OK, "%s", text);
+    if (level != TULLE_LOG_WARNING || !strncmp(said, text, sizeof said - 1)) return;
+    snprintf(said, sizeof said, "%s", text);
+    fail("", STATUS_OK, "%s", text);
 }
 
 tulle_result open_device(const char *device, const tulle_cache *cache, tulle_context **out,
