@@ -44,17 +44,16 @@ static uint64_t count_keys(const struct keys *keys) {
     return count;
 }
 
-// Adds the keys that the query heads of a kv head take, over all kv heads of a batch entry.
+// Adds the keys that the query heads of a kv head take, over all kv heads of the first batch entry.
 static tulle_result add_keys(tulle_context *context, const tulle_attention_desc *desc,
-                             uint32_t entry, struct keys *keys, uint64_t *count,
-                             tulle_error *error) {
+                             struct keys *keys, uint64_t *count, tulle_error *error) {
     const uint32_t group = desc->heads / desc->kv_heads;
     for (uint32_t kv_head = 0; kv_head < desc->kv_heads; kv_head++) {
         memset(keys->begun, 0, ((size_t)keys->kv_len + 1) * sizeof *keys->begun);
         memset(keys->taken, 0, (size_t)keys->kv_len * sizeof *keys->taken);
         for (uint32_t i = 0; i < group; i++) {
-            const tulle_result result = tulle_schedule_walk(
-                context, desc, entry, kv_head * group + i, take_run, keys, error);
+            const tulle_result result =
+                tulle_schedule_walk(context, desc, 0, kv_head * group + i, take_run, keys, error);
             if (result) return result;
         }
         *count += count_keys(keys);
@@ -62,15 +61,23 @@ static tulle_result add_keys(tulle_context *context, const tulle_attention_desc 
     return TULLE_OK;
 }
 
-// Over the batch. Entries of one length take the same keys.
+// Over the batch. Entries of one length take the same keys; others are walked each as a batch of its
+// own, for a walk looks at all entries of its batch.
 static tulle_result taken_keys(tulle_context *context, const tulle_attention_desc *desc,
                                struct keys *keys, uint64_t *count, tulle_error *error) {
-    const uint32_t entries = desc->kv_lengths ? desc->batch : 1;
+    tulle_attention_desc one = *desc;
     tulle_result result = TULLE_OK;
     *count = 0;
-    for (uint32_t entry = 0; entry < entries && !result; entry++)
-        result = add_keys(context, desc, entry, keys, count, error);
-    if (entries < desc->batch) *count *= desc->batch;
+    if (!desc->kv_lengths) {
+        result = add_keys(context, desc, keys, count, error);
+        *count *= desc->batch;
+        return result;
+    }
+    one.batch = 1;
+    for (uint32_t entry = 0; entry < desc->batch && !result; entry++) {
+        one.kv_lengths = desc->kv_lengths + entry;
+        result = add_keys(context, &one, keys, count, error);
+    }
     return result;
 }
 
