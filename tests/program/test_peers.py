@@ -85,7 +85,7 @@ def test_with_torch():
         return
     rows = [bench_line(pairs=2 * 128 * 128), bench_line(pattern="random:32,2,5+sink:3", causal=True), bench_line(pattern="sink:3", pairs=17),
             bench_line(pattern="window:inf,0", causal=True, phase="decode", q_len=1, pairs=2 * 128),
-            bench_line(causal=True, phase="decode", q_len=1, pairs=2 * 128), bench_line(phase="decode", q_len=1, kv_least=5, batch=3)]
+            bench_line(causal=True, phase="decode", q_len=1, pairs=2 * 128), bench_line(phase="decode", q_len=1, kv_least=5, batch=3, pairs=1)]
     head = {"kind": "run", "format": "tulle-bench", "format_version": 1}
     device = {"kind": "device", "device_index": 0, "device": "d"}
     pathlib.Path("bench.jsonl").write_text("\n".join(map(json.dumps, [head, device, *rows])), encoding="utf-8")
@@ -102,8 +102,8 @@ def test_with_torch():
     names = [entry["implementation"] for entry in document["devices"]]
     check("FlexAttention and SDPA's backends", names[0] == "flex_attention" and "sdpa math" in names, names)
     step = [row for row in document["results"] if row["q_len"] == 1]
-    check("steps of decoding are run, ragged ones refused", len(step) == 3 * len(names) and all(not row["error"] if row["batch"] == 1 else "ragged batches are not done here" in row["error"]
-          for row in step), [row["error"] for row in step])
+    check("steps of decoding are run, ragged ones refused", len(step) == 3 * len(names) and all(
+        not row["error"] if row["batch"] == 1 else "ragged batches are not done here" in row["error"] for row in step), [row["error"] for row in step])
     of = {(names[row["device_index"]], row["pattern"]): row for row in document["results"] if row["q_len"] > 1}
     bad = {key: row["error"] for key, row in of.items() if key[1] != "sink:3" and row["error"]}
     check("each ran each workload, with one result", not bad and len(of) == 3 * len(names), bad)
