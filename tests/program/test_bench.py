@@ -237,10 +237,14 @@ def test_decode():
     again = json.loads(out)["results"][0]
     check("its command has it again", status == 0 and all(again[name] == row[name] for name in ("pattern", "causal", "batch", "q_len", "kv_len", "kv_least", "pairs")), again)
 
-    status, out, err = run(FAKED, "bench", "--pattern", "dense", "--phase", "decode", "--kv-len", "1000000", "--kv-least", "500000", "--batch", "2", "--heads", "2000",
-                           "--kv-heads", "1", "--head-dim", "4", "--json")
+    long = ["--phase", "decode", "--kv-len", "1000000", "--kv-least", "500000", "--batch", "2", "--heads", "2000", "--kv-heads", "1", "--head-dim", "4", "--json"]
+    status, out, err = run(FAKED, "bench", "--pattern", "sink:3", *long)
     row = json.loads(out)["results"][0]
-    check("what takes too long is reckoned from shorter ones, ragged too", status == 0 and row["reckoned"] and row["pairs"] == 2000 * 1500000 and row["share"] == 1
+    check("dense's time is reckoned from shorter caches, ragged too", status == 0 and row["pairs"] == 2000 * 6 and not row["reckoned"]
+          and not row["dense_measured"] and 2700 < row["dense_ms"] < 3300, row)
+    status, out, err = run(FAKED, "bench", "--pattern", "dense", *long)
+    row = json.loads(out)["results"][0]
+    check("a dense step is measured, however long", status == 0 and not row["reckoned"] and row["dense_measured"] and row["pairs"] == 2000 * 1500000 and row["share"] == 1
           and 2700 < row["ms"] < 3300 and row["bytes"] == 4 * 8 * (4000 + 1500000), row)
 
     for words, wanted in ((["--phase", "decode", "--q-rows", "2"], [(2, 512)]), (["--phase", "prefill"], [(512, 512)]), ([], [(512, 512), (1, 512)])):

@@ -184,11 +184,12 @@ def test_lengths():
     check("made-up masks of one kind are one pattern", names == ["blocks:64,@…p12"], names)
     decode = [result(i, phase="decode", q_len=1, kv_len=64 * i) for i in (8, 16)]
     check("decode is against keys, apart from prefill", "1 query" in section(page(document(decode + masks)), "lengths").source)
-    ragged = [result(2 * i, phase="decode", q_len=1, kv_len=64 * i, kv_least=8 * i) for i in (8, 16)]
+    ragged = [result(2 * i, phase="decode", q_len=1, kv_len=64 * i, kv_least=8 * i, bytes_per_s=2.5e9, tokens_per_s=1234) for i in (8, 16)]
     read = page(document(decode + ragged))
     check("ragged batches have a chart of their own", "1 query, ragged" in section(read, "lengths").source and len(section(read, "lengths").all("figure")) == 2
           and {"keys of the longest (tokens)", "keys (tokens)"} <= {e[2] for e in section(read, "lengths").all("text")}, section(read, "lengths").source)
-    check("from their shortest to their longest", "1 × 128–1,024" in section(read, "results").source)
+    cells = {e[2] for e in section(read, "results").all("td")}
+    check("from their shortest to their longest, with their rates", {"1 × 128–1,024", "2.50", "1,234"} <= cells, cells)
     read = page(document([result(1)]))
     check("one length is no line", not section(read, "lengths").all("figure") and "1 pattern was measured at one length only" in read.source)
     check("what was reckoned is no point", not section(page(document([result(1), result(9, q_len=2000, kv_len=2000, reckoned=True)])), "lengths").all("figure"))
