@@ -317,7 +317,7 @@ def test_refused():
                 ("--kv-len 64 --kv-least 9 --batch 2", "no --phase decode"), ("--phase decode --q-len 1 --kv-len 64", "--q-len is given"),
                 ("--phase decode", "--kv-len are missing"), ("--phase decode --q-rows 4 --kv-len 4", "below --kv-len, 4,"),
                 ("--phase decode --kv-len 64 --kv-least 64 --batch 2", "--kv-least is 64"), ("--phase decode --q-rows 3 --kv-len 64 --kv-least 2 --batch 2", "at least --q-rows, 3,"),
-                ("--phase decode --kv-len 64 --kv-least 9", "there is one length")))):
+                ("--phase decode --kv-len 64 --kv-least 9", "--batch is 1; 2 to 65536"), ("--phase decode --kv-len 64 --kv-least 9 --batch 65537", "2 to 65536")))):
         status, out, err = run(PROGRAM, "bench", *words)
         check(f"refused: {' '.join(words)}", status == 2 and out == "" and says in err, f"{status} {err}")
     status, out, err = run(PROGRAM, "bench", "--crossover", "--kernel", "wibble", "--jsonl")

@@ -9,7 +9,8 @@
 #include "bench/models.h"
 #include "common/cli.h"
 
-#define LEAST_LENGTH 64  // of models: shorter, and some of their patterns are none
+#define MOST_RAGGED 65536  // batch entries, each of which has its keys counted
+#define LEAST_LENGTH 64    // of models: shorter, and some of their patterns are none
 #define CROSSOVER_LENGTH 2048
 #define CROSSOVER_SECONDS 60
 
@@ -290,8 +291,9 @@ static bool check_phase(const struct request *r, const struct given *given, stru
         return refuse(
             m, "--kv-least is %lld; at least --q-rows, %lld, and below --kv-len, %lld, is wanted",
             least, rows, keys);
-    return !least || r->batch > 1 ||
-           refuse(m, "--kv-least is given, but of a --batch of 1 there is one length");
+    return !least || (r->batch > 1 && r->batch <= MOST_RAGGED) ||
+           refuse(m, "--kv-least is given, and --batch is %lld; 2 to %d is wanted",
+                  (long long)r->batch, MOST_RAGGED);
 }
 
 static bool check_lengths(struct request *r, const struct given *given, struct message *m) {

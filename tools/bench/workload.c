@@ -257,14 +257,15 @@ static bool same_lengths(const struct workload *a, const struct workload *b) {
 
 // Pairs that dense attention selects, over batch and heads, with the last query at the last key.
 static double dense_pairs(const struct workload *w) {
+    const uint32_t entries = w->kv_least ? w->batch : 1;
     double pairs = 0;
     if (!w->causal) return all_pairs(w);
-    for (uint32_t entry = 0; entry < w->batch; entry++) {
+    for (uint32_t entry = 0; entry < entries; entry++) {
         // Row i takes keys − q_len + i + 1 of them, where that is positive.
         const double keys = ragged_length(w, entry), rows = fmin(w->q_len, keys);
         pairs += rows * (2 * keys - rows + 1) / 2;
     }
-    return pairs * w->heads;
+    return pairs * w->heads * w->batch / entries;
 }
 
 // What has been measured: the very lengths, or else the longest. NULL: nothing.
