@@ -8,6 +8,7 @@
 #include "arrays/spec_files.h"
 #include "bench/crossover.h"
 #include "bench/crossover_report.h"
+#include "bench/decode.h"
 #include "bench/models.h"
 #include "bench/outcome.h"
 #include "bench/peak.h"
@@ -31,19 +32,31 @@ struct bench_run {
     struct bench bench;
 };
 
-static struct workload own_workload(const struct request *r) {
-    struct workload w = { .causal = r->causal,
-                          .sink_logits = r->sink_logits,
-                          .batch = (uint32_t)r->batch,
-                          .heads = (uint32_t)(r->heads      ? r->heads
-                                              : r->kv_heads ? r->kv_heads
-                                                            : 1),
-                          .q_len = (uint32_t)(r->q_len ? r->q_len : r->kv_len),
-                          .kv_len = (uint32_t)(r->kv_len ? r->kv_len : r->q_len),
-                          .head_dim = (uint32_t)r->head_dim,
-                          .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
-                          .dtype = r->dtype };
+// The heads, sizes and dtype that were asked for; heads: as many where no number was.
+static struct workload asked_shape(const struct request *r, uint32_t heads) {
+    struct workload w = {
+        .batch = 1,
+        .heads = (uint32_t)(r->heads      ? r->heads
+                            : r->kv_heads ? r->kv_heads
+                                          : heads),
+        .head_dim = (uint32_t)r->head_dim,
+        .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
+        .dtype = r->dtype,
+        .kernel = r->kernels[0],
+    };
     w.kv_heads = r->kv_heads ? (uint32_t)r->kv_heads : w.heads;
+    if (request_decodes(r)) w.q_len = (uint32_t)r->q_rows;
+    return w;
+}
+
+static struct workload own_workload(const struct request *r) {
+    struct workload w = asked_shape(r, 1);
+    w.causal = r->causal;
+    w.sink_logits = r->sink_logits;
+    w.batch = (uint32_t)r->batch;
+    if (!w.q_len) w.q_len = (uint32_t)(r->q_len ? r->q_len : r->kv_len);
+    w.kv_len = (uint32_t)(r->kv_len ? r->kv_len : r->q_len);
+    w.kv_least = (uint32_t)r->kv_least;
     snprintf(w.spec, sizeof w.spec, "%s", r->spec);
     return w;
 }
@@ -78,7 +91,8 @@ static bool printed_as_tables(const struct request *r) {
 }
 
 // A row as soon as it is there. Takes the outcome.
-static int report_outcome(struct bench_run *run, struct outcome *outcome, struct table *table) {
+static int report_outcome(struct bench_run *run, struct outcome *outcome,
+                          struct outcome_table *table) {
     char command[WORKLOAD_COMMAND];
     workload_command(&outcome->workload, run->info.name, command, sizeof command);
     outcome_table_add(table, outcome, &run->peaks, command);
@@ -91,7 +105,7 @@ static int report_outcome(struct bench_run *run, struct outcome *outcome, struct
 // One after the other. Bad input ends it, with no row; what a device cannot do has a row that says
 // why, and the others go on, unless the device is lost: then theirs say that.
 static int run_workloads(struct bench_run *run, const struct workload *list, size_t count,
-                         struct table *table) {
+                         struct outcome_table *table) {
     const struct request *r = run->request;
     char lost[sizeof((tulle_error *)0)->message + 40] = "";
     int worst = STATUS_OK;
@@ -129,15 +143,16 @@ static int run_workloads(struct bench_run *run, const struct workload *list, siz
 }
 
 static void print_tables(const struct bench_run *run, const struct workload *first,
-                         const struct table *table) {
+                         const struct outcome_table *table) {
     const struct request *r = run->request;
     const tulle_device_info *info = &run->info;
     printf("%s (%s %s), peak %.1f GFLOP/s, copying %.1f GB/s\n", info->name, info->driver,
            info->driver_info, run->peaks.multiply_add_gflops, 1e-9 * run->peaks.copy_bytes_per_s);
     if (!first) return;
-    // Own workloads differ by kernel alone, and the seeds all have the same; models say their own.
-    if (!first->model)
-        printf("batch %u, heads %u, kv heads %u\n", first->batch, first->heads, first->kv_heads);
+    // Own workloads differ by kernel alone, and the seeds all have the same; models say their own,
+    // and batches have a column where they differ.
+    if (!first->model && !table->decode) printf("batch %u, ", first->batch);
+    if (!first->model) printf("heads %u, kv heads %u\n", first->heads, first->kv_heads);
     if (r->format == REPORT_MARKDOWN) putchar('\n');
     outcome_table_print(table, r->command, r->format == REPORT_MARKDOWN);
 }
@@ -178,13 +193,20 @@ static uint32_t usual_heads(const struct bench_run *run) {
 // The workloads that are asked for; returns how many.
 static size_t list_workloads(const struct bench_run *run, struct workload *list) {
     const struct request *r = run->request;
-    size_t count = 0;
+    const struct workload shape = asked_shape(r, usual_heads(run));
+    size_t count = 0, listed = 0;
     if (r->task == TASK_SEEDS)
-        count = workload_seeds(list, MOST_WORKLOADS, r->quick, usual_heads(run));
+        listed = workload_seeds(list, MOST_WORKLOADS, r->quick, usual_heads(run));
+    else if (r->task == TASK_DECODE)
+        listed = workload_decode(list, MOST_WORKLOADS, r->quick, &shape);
     else if (r->task == TASK_MODELS)
-        count =
-            workload_models(list, MOST_WORKLOADS, r->model, r->lengths, r->length_count, r->dtype);
-    for (size_t i = 0; i < count; i++) list[i].kernel = r->kernels[0];
+        listed = workload_models(list, MOST_WORKLOADS, r->model, r->lengths, r->length_count,
+                                 (uint32_t)r->q_rows, r->dtype);
+    for (size_t i = 0; i < listed; i++) {
+        if (r->phase && strcmp(workload_phase(&list[i]), r->phase)) continue;
+        list[count] = list[i];
+        list[count++].kernel = r->kernels[0];
+    }
     for (size_t k = 0; r->task == TASK_OWN && k < (r->kernel_count ? r->kernel_count : 1); k++) {
         list[count] = own_workload(r);
         list[count++].kernel = r->kernels[k];
@@ -195,38 +217,29 @@ static size_t list_workloads(const struct bench_run *run, struct workload *list)
 static int bench_workloads(struct bench_run *run) {
     const struct request *r = run->request;
     struct workload list[MOST_WORKLOADS];
-    struct table table;
+    struct outcome_table table;
     const size_t count = list_workloads(run, list);
-    outcome_table_start(&table);
+    if (r->model && !count)
+        return fail("bench", STATUS_BAD_INPUT,
+                    "--model is '%s', and none of that name has a --phase %s", r->model, r->phase);
+    outcome_table_start(&table, request_decodes(r));
     int status = run_workloads(run, list, count, &table);
-    if (printed_as_tables(r) && (!count || table.rows > 1))
+    if (printed_as_tables(r) && (!count || table.table.rows > 1))
         print_tables(run, count ? list : NULL, &table);
-    table_free(&table);
+    table_free(&table.table);
     if (r->verify) verify_peak(run->peaks.multiply_add_gflops);
     if (!status && (r->task == TASK_SEEDS || r->task == TASK_PLANNING)) status = run_planning(run);
     return status;
 }
 
-static struct workload crossover_shape(const struct bench_run *run) {
-    const struct request *r = run->request;
-    const int64_t heads = r->heads ? r->heads : r->kv_heads ? r->kv_heads : usual_heads(run);
-    return (struct workload){ .causal = true,
-                              .batch = 1,
-                              .heads = (uint32_t)heads,
-                              .kv_heads = (uint32_t)(r->kv_heads ? r->kv_heads : heads),
-                              .head_dim = (uint32_t)r->head_dim,
-                              .v_head_dim = (uint32_t)(r->v_head_dim ? r->v_head_dim : r->head_dim),
-                              .dtype = r->dtype,
-                              .kernel = r->kernels[0] };
-}
-
 // One search after the other, each with an equal share of the time that is left.
 static int bench_crossovers(struct bench_run *run) {
     const struct request *r = run->request;
-    const struct workload shape = crossover_shape(run);
+    struct workload shape = asked_shape(r, usual_heads(run));
     const double end = now_seconds() + (double)r->seconds;
     struct table table;
     int status = STATUS_OK;
+    shape.causal = true;
     // A search takes some ten points; a point at least six runs of each, however long they are.
     run->bench.seconds = (double)r->seconds / CROSSOVER_SEARCHES / 20;
     crossover_table_start(&table);

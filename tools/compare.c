@@ -86,14 +86,23 @@ static void start_rows(struct table *table, const struct columns *columns) {
     }
 }
 
+static const char *lengths_text(const struct shape *s, char *text, size_t size) {
+    typedef unsigned long long count;
+    if (s->kv_least != s->kv_len)
+        snprintf(text, size, "%llu x %llu-%llu", (count)s->q_len, (count)s->kv_least,
+                 (count)s->kv_len);
+    else if (s->q_len == s->kv_len) snprintf(text, size, "%llu", (count)s->q_len);
+    else snprintf(text, size, "%llu x %llu", (count)s->q_len, (count)s->kv_len);
+    return text;
+}
+
 static void set_shape(struct table *table, const struct shape *s) {
     typedef unsigned long long count;
     table_set(table, NAME, "%s%s%s%s%s%s%s", s->model, *s->model ? ": " : "", s->pattern,
               s->causal ? " causal" : "", s->sink_logits ? " sink logits" : "",
               *s->asked_kernel ? " by " : "", s->asked_kernel);
-    if (s->q_len == s->kv_len) table_set(table, LENGTH, "%llu", (count)s->q_len);
-    else table_set(table, LENGTH, "%llu x %llu", (count)s->q_len, (count)s->kv_len);
-    char heads[80];
+    char lengths[80], heads[80];
+    table_set(table, LENGTH, "%s", lengths_text(s, lengths, sizeof lengths));
     snprintf(heads, sizeof heads, "%llu", (count)s->heads);
     if (s->kv_heads != s->heads)
         snprintf(heads, sizeof heads, "%llu/%llu", (count)s->heads, (count)s->kv_heads);
@@ -256,9 +265,10 @@ static bool print_summary(const struct request *r, const struct columns *columns
         const char *why = ratio_lacks(time, &base->times[row]);
         const struct shape *s = &base->times[row].shape;
         if (why) {
-            printf("%c  not compared: %s%s%s%s, %llu x %llu, %s: %s\n", (int)('A' + column),
-                   s->model, *s->model ? ": " : "", s->pattern, s->causal ? " causal" : "",
-                   (unsigned long long)s->q_len, (unsigned long long)s->kv_len, s->dtype, why);
+            char lengths[80];
+            printf("%c  not compared: %s%s%s%s, %s, %s: %s\n", (int)('A' + column), s->model,
+                   *s->model ? ": " : "", s->pattern, s->causal ? " causal" : "",
+                   lengths_text(s, lengths, sizeof lengths), s->dtype, why);
             continue;
         }
         const struct ratio ratio = ratio_of(time, &base->times[row], drift_of(r));

@@ -43,6 +43,13 @@ def valid(data):
     return "; ".join(f"{list(error.path)}: {error.message}"[:300] for error in deep)
 
 
+def cache_lengths(row):
+    """Keys of each sequence of a batch, from the shortest: evenly apart, rounded from both ends alike."""
+    least, most, last = row["kv_least"], row["kv_len"], row["batch"] - 1
+    spread = most - least
+    return [least + spread * i // last if i <= last // 2 else most - spread * (last - i) // last for i in range(last + 1)] if spread else [most] * row["batch"]
+
+
 def figures_agree(device, row):
     """The fields of a row with each other, from what docs/bench.md says of them."""
     samples = row["samples_ms"]
@@ -55,12 +62,13 @@ def figures_agree(device, row):
         "repeats": len(samples), "ms": middle, "ms_min": min(samples), "ms_max": max(samples),
         "ms_mad": statistics.median(abs(sample - middle) for sample in samples),
         "gflops": flops / seconds / 1e9, "bytes_per_s": row["bytes"] / seconds, "peak_share": row["gflops"] / device["peak_gflops"],
-        "limit_ms": max(limits.values()), "limit_share": max(limits.values()) / row["ms"],
+        "copy_share": row["bytes_per_s"] / device["copy_bytes_per_s"], "tokens_per_s": row["batch"] * row["q_len"] / seconds,
+        "share": row["pairs"] / (row["heads"] * row["q_len"] * sum(cache_lengths(row))), "limit_ms": max(limits.values()), "limit_share": max(limits.values()) / row["ms"],
     }
     wrong = [f"{name} is {row[name]}, not {value}" for name, value in wanted.items() if not math.isclose(row[name], value, rel_tol=1e-3, abs_tol=2e-6)]
     if row["limit"] != max(limits, key=limits.get):
         wrong.append(f"limit is {row['limit']}")
-    every = size * row["batch"] * (row["heads"] * row["q_len"] + row["kv_heads"] * row["kv_len"]) * (row["head_dim"] + row["v_head_dim"])
+    every = size * (row["batch"] * row["heads"] * row["q_len"] + row["kv_heads"] * sum(cache_lengths(row))) * (row["head_dim"] + row["v_head_dim"])
     if not 0 < row["bytes"] <= every:
         wrong.append(f"bytes are {row['bytes']} of {every}")
     return "; ".join(wrong)
@@ -181,6 +189,73 @@ def test_models():
     check("a row's command has its workload again", status == 0 and (again["heads"], again["kv_heads"], again["sink_logits"], again["model"]) == (64, 8, True, None), again)
 
 
+def decode_bytes(row):
+    """What a step of decoding must read and write, where the heads of a kv head select the same keys: each once."""
+    rows, keys = row["batch"] * row["heads"] * row["q_len"], row["pairs"] // row["q_len"] // (row["heads"] // row["kv_heads"])
+    return {"fp32": 4, "fp16": 2, "bf16": 2}[row["dtype"]] * (rows + keys) * (row["head_dim"] + row["v_head_dim"])
+
+
+def test_decode():
+    status, out, err = run(FAKED, "bench", "--phase", "decode", "--quick", "--jsonl")
+    lines = [json.loads(line) for line in out.splitlines()]
+    rows = [line for line in lines if line["kind"] == "result"]
+    check("bench --phase decode", status == 0 and [line["kind"] for line in lines] == ["run", "device"] + ["result"] * len(rows), err)
+    check("each line is what the schema says", not any(map(valid, lines)), [valid(line) for line in lines])
+    wrong = [figures_agree(lines[1], row) for row in rows]
+    check("its figures agree", not any(wrong), wrong)
+    check("all are a query row of a language model's heads", all((row["phase"], row["q_len"], row["heads"], row["kv_heads"], row["head_dim"], row["dtype"])
+          == ("decode", 1, 32, 8, 128, "fp16") for row in rows), rows)
+    have = [(row["pattern"], row["batch"], row["kv_least"], row["kv_len"]) for row in rows]
+    check("the caches are long, short and ragged", have == [("dense", 2, 4096, 4096), ("dense", 2, 1024, 1024), ("window:1023,0", 2, 16384, 16384),
+          ("sink:64+window:959,0", 2, 16384, 16384), ("blocks:64,@256x256p6", 2, 16384, 16384), ("strided:16", 2, 16384, 16384),
+          ("dense", 16, 136, 136), ("dense", 16, 16, 256), ("dense", 64, 136, 136), ("dense", 64, 16, 256)], have)
+    keys = [row["pairs"] // row["heads"] for row in rows]
+    check("sparse patterns select as many keys as the short cache has", keys[:4] + keys[5:6] == [8192] + [2048] * 4 and abs(keys[4] - 2048) < 512, keys)
+    check("ragged caches hold as many as the equal ones", keys[6:] == [16 * 136] * 2 + [64 * 136] * 2, keys)
+    check("bytes are those of the keys that are selected, once a kv head", all(row["bytes"] == decode_bytes(row) for row in rows),
+          [(row["pattern"], row["bytes"], decode_bytes(row)) for row in rows])
+
+    status, out, err = run(FAKED, "bench", "--phase", "decode", "--quick", "--q-rows", "3", "--heads", "4", "--kv-heads", "2", "--head-dim", "32", "--dtype", "bf16", "--csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    check("of other heads, sizes and rows", status == 0 and len(rows) == 10 and all((row["phase"], row["q_len"], row["heads"], row["kv_heads"], row["head_dim"], row["dtype"])
+          == ("decode", "3", "4", "2", "32", "bf16") and float(row["tokens_per_s"]) > 0 for row in rows), err)
+    status, out, err = run(FAKED, "bench", "--phase", "decode", "--quick", "--md")
+    table = [line for line in out.splitlines() if line.startswith("|")]
+    check("as a table of rates", status == 0 and len(table) == 2 + 10 and all(name in table[0] for name in ("batch", "GB/s", "of copying", "tokens/s a layer"))
+          and "GFLOP/s" not in table[0] and any("| 1 x 16-256 |" in line for line in table) and "\nheads 32, kv heads 8\n" in out, out)
+
+    own = ["--pattern", "dense", "--causal", "--phase", "decode", "--q-rows", "4", "--kv-len", "300", "--kv-least", "20", "--batch", "7", "--heads", "6", "--kv-heads", "2",
+           "--head-dim", "16", "--v-head-dim", "8"]
+    status, out, err = run(PROGRAM, "bench", *own, "--json", "--repeat", "6")
+    document = json.loads(out)
+    row, lengths = document["results"][0], [20, 66, 113, 160, 207, 254, 300]
+    check("a ragged batch of one's own", status == 0 and not valid(document) and row["phase"] == "decode" and cache_lengths(row) == lengths, err)
+    check("its figures agree", not figures_agree(document["devices"][0], row), figures_agree(document["devices"][0], row))
+    check("each sequence has its own keys", row["pairs"] == 6 * sum(4 * n - 6 for n in lengths) and row["dense_measured"], row["pairs"])
+    check("each key is read once a kv head", row["bytes"] == 4 * 24 * (7 * 6 * 4 + 2 * sum(lengths)), row["bytes"])
+    status, out, _ = run(PROGRAM, *shlex.split(row["command"])[1:], "--json", "--repeat", "1")
+    again = json.loads(out)["results"][0]
+    check("its command has it again", status == 0 and all(again[name] == row[name] for name in ("pattern", "causal", "batch", "q_len", "kv_len", "kv_least", "pairs")), again)
+
+    long = ["--phase", "decode", "--kv-len", "1000000", "--kv-least", "500000", "--batch", "2", "--heads", "2000", "--kv-heads", "1", "--head-dim", "4", "--json"]
+    status, out, err = run(FAKED, "bench", "--pattern", "sink:3", *long)
+    row = json.loads(out)["results"][0]
+    check("dense's time is reckoned from shorter caches, ragged too", status == 0 and row["pairs"] == 2000 * 6 and not row["reckoned"]
+          and not row["dense_measured"] and 2700 < row["dense_ms"] < 3300, row)
+    status, out, err = run(FAKED, "bench", "--pattern", "dense", *long)
+    row = json.loads(out)["results"][0]
+    check("a dense step is measured, however long", status == 0 and not row["reckoned"] and row["dense_measured"] and row["pairs"] == 2000 * 1500000 and row["share"] == 1
+          and 2700 < row["ms"] < 3300 and row["bytes"] == 4 * 8 * (4000 + 1500000), row)
+
+    for words, wanted in ((["--phase", "decode", "--q-rows", "2"], [(2, 512)]), (["--phase", "prefill"], [(512, 512)]), ([], [(512, 512), (1, 512)])):
+        status, out, err = run(FAKED, "bench", "--model", "mistral", "--length", "512", "--repeat", "1", "--csv", *words)
+        have = [(int(row["q_len"]), int(row["kv_len"])) for row in csv.DictReader(out.splitlines())]
+        check(f"of a model: {' '.join(words) or 'both phases'}", status == 0 and have == wanted, f"{have} {err}")
+    for q_len, kv_len, phase in ((16, 17, "decode"), (16, 16, "prefill"), (17, 18, "chunk"), (8, 4, "chunk")):
+        out = run(FAKED, "bench", "--pattern", "dense", "--q-len", str(q_len), "--kv-len", str(kv_len), "--repeat", "1", "--json")[1]
+        check(f"the phase of {q_len} queries and {kv_len} keys", json.loads(out)["results"][0]["phase"] == phase, out)
+
+
 def crossovers(*words, **settings):
     status, out, err = run(FAKED, "bench", "--crossover", "--jsonl", *words, env={f"TULLE_FAKE_{name}": value for name, value in settings.items()})
     lines = [json.loads(line) for line in out.splitlines()]
@@ -233,7 +308,16 @@ def test_refused():
             (["--crossover", "--length", "99", "--length", "98"], "takes one --length"), (["--length", "512"], "--length is given"),
             (["--seconds", "9"], "--seconds is given"), (["--suite", "models", "--length", "63"], "--length is '63'"), (["--suite", "models", "--heads", "4"], "heads or sizes"),
             (["--dtype", "fp16"], "--dtype is given"), (["--crossover", "--causal"], "no --pattern"), (["--sink-logits"], "no --pattern"),
-            (["--suite", "models", *["--length", "64"] * 9], "more than 8 lengths")):
+            (["--suite", "models", *["--length", "64"] * 9], "more than 8 lengths"),
+            (["--phase", "wibble"], "--phase is 'wibble'; decode or prefill"), (["--phase", "decode", "--plan"], "have no phases"),
+            (["--phase", "prefill", "--crossover"], "have no phases"), (["--q-rows", "2"], "--q-rows is given"), (["--phase", "decode", "--q-rows", "17"], "--q-rows is '17'"),
+            (["--phase", "decode", "--kv-least", "9"], "no --pattern"), (["--phase", "prefill", "--heads", "4"], "heads or sizes"),
+            (["--model", "longformer", "--phase", "decode"], "none of that name has a --phase decode"),
+            *((["--pattern", "dense", *more.split()], says) for more, says in (
+                ("--kv-len 64 --kv-least 9 --batch 2", "no --phase decode"), ("--phase decode --q-len 1 --kv-len 64", "--q-len is given"),
+                ("--phase decode", "--kv-len are missing"), ("--phase decode --q-rows 4 --kv-len 4", "below --kv-len, 4,"),
+                ("--phase decode --kv-len 64 --kv-least 64 --batch 2", "--kv-least is 64"), ("--phase decode --q-rows 3 --kv-len 64 --kv-least 2 --batch 2", "at least --q-rows, 3,"),
+                ("--phase decode --kv-len 64 --kv-least 9", "--batch is 1; 2 to 65536"), ("--phase decode --kv-len 64 --kv-least 9 --batch 65537", "2 to 65536")))):
         status, out, err = run(PROGRAM, "bench", *words)
         check(f"refused: {' '.join(words)}", status == 2 and out == "" and says in err, f"{status} {err}")
     status, out, err = run(PROGRAM, "bench", "--crossover", "--kernel", "wibble", "--jsonl")
@@ -259,6 +343,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         test_models()
+        test_decode()
         test_crossover()
         os.chdir("/")
     done()

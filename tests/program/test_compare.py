@@ -166,6 +166,20 @@ def test_forms():
           ("blocks", "prefill"): "1.000", ("blocks", "decode"): "2.000"}, out)
 
 
+def test_ragged():
+    ragged = {"phase": "decode", "q_len": 1, "kv_len": 1024, "batch": 4, "pattern": "dense"}
+    rows = [result([1.0 + i] * 9, **ragged, **least, pairs=4096 - 1000 * i) for i, least in enumerate(({}, {"kv_least": 64}, {"kv_least": 512}))]
+    write("a.json", document(rows))
+    write("b.json", document([{**row, "ms": 2 * row["ms"], "ms_low": None, "ms_high": None} for row in rows[::-1]]))
+    status, out, err = compare("--csv", "a.json", "b.json")
+    have = [line.split(",")[1:2] + line.split(",")[-3:-2] for line in out.splitlines()[1:]]
+    check("batches of other lengths are other workloads", status == 0 and have == [["1 x 1024", "2.000"], ["1 x 64-1024", "2.000"], ["1 x 512-1024", "2.000"]], out + err)
+    write("b.json", document([{**rows[0], "kv_least": 1024}]))
+    status, out, err = compare("--csv", "a.json", "b.json")
+    check("equal lengths are so, said or not", status == 0 and out.count(",1.000,") == 1, out + err)
+    check("what is left out is named with its lengths", "not compared: dense causal, 1 x 64-1024, fp32: is not there" in compare("a.json", "b.json")[1])
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What it refuses
 
@@ -180,7 +194,7 @@ def test_not_comparable():
     refused("one file of one device", "nothing to compare it with", "a.json")
     for title, change, says in (
             ("other heads", {"heads": 8, "kv_heads": 8}, "heads 1 there and 8 here"), ("another length", {"kv_len": 65}, "kv_len 64 there and 65 here"),
-            ("another dtype", {"dtype": "fp16"}, "of fp32 there and of fp16 here"), ("another pattern", {"pattern": "dense"}, "window:7,0 is not here"),
+            ("a ragged batch", {"kv_least": 3}, "kv_least 64 there and 3 here"), ("another dtype", {"dtype": "fp16"}, "of fp32 there and of fp16 here"), ("another pattern", {"pattern": "dense"}, "window:7,0 is not here"),
             ("other pairs of the same name", {"pairs": 485}, "selects another number of pairs"), ("reckoned", {"reckoned": True}, "reckoned"),
             ("failed", {"error": "it broke"}, "it broke")):
         write("b.json", document([{**base, **change}]))
@@ -215,6 +229,7 @@ def test_no_bench_files():
         "a time that is text": (changed("results", 0, "ms", to="1"), "ms is not a time"), "a time below 0": (changed("results", 0, "ms", to=-1), "ms is not a time"),
         "a time of 0": (changed("results", 0, "ms", to=0), "ms is 0"), "an infinite time": (text.replace('"ms": 1.0', '"ms": 1e999'), "ms is not a time"),
         "an interval beside its median": (changed("results", 0, "ms_low", to=2), "not between"), "half a head": (changed("results", 0, "heads", to=1.5), "heads is not a whole"),
+        "a shortest above the longest": (changed("results", 0, "kv_least", to=65), "kv_least is above kv_len"),
         "no heads": (changed("results", 0, "heads", to=0), "heads is not a whole"), "a huge number": (changed("results", 0, "pairs", to=1e300), "pairs is not a whole"),
         "a long name": (changed("results", 0, "pattern", to="x" * 100000), "pattern is not a string"), "causal of 1": (changed("results", 0, "causal", to=1), "causal is not"),
     }
@@ -266,6 +281,7 @@ def main():
         test_statistics()
         test_gate()
         test_forms()
+        test_ragged()
         test_not_comparable()
         test_no_bench_files()
         test_faked()

@@ -83,7 +83,9 @@ def test_with_torch():
     if status:
         skip("the bench's workloads through PyTorch", f"{PYTHON} has no PyTorch of 2.5 or later")
         return
-    rows = [bench_line(pairs=2 * 128 * 128), bench_line(pattern="random:32,2,5+sink:3", causal=True), bench_line(pattern="sink:3", pairs=17)]
+    rows = [bench_line(pairs=2 * 128 * 128), bench_line(pattern="random:32,2,5+sink:3", causal=True), bench_line(pattern="sink:3", pairs=17),
+            bench_line(pattern="window:inf,0", causal=True, phase="decode", q_len=1, pairs=2 * 128),
+            bench_line(causal=True, phase="decode", q_len=1, pairs=2 * 128), bench_line(phase="decode", q_len=1, kv_least=5, batch=3, pairs=1)]
     head = {"kind": "run", "format": "tulle-bench", "format_version": 1}
     device = {"kind": "device", "device_index": 0, "device": "d"}
     pathlib.Path("bench.jsonl").write_text("\n".join(map(json.dumps, [head, device, *rows])), encoding="utf-8")
@@ -99,7 +101,10 @@ def test_with_torch():
         skip("its JSON is what the schema says", "there is no python3-jsonschema")
     names = [entry["implementation"] for entry in document["devices"]]
     check("FlexAttention and SDPA's backends", names[0] == "flex_attention" and "sdpa math" in names, names)
-    of = {(names[row["device_index"]], row["pattern"]): row for row in document["results"]}
+    step = [row for row in document["results"] if row["q_len"] == 1]
+    check("steps of decoding are run, ragged ones refused", len(step) == 3 * len(names) and all(
+        not row["error"] if row["batch"] == 1 else "ragged batches are not done here" in row["error"] for row in step), [row["error"] for row in step])
+    of = {(names[row["device_index"]], row["pattern"]): row for row in document["results"] if row["q_len"] > 1}
     bad = {key: row["error"] for key, row in of.items() if key[1] != "sink:3" and row["error"]}
     check("each ran each workload, with one result", not bad and len(of) == 3 * len(names), bad)
     check("a workload of another number of pairs is refused", all("selects 768 pairs here; the bench's file says 17" in row["error"]
@@ -110,7 +115,7 @@ def test_with_torch():
     rows[1]["pairs"] = row["pairs"]
     pathlib.Path("bench.jsonl").write_text("\n".join(map(json.dumps, [head, device, *rows])), encoding="utf-8")
     status, out, err = run(PROGRAM, "compare", "bench.jsonl", "torch.json")
-    check("tulle compare prints the ratios", status == 0 and out.count("2 compared:") == len(names), out + err)
+    check("tulle compare prints the ratios", status == 0 and out.count("4 compared:") == len(names), out + err)
 
 
 def main():

@@ -184,6 +184,12 @@ def test_lengths():
     check("made-up masks of one kind are one pattern", names == ["blocks:64,@…p12"], names)
     decode = [result(i, phase="decode", q_len=1, kv_len=64 * i) for i in (8, 16)]
     check("decode is against keys, apart from prefill", "1 query" in section(page(document(decode + masks)), "lengths").source)
+    ragged = [result(2 * i, phase="decode", q_len=1, kv_len=64 * i, kv_least=8 * i, bytes_per_s=2.5e9, tokens_per_s=1234) for i in (8, 16)]
+    read = page(document(decode + ragged))
+    check("ragged batches have a chart of their own", "1 query, ragged" in section(read, "lengths").source and len(section(read, "lengths").all("figure")) == 2
+          and {"keys of the longest (tokens)", "keys (tokens)"} <= {e[2] for e in section(read, "lengths").all("text")}, section(read, "lengths").source)
+    cells = {e[2] for e in section(read, "results").all("td")}
+    check("from their shortest to their longest, with their rates", {"1 × 128–1,024", "2.50", "1,234"} <= cells, cells)
     read = page(document([result(1)]))
     check("one length is no line", not section(read, "lengths").all("figure") and "1 pattern was measured at one length only" in read.source)
     check("what was reckoned is no point", not section(page(document([result(1), result(9, q_len=2000, kv_len=2000, reckoned=True)])), "lengths").all("figure"))
@@ -227,6 +233,10 @@ def test_density():
         check(f"the crossover: {title}", said == [wanted], said)
     said, _ = turns((0.1, 0.5), (0.4, 0.9), dense=10.5)
     check("without dense there is none", said == ["A not both sparse and dense were measured"], said)
+    ragged = {"phase": "decode", "q_len": 1, "kv_len": 1000, "kv_least": 200, "batch": 4, "causal": True}
+    rows = [result(9.0, **ragged, pairs=2400, pattern="dense"), result(1.0, **ragged, pairs=240), result(3.0, **ragged, pairs=600, pattern="sink:3")]
+    titles = [e[2] for e in section(page(document(rows)), "density").all("title")]
+    check("of a ragged batch all pairs are those of its caches", any("at 100 %" in title for title in titles) and any("at 10.0 %" in title for title in titles), titles)
     rows = [result(5.0, dense_ms=10.0), result(6.0, dense_ms=10.0, pattern="sink:3", pairs=200000)]
     said = section(page(document(rows)), "density").source
     check("dense's time beside another is taken", "sparse wins at every density measured, up to 20.0 %" in said)

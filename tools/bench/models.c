@@ -32,14 +32,14 @@ static uint32_t positions(const struct model *model, uint32_t length, uint32_t *
 }
 
 static struct workload workload_of(const struct model *model, uint32_t n, uint32_t side,
-                                   bool decode, tulle_dtype dtype) {
+                                   uint32_t q_len, tulle_dtype dtype) {
     struct workload w = { .model = model->name,
                           .causal = model->flags & CAUSAL,
                           .sink_logits = model->flags & SINKS,
                           .batch = 1,
                           .heads = model->heads,
                           .kv_heads = model->kv_heads,
-                          .q_len = decode ? 1 : n,
+                          .q_len = q_len,
                           .kv_len = n,
                           .head_dim = model->head_dim,
                           .v_head_dim = model->head_dim,
@@ -66,7 +66,8 @@ void model_names(char *text, size_t size) {
 }
 
 size_t workload_models(struct workload *list, size_t most, const char *name,
-                       const uint32_t *lengths, size_t length_count, tulle_dtype dtype) {
+                       const uint32_t *lengths, size_t length_count, uint32_t q_rows,
+                       tulle_dtype dtype) {
     size_t count = 0;
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
         const size_t first = count;
@@ -77,7 +78,8 @@ size_t workload_models(struct workload *list, size_t most, const char *name,
             bool there = false;
             for (size_t i = first; i < count; i++) there = there || list[i].kv_len == n;
             for (int decode = 0; decode <= (models[m].flags & DECODES ? 1 : 0) && !there; decode++)
-                if (count < most) list[count++] = workload_of(&models[m], n, side, decode, dtype);
+                if (count < most)
+                    list[count++] = workload_of(&models[m], n, side, decode ? q_rows : n, dtype);
         }
     }
     return count;

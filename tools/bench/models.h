@@ -13,9 +13,10 @@
 
 /// The workloads of the models whose names begin so (NULL: of all) at these lengths, each at no more
 /// than its model is published for, and not twice at one; prefill, and for those that decode a step
-/// of it. Returns how many, at most `most`.
+/// of it, of q_rows queries. Returns how many, at most `most`.
 size_t workload_models(struct workload *list, size_t most, const char *name,
-                       const uint32_t *lengths, size_t length_count, tulle_dtype dtype);
+                       const uint32_t *lengths, size_t length_count, uint32_t q_rows,
+                       tulle_dtype dtype);
 
 /// Does a model's name begin so?
 bool model_named(const char *name);

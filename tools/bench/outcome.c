@@ -12,6 +12,7 @@
 
 enum {
     NAME,
+    BATCH,
     LENGTH,
     DIM,
     TYPE,
@@ -19,14 +20,55 @@ enum {
     SPREAD,
     GFLOPS,
     PEAK,
+    RATE,
+    COPY,
     LIMIT,
+    TOKENS,
     OVERHEAD,
     PER_VISITED,
     PER_SELECTED,
     SPEEDUP,
     COMMAND,
-    COLUMNS
+    CELLS
 };
+
+// What multiplies more than it reads, and what reads more than it multiplies, have columns of their
+// own.
+static const struct {
+    const char *heading;
+    enum { ALWAYS, NOT_OF_DECODE, OF_DECODE } shown;
+} cells[CELLS] = {
+    [NAME] = { "workload", ALWAYS },
+    [BATCH] = { "batch", OF_DECODE },
+    [LENGTH] = { "queries x keys", ALWAYS },
+    [DIM] = { "head dim", ALWAYS },
+    [TYPE] = { "type", ALWAYS },
+    [MS] = { "ms (median)", ALWAYS },
+    [SPREAD] = { "spread %", ALWAYS },
+    [GFLOPS] = { "GFLOP/s", NOT_OF_DECODE },
+    [PEAK] = { "of peak", NOT_OF_DECODE },
+    [RATE] = { "GB/s", OF_DECODE },
+    [COPY] = { "of copying", OF_DECODE },
+    [LIMIT] = { "of what binds", ALWAYS },
+    [TOKENS] = { "tokens/s a layer", OF_DECODE },
+    [OVERHEAD] = { "visited / selected", ALWAYS },
+    [PER_VISITED] = { "time per visited / dense's", NOT_OF_DECODE },
+    [PER_SELECTED] = { "time per selected / dense's", ALWAYS },
+    [SPEEDUP] = { "speed-up over dense", ALWAYS },
+    [COMMAND] = { "command", ALWAYS },
+};
+
+static bool is_shown(size_t cell, bool decode) {
+    return cells[cell].shown == ALWAYS || (cells[cell].shown == OF_DECODE) == decode;
+}
+
+// Where a cell stands; past the last column where it is not shown.
+static size_t column(const struct outcome_table *to, size_t cell) {
+    size_t before = 0;
+    if (!is_shown(cell, to->decode)) return CELLS;
+    for (size_t i = 0; i < cell; i++) before += is_shown(i, to->decode);
+    return before;
+}
 
 // Figures that the table and the JSON share. NaN where there is nothing to compare.
 static double dense_visited_ns(const struct outcome *o) {
@@ -45,73 +87,93 @@ static double peak_share(const struct outcome *o, const struct peaks *peaks) {
     return peaks->multiply_add_gflops > 0 ? o->figures.gflops / peaks->multiply_add_gflops : NAN;
 }
 
-void outcome_table_start(struct table *table) {
-    static const char *const headings[COLUMNS] = {
-        [NAME] = "workload",
-        [LENGTH] = "queries x keys",
-        [DIM] = "head dim",
-        [TYPE] = "type",
-        [MS] = "ms (median)",
-        [SPREAD] = "spread %",
-        [GFLOPS] = "GFLOP/s",
-        [PEAK] = "of peak",
-        [LIMIT] = "of what binds",
-        [OVERHEAD] = "visited / selected",
-        [PER_VISITED] = "time per visited / dense's",
-        [PER_SELECTED] = "time per selected / dense's",
-        [SPEEDUP] = "speed-up over dense",
-        [COMMAND] = "command",
-    };
-    table_start(table, COLUMNS, COLUMNS, headings);
+// Bytes that must move, a second.
+static double rate(const struct outcome *o) { return 1e3 * (double)o->bytes / o->figures.ms; }
+
+static double copy_share(const struct outcome *o, const struct peaks *peaks) {
+    return peaks->copy_bytes_per_s > 0 ? rate(o) / peaks->copy_bytes_per_s : NAN;
+}
+
+// Of one layer: each query row is a token's.
+static double tokens_per_s(const struct outcome *o) {
+    return 1e3 * o->workload.batch * o->workload.q_len / o->figures.ms;
+}
+
+void outcome_table_start(struct outcome_table *to, bool decode) {
+    const char *headings[CELLS];
+    size_t count = 0;
+    for (size_t i = 0; i < CELLS; i++)
+        if (is_shown(i, decode)) headings[count++] = cells[i].heading;
+    to->decode = decode;
+    table_start(&to->table, count, count, headings);
 }
 
 // A ratio, or a dash where a workload selects nothing.
-static void set_ratio(struct table *table, size_t col, const char *mark, double value, int digits) {
-    if (isfinite(value)) table_set(table, col, "%s%.*f", mark, digits, value);
-    else table_set(table, col, "-");
+static void set_ratio(struct outcome_table *to, size_t cell, const char *mark, double value,
+                      int digits) {
+    if (isfinite(value)) table_set(&to->table, column(to, cell), "%s%.*f", mark, digits, value);
+    else table_set(&to->table, column(to, cell), "-");
 }
 
-void outcome_table_add(struct table *table, const struct outcome *o, const struct peaks *peaks,
-                       const char *command) {
+static void set_lengths(struct outcome_table *to, const struct workload *w) {
+    const size_t at = column(to, LENGTH);
+    if (w->kv_least) table_set(&to->table, at, "%u x %u-%u", w->q_len, w->kv_least, w->kv_len);
+    else if (w->q_len == w->kv_len) table_set(&to->table, at, "%u", w->q_len);
+    else table_set(&to->table, at, "%u x %u", w->q_len, w->kv_len);
+}
+
+static void set_workload(struct outcome_table *to, const struct outcome *o) {
     const struct workload *w = &o->workload;
-    const struct figures *f = &o->figures;
-    const char *about = o->dense.measured ? "" : "~";
-    table_row(table);
+    struct table *table = &to->table;
     char name[400] = "";
     if (w->model) snprintf(name, sizeof name, "%s, heads %u/%u: ", w->model, w->heads, w->kv_heads);
-    table_set(table, NAME, "%s%s%s%s%s%s", name, w->spec, w->causal ? " causal" : "",
+    table_set(table, column(to, NAME), "%s%s%s%s%s%s", name, w->spec, w->causal ? " causal" : "",
               w->sink_logits ? " sink logits" : "", w->kernel ? " by " : "",
-              w->kernel ? f->kernel : "");
-    if (w->q_len == w->kv_len) table_set(table, LENGTH, "%u", w->q_len);
-    else table_set(table, LENGTH, "%u x %u", w->q_len, w->kv_len);
-    if (w->head_dim == w->v_head_dim) table_set(table, DIM, "%u", w->head_dim);
-    else table_set(table, DIM, "%u/%u", w->head_dim, w->v_head_dim);
-    table_set(table, TYPE, "%s", dtype_name(w->dtype));
-    table_set(table, COMMAND, "%s", command);
-    if (*o->error) {
-        table_set(table, MS, "failed");
-        return;
-    }
-    table_set(table, MS, "%s%.3f", o->reckoned ? "~" : "", f->ms);
-    if (f->ms > 0 && !o->reckoned && f->repeats > 1)
-        table_set(table, SPREAD, "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1),
-                  100 * (f->ms_max / f->ms - 1));
-    set_ratio(table, GFLOPS, o->reckoned ? "~" : "", f->gflops, 1);
-    const struct roofline roofline = roofline_of(o, peaks);
-    if (peaks->multiply_add_gflops > 0)
-        table_set(table, PEAK, "%.1f %%", 100 * peak_share(o, peaks));
-    if (roofline.binds) table_set(table, LIMIT, "%.0f %% %s", 100 * roofline.share, roofline.binds);
-    set_ratio(table, OVERHEAD, "", (double)f->visited / (double)f->pairs, 2);
-    set_ratio(table, PER_VISITED, "", per_visited(o), 2);
-    set_ratio(table, PER_SELECTED, "", per_selected(o), 2);
-    set_ratio(table, SPEEDUP, about, o->dense.ms / f->ms, 2);
+              w->kernel ? o->figures.kernel : "");
+    table_set(table, column(to, BATCH), "%u", w->batch);
+    set_lengths(to, w);
+    if (w->head_dim == w->v_head_dim) table_set(table, column(to, DIM), "%u", w->head_dim);
+    else table_set(table, column(to, DIM), "%u/%u", w->head_dim, w->v_head_dim);
+    table_set(table, column(to, TYPE), "%s", dtype_name(w->dtype));
 }
 
-void outcome_table_print(const struct table *table, bool commands, bool markdown) {
-    struct table shown = *table;
+void outcome_table_add(struct outcome_table *to, const struct outcome *o, const struct peaks *peaks,
+                       const char *command) {
+    const struct figures *f = &o->figures;
+    const char *about = o->dense.measured ? "" : "~", *reckoned = o->reckoned ? "~" : "";
+    struct table *table = &to->table;
+    table_row(table);
+    set_workload(to, o);
+    table_set(table, column(to, COMMAND), "%s", command);
+    if (*o->error) {
+        table_set(table, column(to, MS), "failed");
+        return;
+    }
+    table_set(table, column(to, MS), "%s%.3f", reckoned, f->ms);
+    if (f->ms > 0 && !o->reckoned && f->repeats > 1)
+        table_set(table, column(to, SPREAD), "%+.0f..%+.0f", 100 * (f->ms_min / f->ms - 1),
+                  100 * (f->ms_max / f->ms - 1));
+    set_ratio(to, GFLOPS, reckoned, f->gflops, 1);
+    set_ratio(to, RATE, reckoned, 1e-9 * rate(o), 2);
+    set_ratio(to, TOKENS, reckoned, tokens_per_s(o), 0);
+    const struct roofline roofline = roofline_of(o, peaks);
+    if (peaks->multiply_add_gflops > 0)
+        table_set(table, column(to, PEAK), "%.1f %%", 100 * peak_share(o, peaks));
+    if (peaks->copy_bytes_per_s > 0)
+        table_set(table, column(to, COPY), "%.1f %%", 100 * copy_share(o, peaks));
+    if (roofline.binds)
+        table_set(table, column(to, LIMIT), "%.0f %% %s", 100 * roofline.share, roofline.binds);
+    set_ratio(to, OVERHEAD, "", (double)f->visited / (double)f->pairs, 2);
+    set_ratio(to, PER_VISITED, "", per_visited(o), 2);
+    set_ratio(to, PER_SELECTED, "", per_selected(o), 2);
+    set_ratio(to, SPEEDUP, about, o->dense.ms / f->ms, 2);
+}
+
+void outcome_table_print(const struct outcome_table *from, bool commands, bool markdown) {
+    struct table shown = from->table;
     // The rows lie most_cols apart, so leaving out the last column is only a matter of how many are
     // printed.
-    shown.cols = commands ? COLUMNS : COMMAND;
+    shown.cols = column(from, COMMAND) + commands;
     shown.last_beneath = commands;
     if (markdown) table_print_markdown(stdout, &shown);
     else table_print(stdout, &shown);
@@ -128,6 +190,7 @@ static void add_workload(cJSON *object, const struct workload *w) {
     json_add_count(object, "kv_heads", w->kv_heads);
     json_add_count(object, "q_len", w->q_len);
     json_add_count(object, "kv_len", w->kv_len);
+    json_add_count(object, "kv_least", w->kv_least ? w->kv_least : w->kv_len);
     json_add_count(object, "head_dim", w->head_dim);
     json_add_count(object, "v_head_dim", w->v_head_dim);
     cJSON_AddStringToObject(object, "dtype", dtype_name(w->dtype));
@@ -153,7 +216,9 @@ static void add_limits(cJSON *object, const struct outcome *o, const struct peak
     json_add_number(object, "peak_share", peak_share(o, peaks));
     json_add_number(object, "peak_gflops", peak > 0 ? peak : NAN);
     json_add_count(object, "bytes", o->bytes);
-    json_add_number(object, "bytes_per_s", 1e3 * (double)o->bytes / o->figures.ms);
+    json_add_number(object, "bytes_per_s", rate(o));
+    json_add_number(object, "copy_share", copy_share(o, peaks));
+    json_add_number(object, "tokens_per_s", tokens_per_s(o));
     json_add_text(object, "limit", roofline.binds);
     json_add_number(object, "limit_ms", roofline.limit_ms);
     json_add_number(object, "limit_share", roofline.share);

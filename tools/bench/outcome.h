@@ -11,10 +11,17 @@
 #include "common/table.h"
 #include "bench/workload.h"
 
-void outcome_table_start(struct table *table);
-void outcome_table_add(struct table *table, const struct outcome *outcome,
+/// A row for each workload.
+struct outcome_table {
+    struct table table;
+    bool decode;
+};
+
+/// decode: all rows will be of that phase; the columns are those that say something of it.
+void outcome_table_start(struct outcome_table *to, bool decode);
+void outcome_table_add(struct outcome_table *to, const struct outcome *outcome,
                        const struct peaks *peaks, const char *command);
-void outcome_table_print(const struct table *table, bool commands, bool markdown);
+void outcome_table_print(const struct outcome_table *from, bool commands, bool markdown);
 
 /// The object of one workload: the workload itself, where it ran and its error; where there is none
 /// the fields of `run --json`, the samples, the limit and the yardsticks.

@@ -10,13 +10,14 @@
 
 // What a line of CSV has: the workload, where it ran, and figures that are numbers.
 static const char *const csv_fields[] = {
-    "device",          "driver",     "kernel",      "model",   "pattern",  "causal",
-    "sink_logits",     "phase",      "batch",       "heads",   "kv_heads", "q_len",
-    "kv_len",          "head_dim",   "v_head_dim",  "dtype",   "ms",       "ms_low",
-    "ms_high",         "ms_mad",     "ms_min",      "ms_max",  "repeats",  "reckoned",
-    "plan_ms",         "compile_ms", "pairs",       "visited", "share",    "gflops",
-    "peak_share",      "bytes",      "bytes_per_s", "limit",   "limit_ms", "limit_share",
-    "workspace_bytes", "dense_ms",   "speedup",     "error",
+    "device",      "driver",     "kernel",      "model",           "pattern",    "causal",
+    "sink_logits", "phase",      "batch",       "heads",           "kv_heads",   "q_len",
+    "kv_len",      "kv_least",   "head_dim",    "v_head_dim",      "dtype",      "ms",
+    "ms_low",      "ms_high",    "ms_mad",      "ms_min",          "ms_max",     "repeats",
+    "reckoned",    "plan_ms",    "compile_ms",  "pairs",           "visited",    "share",
+    "gflops",      "peak_share", "bytes",       "bytes_per_s",     "copy_share", "tokens_per_s",
+    "limit",       "limit_ms",   "limit_share", "workspace_bytes", "dense_ms",   "speedup",
+    "error",
 };
 #define CSV_FIELDS (sizeof csv_fields / sizeof csv_fields[0])
 

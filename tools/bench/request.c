@@ -9,14 +9,17 @@
 #include "bench/models.h"
 #include "common/cli.h"
 
-#define LEAST_LENGTH 64  // of models: shorter, and some of their patterns are none
+#define MOST_RAGGED 65536  // batch entries, each of which has its keys counted
+#define LEAST_LENGTH 64    // of models: shorter, and some of their patterns are none
 #define CROSSOVER_LENGTH 2048
 #define CROSSOVER_SECONDS 60
 
 static const char help[] =
     "Usage: tulle bench [--suite seeds|models] [--model NAME] [--quick] [--plan] [--device N ...] [--json|--jsonl|--csv|--md] [--command]\n"
+    "       tulle bench --phase decode [--q-rows N] [--quick] [--heads H] [--kv-heads G] [--head-dim D] [--dtype T] [OPTION ...]\n"
     "       tulle bench --pattern SPEC [--causal] --q-len N --kv-len N [--batch B] [--heads H] [--kv-heads G]\n"
     "                   [--head-dim D] [--v-head-dim E] [--dtype fp32|fp16|bf16] [--sink-logits] [OPTION ...]\n"
+    "       tulle bench --pattern SPEC --phase decode [--q-rows N] --kv-len N [--kv-least N] [--batch B] [...]\n"
     "       tulle bench --crossover [--length N] [--seconds S] [--heads H] [--kv-heads G] [--head-dim D] [--dtype T]\n"
     "                   [OPTION ...]\n"
     "\n"
@@ -25,12 +28,17 @@ static const char help[] =
     "share of the multiply-adds that this device does at most (measured first), of what binds (those, or copying the bytes\n"
     "that must move), and the speed-up over Tulle's own dense attention; ~ marks what would take over two seconds and is\n"
     "reckoned from the time per pair of a shorter one.\n"
-    "\n"
+    "\n";
+// C promises no longer strings than 4095 bytes.
+static const char help_options[] =
     "  --suite NAME    seeds (default), or models: the attention of published models by name, with their heads, sizes and\n"
     "                  windows (docs/models.md); each at --length and, of language models, a decode step there\n"
     "  --model NAME    of --suite models (which it implies) the one of that name, or those whose names begin so\n"
     "  --length N      of --suite models, once for each length: 64 or more, but no model longer than it is published for;\n"
     "                  'published': just that; default 8192, with --quick 2048. Of --crossover: default 2048\n"
+    "  --phase NAME    decode: a query row of each sequence (--q-rows N: as many, 16 at most) against a long cache, with the\n"
+    "                  GB/s of the bytes that must be read and tokens a second, in place of the seeds (docs/bench.md), of\n"
+    "                  --suite models the decode steps alone, or of your own workload. prefill: no decode steps\n"
     "  --quick         few workloads, short ones\n"
     "  --crossover     in place of workloads: below which density at this length, and from which length on, each kind of\n"
     "                  pattern is faster than Tulle's dense attention here, all of them causal\n"
@@ -50,9 +58,10 @@ static const char help[] =
     "  --verify-peak   compare the measured peak with native loops of 128, 256 and 512 bit vectors (CPU drivers)\n"
     "\n"
     "Of your own workload: --heads is 1, --kv-heads as heads, --head-dim 64, --v-head-dim as head-dim, --dtype fp32,\n"
-    "--batch 1 where not given; of --q-len and --kv-len one stands for both. Models are fp32 where --dtype is not given.\n"
+    "--batch 1 where not given; of --q-len and --kv-len one stands for both. --kv-least N makes the batch ragged: its\n"
+    "caches hold from N keys to --kv-len, evenly apart. Models are fp32 where --dtype is not given; --phase decode is\n"
+    "32 heads on 8 of 128 in fp16.\n"
     "\n";
-// C promises no longer strings than 4095 bytes.
 static const char help_end[] = HELP_SPEC "\n" HELP_STATUS;
 
 enum {
@@ -60,6 +69,8 @@ enum {
     PLAN,
     SUITE,
     MODEL,
+    PHASE,
+    Q_ROWS,
     CROSSOVER,
     LENGTH,
     SECONDS,
@@ -77,6 +88,7 @@ enum {
     SINK_LOGITS,
     Q_LEN,
     KV_LEN,
+    KV_LEAST,
     BATCH,
     HEADS,
     KV_HEADS,
@@ -92,6 +104,8 @@ static const struct option options[] = {
     { "plan", no_argument, NULL, PLAN },
     { "suite", required_argument, NULL, SUITE },
     { "model", required_argument, NULL, MODEL },
+    { "phase", required_argument, NULL, PHASE },
+    { "q-rows", required_argument, NULL, Q_ROWS },
     { "crossover", no_argument, NULL, CROSSOVER },
     { "length", required_argument, NULL, LENGTH },
     { "seconds", required_argument, NULL, SECONDS },
@@ -109,6 +123,7 @@ static const struct option options[] = {
     { "sink-logits", no_argument, NULL, SINK_LOGITS },
     { "q-len", required_argument, NULL, Q_LEN },
     { "kv-len", required_argument, NULL, KV_LEN },
+    { "kv-least", required_argument, NULL, KV_LEAST },
     { "batch", required_argument, NULL, BATCH },
     { "heads", required_argument, NULL, HEADS },
     { "kv-heads", required_argument, NULL, KV_HEADS },
@@ -172,6 +187,13 @@ static bool read_model(const char *name, struct request *r, struct message *m) {
     return refuse(m, "--model is '%s'; no name begins so: there are %s", name, names);
 }
 
+static bool read_phase(const char *name, struct request *r, struct message *m) {
+    r->phase = !strcmp(name, PHASE_DECODE)    ? PHASE_DECODE
+               : !strcmp(name, PHASE_PREFILL) ? PHASE_PREFILL
+                                              : NULL;
+    return r->phase || refuse(m, "--phase is '%s'; decode or prefill is wanted", name);
+}
+
 // What says the shape of a workload; false where the option is not of those, or is refused.
 static bool read_shape(int option, struct request *r, struct message *m) {
     switch (option) {
@@ -179,6 +201,7 @@ static bool read_shape(int option, struct request *r, struct message *m) {
     case SINK_LOGITS: return r->sink_logits = true;
     case Q_LEN: return parse_integer("--q-len", optarg, 1, INT32_MAX, &r->q_len, m);
     case KV_LEN: return parse_integer("--kv-len", optarg, 1, INT32_MAX, &r->kv_len, m);
+    case KV_LEAST: return parse_integer("--kv-least", optarg, 1, INT32_MAX, &r->kv_least, m);
     case BATCH: return parse_integer("--batch", optarg, 1, INT32_MAX, &r->batch, m);
     case HEADS: return parse_integer("--heads", optarg, 1, INT32_MAX, &r->heads, m);
     case KV_HEADS: return parse_integer("--kv-heads", optarg, 1, INT32_MAX, &r->kv_heads, m);
@@ -196,6 +219,8 @@ static bool read_option(int option, struct request *r, struct message *m) {
     case PLAN: r->task = TASK_PLANNING; return true;
     case SUITE: return read_suite(optarg, r, m);
     case MODEL: return read_model(optarg, r, m);
+    case PHASE: return read_phase(optarg, r, m);
+    case Q_ROWS: return parse_integer("--q-rows", optarg, 1, MOST_DECODE_ROWS, &r->q_rows, m);
     case CROSSOVER: r->task = TASK_CROSSOVER; return true;
     case LENGTH: return add_length(optarg, r, m);
     case SECONDS: return parse_integer("--seconds", optarg, 1, 1000000, &r->seconds, m);
@@ -221,10 +246,15 @@ static bool read_option(int option, struct request *r, struct message *m) {
 // -------------------------------------------------------------------------------------------------
 // All of them together
 
+bool request_decodes(const struct request *r) {
+    return r->phase && !strcmp(r->phase, PHASE_DECODE);
+}
+
 static bool check_task(const struct request *r, const struct given *given, struct message *m) {
     const int tasks = was_given(given, PLAN) + any_given(given, SUITE, MODEL) +
                       was_given(given, CROSSOVER) + was_given(given, PATTERN);
-    const bool own = r->task == TASK_OWN, crossover = r->task == TASK_CROSSOVER;
+    const bool own = r->task == TASK_OWN, crossover = r->task == TASK_CROSSOVER,
+               decode = r->task == TASK_DECODE;
     if (tasks > 1 || (r->quick && (own || crossover)))
         return refuse(m, "--quick and --plan are for the seed workloads (--quick for --suite "
                          "models too), not for --pattern; and of --plan, --suite, --crossover "
@@ -233,14 +263,37 @@ static bool check_task(const struct request *r, const struct given *given, struc
         return refuse(m, "--model is given, but another --suite than models");
     if (any_given(given, CAUSAL, BATCH) && !own)
         return refuse(m, "the shape of a workload of your own is given, but no --pattern");
-    if (any_given(given, HEADS, V_HEAD_DIM) && !own && !crossover)
-        return refuse(m, "heads or sizes are given, but no --pattern (or --crossover)");
+    if (any_given(given, HEADS, V_HEAD_DIM) && !own && !crossover && !decode)
+        return refuse(
+            m, "heads or sizes are given, but no --pattern (or --crossover, --phase decode)");
     if (was_given(given, DTYPE) && (r->task == TASK_SEEDS || r->task == TASK_PLANNING))
-        return refuse(m, "--dtype is given, but no --pattern, --suite models or --crossover");
+        return refuse(
+            m, "--dtype is given, but no --pattern, --suite models, --crossover or --phase decode");
     if (r->kernel_count > 1 && !own)
         return refuse(m, "--kernel is given more than once, but no --pattern");
     if (own && !r->q_len && !r->kv_len) return refuse(m, "--q-len and --kv-len are missing");
     return true;
+}
+
+static bool check_phase(const struct request *r, const struct given *given, struct message *m) {
+    const bool own = r->task == TASK_OWN, decode = request_decodes(r);
+    const long long rows = r->q_rows, keys = r->kv_len, least = r->kv_least;
+    if (r->phase && (r->task == TASK_CROSSOVER || r->task == TASK_PLANNING))
+        return refuse(m, "--phase is given, but --crossover and --plan have no phases");
+    if (was_given(given, Q_ROWS) && !decode)
+        return refuse(m, "--q-rows is given, but no --phase decode");
+    if (least && !decode) return refuse(m, "--kv-least is given, but no --phase decode");
+    if (!r->phase || !own) return true;
+    if (r->q_len) return refuse(m, "--q-len is given, but --phase says how many queries there are");
+    if (decode && rows > 1 && rows >= keys)
+        return refuse(m, "--q-rows is %lld; below --kv-len, %lld, is wanted", rows, keys);
+    if (least && (least < rows || least >= keys))
+        return refuse(
+            m, "--kv-least is %lld; at least --q-rows, %lld, and below --kv-len, %lld, is wanted",
+            least, rows, keys);
+    return !least || (r->batch > 1 && r->batch <= MOST_RAGGED) ||
+           refuse(m, "--kv-least is given, and --batch is %lld; 2 to %d is wanted",
+                  (long long)r->batch, MOST_RAGGED);
 }
 
 static bool check_lengths(struct request *r, const struct given *given, struct message *m) {
@@ -258,15 +311,27 @@ static bool check_lengths(struct request *r, const struct given *given, struct m
     return true;
 }
 
+// What `--phase decode` has where nothing else is given: a language model's.
+static void set_decode(struct request *r, const struct given *given) {
+    if (r->task != TASK_SEEDS || !request_decodes(r)) return;
+    r->task = TASK_DECODE;
+    if (!was_given(given, HEAD_DIM)) r->head_dim = 128;
+    if (!was_given(given, DTYPE)) r->dtype = TULLE_F16;
+    if (r->heads || r->kv_heads) return;
+    r->heads = 32;
+    r->kv_heads = 8;
+}
+
 int request_read(int argc, char **argv, struct request *r) {
     struct given given = { 0 };
     struct message m;
     bool good = true;
     int option;
-    *r = (struct request){ .batch = 1, .head_dim = 64, .seconds = CROSSOVER_SECONDS };
+    *r = (struct request){ .q_rows = 1, .batch = 1, .head_dim = 64, .seconds = CROSSOVER_SECONDS };
     while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'h') {
-            const int status = print_out("bench", help);
+            int status = print_out("bench", help);
+            if (!status) status = print_out("bench", help_options);
             return status ? status : print_out("bench", help_end);
         }
         if (option < QUICK) {
@@ -278,7 +343,9 @@ int request_read(int argc, char **argv, struct request *r) {
     }
     if (good && optind < argc)
         return fail_usage("bench", "'%s' belongs to no option", argv[optind]);
-    good = good && check_task(r, &given, &m) && check_lengths(r, &given, &m);
+    set_decode(r, &given);
+    good = good && check_task(r, &given, &m) && check_phase(r, &given, &m) &&
+           check_lengths(r, &given, &m);
     if (good && r->spec && strlen(r->spec) >= sizeof((struct workload *)0)->spec)
         good = refuse(&m, "the SPEC is too long to be kept");
     if (!good) return fail_usage("bench", "%s", m.text);

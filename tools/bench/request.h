@@ -15,6 +15,7 @@
 /// What is measured.
 enum bench_task {
     TASK_SEEDS,
+    TASK_DECODE,     ///< --phase decode
     TASK_MODELS,     ///< --suite models, --model
     TASK_OWN,        ///< --pattern
     TASK_CROSSOVER,  ///< --crossover
@@ -31,10 +32,15 @@ struct request {
     int64_t seconds;  ///< of a search for crossovers
     struct cache_file cache;
 
-    // of TASK_OWN; of TASK_CROSSOVER the heads, sizes and dtype; of TASK_MODELS the dtype
+    const char *phase;  ///< PHASE_DECODE or PHASE_PREFILL; NULL: whichever
+    int64_t q_rows;     ///< of PHASE_DECODE, a sequence
+
+    // of TASK_OWN; of TASK_CROSSOVER and TASK_DECODE the heads, sizes and dtype; of TASK_MODELS the
+    // dtype
     const char *spec;
     bool causal, sink_logits;
-    int64_t q_len, kv_len, batch, heads, kv_heads, head_dim, v_head_dim;  ///< 0: not given
+    int64_t q_len, kv_len, kv_least, batch, heads, kv_heads, head_dim,
+        v_head_dim;  ///< 0: not given
     tulle_dtype dtype;
 
     const char *model;  ///< of TASK_MODELS: how their names begin; NULL: all
@@ -42,6 +48,9 @@ struct request {
     uint32_t lengths[MOST_LENGTHS];
     size_t length_count;
 };
+
+/// Of PHASE_DECODE alone?
+bool request_decodes(const struct request *request);
 
 /// Returns -1 to go on, else an exit status.
 int request_read(int argc, char **argv, struct request *request);

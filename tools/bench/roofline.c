@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/ragged.h"
 #include "tulle/inspect.h"
 
 // Which keys are taken: at step 1 where runs begin and end, summed up afterwards, so that a run
@@ -43,11 +44,10 @@ static uint64_t count_keys(const struct keys *keys) {
     return count;
 }
 
-// The keys that the query heads of a kv head take, over all kv heads.
-static tulle_result taken_keys(tulle_context *context, const tulle_attention_desc *desc,
-                               struct keys *keys, uint64_t *count, tulle_error *error) {
+// Adds the keys that the query heads of a kv head take, over all kv heads of the first batch entry.
+static tulle_result add_keys(tulle_context *context, const tulle_attention_desc *desc,
+                             struct keys *keys, uint64_t *count, tulle_error *error) {
     const uint32_t group = desc->heads / desc->kv_heads;
-    *count = 0;
     for (uint32_t kv_head = 0; kv_head < desc->kv_heads; kv_head++) {
         memset(keys->begun, 0, ((size_t)keys->kv_len + 1) * sizeof *keys->begun);
         memset(keys->taken, 0, (size_t)keys->kv_len * sizeof *keys->taken);
@@ -59,6 +59,26 @@ static tulle_result taken_keys(tulle_context *context, const tulle_attention_des
         *count += count_keys(keys);
     }
     return TULLE_OK;
+}
+
+// Over the batch. Entries of one length take the same keys; others are walked each as a batch of its
+// own, for a walk looks at all entries of its batch.
+static tulle_result taken_keys(tulle_context *context, const tulle_attention_desc *desc,
+                               struct keys *keys, uint64_t *count, tulle_error *error) {
+    tulle_attention_desc one = *desc;
+    tulle_result result = TULLE_OK;
+    *count = 0;
+    if (!desc->kv_lengths) {
+        result = add_keys(context, desc, keys, count, error);
+        *count *= desc->batch;
+        return result;
+    }
+    one.batch = 1;
+    for (uint32_t entry = 0; entry < desc->batch && !result; entry++) {
+        one.kv_lengths = desc->kv_lengths + entry;
+        result = add_keys(context, &one, keys, count, error);
+    }
+    return result;
 }
 
 static uint64_t bytes_of(uint64_t queries, uint64_t keys, uint32_t head_dim, uint32_t v_head_dim,
@@ -81,15 +101,14 @@ tulle_result roofline_bytes(tulle_context *context, const tulle_attention_desc *
     }
     free(keys.begun);
     free(keys.taken);
-    *bytes = bytes_of((uint64_t)desc->batch * desc->heads * desc->q_len, desc->batch * count,
-                      desc->head_dim, desc->v_head_dim, desc->dtype);
+    *bytes = bytes_of((uint64_t)desc->batch * desc->heads * desc->q_len, count, desc->head_dim,
+                      desc->v_head_dim, desc->dtype);
     return result;
 }
 
 uint64_t roofline_all_bytes(const struct workload *w) {
-    return bytes_of((uint64_t)w->batch * w->heads * w->q_len,
-                    (uint64_t)w->batch * w->kv_heads * w->kv_len, w->head_dim, w->v_head_dim,
-                    w->dtype);
+    return bytes_of((uint64_t)w->batch * w->heads * w->q_len, w->kv_heads * ragged_keys(w),
+                    w->head_dim, w->v_head_dim, w->dtype);
 }
 
 struct roofline roofline_of(const struct outcome *o, const struct peaks *peaks) {

@@ -9,7 +9,8 @@
 #include "bench/workload.h"
 
 /// Bytes that must move at least once: Q and O, and of K and V the rows that a run of the schedule
-/// takes (all of a tile's runs: a key that padding alone takes counts too).
+/// takes (all of a tile's runs: a key that padding alone takes counts too), once for the heads that
+/// share it.
 tulle_result roofline_bytes(tulle_context *context, const tulle_attention_desc *desc,
                             uint64_t *bytes, tulle_error *error);
 

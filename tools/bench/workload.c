@@ -8,10 +8,12 @@
 
 #include "arrays/array.h"
 #include "arrays/spec_files.h"
+#include "bench/ragged.h"
 #include "bench/roofline.h"
 #include "common/cli.h"
 
-// A dense attention that takes longer is not measured but reckoned from a shorter one.
+// A dense attention that takes longer is not measured but reckoned from a shorter one; but for a
+// step of decoding that was asked for.
 #define MOST_DENSE_MS 2000.0
 
 // -------------------------------------------------------------------------------------------------
@@ -67,7 +69,9 @@ size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t h
 }
 
 const char *workload_phase(const struct workload *w) {
-    return w->q_len == 1 ? "decode" : w->q_len == w->kv_len ? "prefill" : "chunk";
+    if (w->q_len == 1) return PHASE_DECODE;
+    if (w->q_len == w->kv_len) return PHASE_PREFILL;
+    return w->q_len <= MOST_DECODE_ROWS && w->q_len < w->kv_len ? PHASE_DECODE : "chunk";
 }
 
 // Appends to text, as far as it fits.
@@ -85,13 +89,18 @@ static void append_quoted(char *text, size_t size, const char *word) {
 
 void workload_command(const struct workload *w, const char *device, char *text, size_t size) {
     char shape[200];
+    const bool decode = !strcmp(workload_phase(w), PHASE_DECODE);
     snprintf(text, size, "tulle bench --pattern ");
     append_quoted(text, size, w->spec);
     snprintf(shape, sizeof shape,
-             "%s --q-len %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u",
-             w->causal ? " --causal" : "", w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads,
-             w->head_dim);
+             "%s%s %u --kv-len %u --batch %u --heads %u --kv-heads %u --head-dim %u",
+             w->causal ? " --causal" : "", decode ? " --phase decode --q-rows" : " --q-len",
+             w->q_len, w->kv_len, w->batch, w->heads, w->kv_heads, w->head_dim);
     append(text, size, shape);
+    if (w->kv_least) {
+        snprintf(shape, sizeof shape, " --kv-least %u", w->kv_least);
+        append(text, size, shape);
+    }
     if (w->v_head_dim != w->head_dim) {
         snprintf(shape, sizeof shape, " --v-head-dim %u", w->v_head_dim);
         append(text, size, shape);
@@ -157,38 +166,54 @@ static tulle_result run_plan(struct bench *bench, tulle_plan *plan,
     return result;
 }
 
+static tulle_attention_desc sizes_of(const struct workload *w) {
+    return (tulle_attention_desc){ .batch = w->batch,
+                                   .heads = w->heads,
+                                   .kv_heads = w->kv_heads,
+                                   .q_len = w->q_len,
+                                   .kv_len = w->kv_len,
+                                   .head_dim = w->head_dim,
+                                   .v_head_dim = w->v_head_dim,
+                                   .dtype = w->dtype,
+                                   .buffer_usage = TULLE_USAGE_HOST,
+                                   .causal = w->causal,
+                                   .kernel = w->kernel };
+}
+
+// *plan is the caller's to destroy, whatever the result.
+static tulle_result make_plan(struct bench *bench, const struct workload *w, tulle_plan **plan,
+                              uint64_t *bytes, tulle_error *error) {
+    tulle_attention_desc desc = sizes_of(w);
+    tulle_pattern **patterns = NULL;
+    float *sink_logits = w->sink_logits ? make_values(w->heads, TULLE_F32, 4) : NULL;
+    int32_t *lengths = w->kv_least ? ragged_lengths(w) : NULL;
+    tulle_result result =
+        tulle_pattern_parse(w->spec, &spec_files, &patterns, &desc.pattern_count, error);
+    if (!result && ((w->sink_logits && !sink_logits) || (w->kv_least && !lengths)))
+        result = out_of_memory(error, "sink logits and lengths", w->spec);
+    desc.patterns = (const tulle_pattern *const *)patterns;
+    desc.sink_logits = sink_logits;
+    desc.kv_lengths = lengths;
+    if (!result) result = tulle_plan_create(bench->context, &desc, plan, error);
+    if (!result) result = roofline_bytes(bench->context, &desc, bytes, error);
+    tulle_patterns_free(patterns, desc.pattern_count);
+    free(sink_logits);
+    free(lengths);
+    return result;
+}
+
+// All that there are, selected or not.
+static double all_pairs(const struct workload *w) {
+    return (double)w->heads * w->q_len * (double)ragged_keys(w);
+}
+
 tulle_result workload_time(struct bench *bench, const struct workload *w, struct figures *out,
                            double **samples, uint64_t *bytes, tulle_error *error) {
-    tulle_pattern **patterns = NULL;
-    uint32_t count = 0;
-    *samples = NULL;
-    float *sink_logits = NULL;
-    tulle_result result = tulle_pattern_parse(w->spec, &spec_files, &patterns, &count, error);
-    if (result) return result;
-    if (w->sink_logits && !(sink_logits = make_values(w->heads, TULLE_F32, 4))) {
-        tulle_patterns_free(patterns, count);
-        return out_of_memory(error, "the sink logits", w->spec);
-    }
-    const tulle_attention_desc desc = { .batch = w->batch,
-                                        .heads = w->heads,
-                                        .kv_heads = w->kv_heads,
-                                        .q_len = w->q_len,
-                                        .kv_len = w->kv_len,
-                                        .head_dim = w->head_dim,
-                                        .v_head_dim = w->v_head_dim,
-                                        .dtype = w->dtype,
-                                        .buffer_usage = TULLE_USAGE_HOST,
-                                        .causal = w->causal,
-                                        .sink_logits = sink_logits,
-                                        .patterns = (const tulle_pattern *const *)patterns,
-                                        .pattern_count = count,
-                                        .kernel = w->kernel };
+    const tulle_attention_desc desc = sizes_of(w);
     tulle_plan *plan = NULL;
+    *samples = NULL;
     // Planning first: it refuses what cannot be before memory is asked for.
-    result = tulle_plan_create(bench->context, &desc, &plan, error);
-    if (!result) result = roofline_bytes(bench->context, &desc, bytes, error);
-    tulle_patterns_free(patterns, count);
-    free(sink_logits);
+    tulle_result result = make_plan(bench, w, &plan, bytes, error);
     if (result) {
         tulle_plan_destroy(plan);
         return result;
@@ -202,6 +227,8 @@ tulle_result workload_time(struct bench *bench, const struct workload *w, struct
     if (q && k && v && o) {
         const tulle_host_arrays arrays = { .q = q, .k = k, .v = v, .o = o };
         result = run_plan(bench, plan, &desc, &arrays, out, samples, error);
+        // measure() takes every cache for as long as the longest
+        if (!result) out->share = (double)out->pairs / all_pairs(w);
     } else {
         result = out_of_memory(error, "Q, K, V and O", w->spec);
     }
@@ -224,15 +251,21 @@ static bool same_but_lengths(const struct workload *a, const struct workload *b)
            a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim && a->dtype == b->dtype;
 }
 
+static bool same_lengths(const struct workload *a, const struct workload *b) {
+    return a->q_len == b->q_len && a->kv_len == b->kv_len && a->kv_least == b->kv_least;
+}
+
 // Pairs that dense attention selects, over batch and heads, with the last query at the last key.
 static double dense_pairs(const struct workload *w) {
-    double pairs = (double)w->q_len * w->kv_len;
-    if (w->causal) {
-        // Row i takes kv_len − q_len + i + 1 keys, where that is positive.
-        const double rows = fmin(w->q_len, w->kv_len), first = (double)w->kv_len - rows + 1;
-        pairs = rows * (first + w->kv_len) / 2;
+    const uint32_t entries = w->kv_least ? w->batch : 1;
+    double pairs = 0;
+    if (!w->causal) return all_pairs(w);
+    for (uint32_t entry = 0; entry < entries; entry++) {
+        // Row i takes keys − q_len + i + 1 of them, where that is positive.
+        const double keys = ragged_length(w, entry), rows = fmin(w->q_len, keys);
+        pairs += rows * (2 * keys - rows + 1) / 2;
     }
-    return pairs * w->batch * w->heads;
+    return pairs * w->heads * w->batch / entries;
 }
 
 // What has been measured: the very lengths, or else the longest. NULL: nothing.
@@ -241,7 +274,7 @@ static const struct dense *find_dense(const struct bench *bench, const struct wo
     for (size_t i = 0; i < bench->known_count; i++) {
         const struct dense *d = &bench->known[i];
         if (!same_but_lengths(&d->workload, w)) continue;
-        if (d->workload.q_len == w->q_len && d->workload.kv_len == w->kv_len) return d;
+        if (same_lengths(&d->workload, w)) return d;
         if (!best || dense_pairs(&d->workload) > dense_pairs(&best->workload)) best = d;
     }
     return best;
@@ -275,6 +308,11 @@ static double reckon(const struct dense *from, const struct workload *w) {
     return from->ms / dense_pairs(&from->workload) * dense_pairs(w);
 }
 
+static void halve_keys(struct workload *w) {
+    w->kv_len = (w->kv_len + 1) / 2;
+    w->kv_least = (w->kv_least + 1) / 2;
+}
+
 // The dense attention of a workload's shapes: measured where it takes less than two seconds, else
 // reckoned from the longest of a half, a quarter … of the lengths that does.
 static tulle_result dense_of(struct bench *bench, const struct workload *workload,
@@ -288,7 +326,7 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
         while ((double)first.q_len * first.kv_len * first.batch * first.heads > 4e6 &&
                (first.q_len > 32 || first.kv_len > 32)) {
             if (first.q_len > 32) first.q_len = (first.q_len + 1) / 2;
-            if (first.kv_len > 32) first.kv_len = (first.kv_len + 1) / 2;
+            if (first.kv_len > 32) halve_keys(&first);
         }
         const tulle_result result = measure_dense(bench, &first, error);
         if (result) return result;
@@ -296,22 +334,22 @@ static tulle_result dense_of(struct bench *bench, const struct workload *workloa
     }
     // Each measurement says better how long the next may be, until the lengths themselves or all
     // that is short enough.
-    while (known->workload.q_len != w.q_len || known->workload.kv_len != w.kv_len) {
+    while (!same_lengths(&known->workload, &w)) {
         struct workload longest = w;
         while (reckon(known, &longest) >= MOST_DENSE_MS &&
                (longest.q_len > 1 || longest.kv_len > 1)) {
             longest.q_len = (longest.q_len + 1) / 2;
-            longest.kv_len = (longest.kv_len + 1) / 2;
+            halve_keys(&longest);
         }
         // What is shorter than that says less, but for the workload itself.
-        const bool itself = longest.q_len == w.q_len && longest.kv_len == w.kv_len;
+        const bool itself = same_lengths(&longest, &w);
         if (!itself && dense_pairs(&longest) <= dense_pairs(&known->workload)) break;
         const tulle_result result = measure_dense(bench, &longest, error);
         if (result) return result;
         known = find_dense(bench, &w);
     }
     *out = *known;
-    out->measured = known->workload.q_len == w.q_len && known->workload.kv_len == w.kv_len;
+    out->measured = same_lengths(&known->workload, &w);
     if (!out->measured) out->ms = reckon(known, &w);
     return TULLE_OK;
 }
@@ -329,7 +367,7 @@ static tulle_result take_dense(struct outcome *out, tulle_error *error) {
         memcpy(out->samples, dense->samples, dense->figures.repeats * sizeof *out->samples);
         return TULLE_OK;
     }
-    const double scale = dense->ms / out->figures.ms, all = (double)w->batch * w->heads * w->q_len;
+    const double scale = dense->ms / out->figures.ms;
     out->figures.ms = dense->ms;
     out->figures.ms_min *= scale;
     out->figures.ms_max *= scale;
@@ -337,16 +375,23 @@ static tulle_result take_dense(struct outcome *out, tulle_error *error) {
     out->figures.repeats = 0;
     out->figures.pairs = (uint64_t)dense_pairs(w);
     out->figures.visited = (uint64_t)((double)out->figures.visited * scale);
-    out->figures.share = dense_pairs(w) / (all * w->kv_len);
+    out->figures.share = dense_pairs(w) / all_pairs(w);
     out->bytes = roofline_all_bytes(w);
     return TULLE_OK;
 }
 
 tulle_result workload_run(struct bench *bench, const struct workload *workload, struct outcome *out,
                           tulle_error *error) {
+    const bool dense = !strcmp(workload->spec, "dense");
+    tulle_result result = TULLE_OK;
     *out = (struct outcome){ .workload = *workload };
-    tulle_result result = dense_of(bench, workload, &out->dense, error);
-    if (!result && strcmp(workload->spec, "dense"))
+    if (dense && !strcmp(workload_phase(workload), PHASE_DECODE)) {
+        const struct dense *known = find_dense(bench, workload);
+        if (!known || !same_lengths(&known->workload, workload))
+            result = measure_dense(bench, workload, error);
+    }
+    if (!result) result = dense_of(bench, workload, &out->dense, error);
+    if (!result && !dense)
         result = workload_time(bench, workload, &out->figures, &out->samples, &out->bytes, error);
     else if (!result) result = take_dense(out, error);
     if (result) snprintf(out->error, sizeof out->error, "%s", error->message);

@@ -13,6 +13,8 @@ struct workload {
     bool causal;
     bool sink_logits;  ///< made-up ones, one a head
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+    /// keys of the shortest cache of a ragged batch (ragged.h), whose longest has kv_len; 0: all have
+    uint32_t kv_least;
     tulle_dtype dtype;
     const char *kernel;  ///< NULL: the best
 };
@@ -50,7 +52,14 @@ struct outcome {
 /// The seed workloads; returns how many, at most `most`. quick: few and short.
 size_t workload_seeds(struct workload *list, size_t most, bool quick, uint32_t heads);
 
-/// "decode" (one query), "prefill" (as many queries as keys) or "chunk" (what lies between).
+/// Query rows of a step of decoding, at most; those that TULLE_PHASE_FEW_ROWS is.
+#define MOST_DECODE_ROWS 16
+
+#define PHASE_DECODE "decode"
+#define PHASE_PREFILL "prefill"
+
+/// PHASE_PREFILL (as many queries as keys), PHASE_DECODE (one query, or a few of more keys) or "chunk"
+/// (what lies between).
 const char *workload_phase(const struct workload *workload);
 
 /// Room for the line below: a spec and a device's name (VkPhysicalDeviceProperties, 256) of quotes

@@ -66,6 +66,14 @@ static bool read_ms(const cJSON *object, const char *name, const char *where, bo
 // -------------------------------------------------------------------------------------------------
 // A result
 
+// Older files have none.
+static bool read_least(const cJSON *object, const char *where, struct shape *s, struct message *m) {
+    s->kv_least = s->kv_len;
+    return !cJSON_HasObjectItem(object, "kv_least") ||
+           (read_count(object, "kv_least", where, 1, &s->kv_least, m) &&
+            (s->kv_least <= s->kv_len || refuse(m, "%s: kv_least is above kv_len", where)));
+}
+
 static bool read_shape(const cJSON *object, const char *where, struct shape *s, struct message *m) {
     const cJSON *causal = cJSON_GetObjectItemCaseSensitive(object, "causal");
     if (!cJSON_IsBool(causal)) return refuse(m, "%s: causal is not true or false", where);
@@ -83,7 +91,8 @@ static bool read_shape(const cJSON *object, const char *where, struct shape *s, 
            read_count(object, "q_len", where, 1, &s->q_len, m) &&
            read_count(object, "kv_len", where, 1, &s->kv_len, m) &&
            read_count(object, "head_dim", where, 1, &s->head_dim, m) &&
-           read_count(object, "v_head_dim", where, 1, &s->v_head_dim, m);
+           read_count(object, "v_head_dim", where, 1, &s->v_head_dim, m) &&
+           read_least(object, where, s, m);
 }
 
 static bool read_time(const cJSON *object, const char *where, struct time *t, struct message *m) {
@@ -108,11 +117,17 @@ static bool read_time(const cJSON *object, const char *where, struct time *t, st
     return true;
 }
 
+double shape_pairs(const struct shape *s) {
+    const double keys = ((double)s->kv_least + (double)s->kv_len) / 2;  // of a cache, in the mean
+    return (double)s->batch * (double)s->heads * (double)s->q_len * keys;
+}
+
 static bool same_shape(const struct shape *a, const struct shape *b) {
     return a->causal == b->causal && a->sink_logits == b->sink_logits && a->batch == b->batch &&
            a->heads == b->heads && a->kv_heads == b->kv_heads && a->q_len == b->q_len &&
-           a->kv_len == b->kv_len && a->head_dim == b->head_dim && a->v_head_dim == b->v_head_dim &&
-           !strcmp(a->dtype, b->dtype) && !strcmp(a->pattern, b->pattern);
+           a->kv_len == b->kv_len && a->kv_least == b->kv_least && a->head_dim == b->head_dim &&
+           a->v_head_dim == b->v_head_dim && !strcmp(a->dtype, b->dtype) &&
+           !strcmp(a->pattern, b->pattern);
 }
 
 // NULL: none.
@@ -152,6 +167,7 @@ void columns_differ(const struct column *a, const struct column *b, struct messa
             { "v_head_dim", x->v_head_dim, y->v_head_dim },
             { "q_len", x->q_len, y->q_len },
             { "kv_len", x->kv_len, y->kv_len },
+            { "kv_least", x->kv_least, y->kv_least },
         };
         if (strcmp(x->pattern, y->pattern) || x->causal != y->causal) continue;
         if (strcmp(x->dtype, y->dtype)) {

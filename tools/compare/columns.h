@@ -19,6 +19,7 @@ struct shape {
     const char *model;         ///< whose attention it is; "": nobody's
     bool causal, sink_logits;
     uint64_t batch, heads, kv_heads, q_len, kv_len, head_dim, v_head_dim;
+    uint64_t kv_least;  ///< of a ragged batch, keys of its shortest cache; else kv_len
 };
 
 struct time {
@@ -60,6 +61,9 @@ const char *bench_text(const cJSON *object, const char *name);
 
 /// A number of one of the bench's objects; NaN where there is none that is finite and at least 0.
 double bench_number(const cJSON *object, const char *name);
+
+/// All pairs that there are, selected or not.
+double shape_pairs(const struct shape *shape);
 
 /// The time of a workload; NULL where the column has none. That of the model and of the kernel that
 /// was asked for, or else the only one of that shape, by whichever kernel: devices have different

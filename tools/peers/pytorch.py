@@ -26,6 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from patterns import Mask  # noqa: E402
 
 SHAPE = ("pattern", "causal", "phase", "batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim", "dtype")
+OPTIONAL = ("model", "sink_logits", "kv_least")
 INSTALL = "PyTorch is not here: pip install torch --index-url https://download.pytorch.org/whl/cpu (or, with CUDA, pip install torch)"
 MOST_MASK_BYTES = 2 ** 31  # of SDPA's mask: it has one of n x n
 # what two kernels of one dtype may differ by, on values of mean 0 and variance 1
@@ -43,7 +44,7 @@ def read_workloads(path):
         rows = json.loads(text)["results"]
     except (json.JSONDecodeError, KeyError, TypeError):
         rows = [row for row in map(json.loads, text.splitlines()) if row["kind"] == "result"]
-    return list({(row.get("model"), row.get("sink_logits"), *(row[name] for name in SHAPE)): row for row in rows}.values())
+    return list({(*(row.get(name) for name in OPTIONAL), *(row[name] for name in SHAPE)): row for row in rows}.values())
 
 
 def interval(ordered):
@@ -160,7 +161,7 @@ class Peer:
         def mask_mod(_, h, q, kv):
             return mask.selects(h, q + mask.offset, kv)
         arguments = {"enable_gqa": shape["kv_heads"] != shape["heads"]}
-        plain = shape["pattern"] == "dense" and not shape["causal"]
+        plain = shape["pattern"] == "dense" and (not shape["causal"] or shape["q_len"] == 1)
         if not plain:
             arguments["block_mask"] = self.create_block_mask(mask_mod, None, shape["heads"] if mask.by_head else None, shape["q_len"], shape["kv_len"],
                                                              device=self.device)
@@ -169,9 +170,10 @@ class Peer:
     def prepare_sdpa(self, backend, shape, mask, tensors):
         torch = self.torch
         arguments = {"enable_gqa": True} if shape["kv_heads"] != shape["heads"] else {}
-        square = shape["q_len"] == shape["kv_len"]
-        if shape["pattern"] == "dense" and (square or not shape["causal"]):
-            arguments["is_causal"] = shape["causal"]
+        # is_causal has the first query at the first key; a single query, at the last key, needs no mask
+        causal = shape["causal"] and shape["q_len"] > 1
+        if shape["pattern"] == "dense" and (shape["q_len"] == shape["kv_len"] or not causal):
+            arguments["is_causal"] = causal
         else:
             heads = shape["heads"] if mask.by_head else 1
             if heads * shape["q_len"] * shape["kv_len"] > MOST_MASK_BYTES:
@@ -206,10 +208,12 @@ class Peer:
         reference = None
         for index, (name, backend) in enumerate(backends.items()):
             row = {"kind": "result", "device_index": index, "device": about["device"], "error": None, **shape,
-                   **{name: workload[name] for name in ("model", "sink_logits") if name in workload}}
+                   **{name: workload[name] for name in OPTIONAL if name in workload}}
             try:
                 if workload.get("sink_logits"):
                     raise ValueError("sink logits are not done here")
+                if workload.get("kv_least", shape["kv_len"]) != shape["kv_len"]:
+                    raise ValueError("ragged batches are not done here")
                 mask = Mask(shape)
                 mask.to(self.torch, self.device)
                 pairs = self.count_pairs(shape, mask)
@@ -234,7 +238,8 @@ def about_row(figures, shape, pairs, workload, about):
     dims, size = shape["head_dim"] + shape["v_head_dim"], {"fp32": 4, "fp16": 2, "bf16": 2}[shape["dtype"]]
     moved = workload.get("bytes") or size * dims * shape["batch"] * (shape["heads"] * shape["q_len"] + shape["kv_heads"] * shape["kv_len"])
     return {**figures, "driver": about["driver"], "pairs": pairs, "share": pairs / every, "gflops": 2 * dims * pairs / figures["ms"] / 1e6,
-            "bytes": moved, "bytes_per_s": 1e3 * moved / figures["ms"]}
+            "bytes": moved, "bytes_per_s": 1e3 * moved / figures["ms"],
+            "tokens_per_s": 1e3 * shape["batch"] * shape["q_len"] / figures["ms"]}
 
 
 def main():

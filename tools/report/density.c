@@ -28,19 +28,14 @@ static bool has_pairs(const struct time *time) { return time->pairs > 0; }
 
 static int by_chart(const struct time *a, const struct time *b) {
     int order = by_setting(a, b);
-    if (!order) order = by_number(a->shape.kv_len, b->shape.kv_len);
-    if (!order) order = by_number(a->shape.q_len, b->shape.q_len);
+    if (!order) order = by_lengths(a, b);
     return order ? order : a->shape.causal - b->shape.causal;
 }
 
 static bool is_dense(const struct time *time) { return !strcmp(time->shape.pattern, "dense"); }
 
-static double all_pairs(const struct shape *s) {
-    return (double)s->batch * (double)s->heads * (double)s->q_len * (double)s->kv_len;
-}
-
 static double share_of(const struct time *time) {
-    return (double)time->pairs / all_pairs(&time->shape);
+    return (double)time->pairs / shape_pairs(&time->shape);
 }
 
 static double per_pair(const struct time *time) { return time->ms / (double)time->pairs; }
@@ -74,7 +69,8 @@ static double dense_time(const struct items *items, size_t from, size_t end) {
 
 // Of all pairs, what dense selects: all, or with causality those at or left of the diagonal.
 static double dense_share(const struct shape *s) {
-    const double q = (double)s->q_len, k = (double)s->kv_len, rows = fmin(q, k);
+    const double q = (double)s->q_len,
+                 k = shape_pairs(s) / (q * (double)s->batch * (double)s->heads), rows = fmin(q, k);
     if (!s->causal) return 1;
     // the last query sees every key; queries before the first key see none
     return rows * (2 * k - rows + 1) / 2 / (q * k);
@@ -134,7 +130,7 @@ static const char *tick_percent(double value, char *out) {
 // What a pair would cost at each density if it took dense's time in all: below it, sparse is faster.
 static void put_dense_line(const struct chart *chart, size_t column, const struct crossover *c,
                            const struct shape *shape) {
-    const double all = c->dense_ms / all_pairs(shape);  // at a density of 1
+    const double all = c->dense_ms / shape_pairs(shape);  // at a density of 1
     double left = chart->x.low, right = fmin(c->dense_share, chart->x.high);
     if (isnan(c->dense_ms)) return;
     left = fmax(left, all / chart->y.high);

@@ -26,6 +26,12 @@ int by_setting(const struct time *a, const struct time *b) {
     return order ? order : by_number(x->batch, y->batch);
 }
 
+int by_lengths(const struct time *a, const struct time *b) {
+    int order = by_number(a->shape.kv_len, b->shape.kv_len);
+    if (!order) order = by_number(a->shape.q_len, b->shape.q_len);
+    return order ? order : by_number(a->shape.kv_least, b->shape.kv_least);
+}
+
 // qsort has no argument for it; sorts do not nest.
 static time_order *order_now;
 

@@ -39,6 +39,9 @@ int by_setting(const struct time *a, const struct time *b);
 /// comes first.
 int by_name(const struct time *a, const char *x, const struct time *b, const char *y);
 
+/// The same keys and queries, ragged alike?
+int by_lengths(const struct time *a, const struct time *b);
+
 /// Two numbers in three outcomes.
 int by_number(uint64_t a, uint64_t b);
 

@@ -30,12 +30,15 @@ static void family(const char *pattern, char out[512]) {
     out[at] = 0;
 }
 
-// A chunk of a prompt has a number of queries of its own; decode has one, and prefill as many as keys.
+// A chunk of a prompt and a step of decoding have a number of queries of their own, prefill as many as keys.
 static uint64_t own_queries(const struct shape *s) { return s->q_len == s->kv_len ? 0 : s->q_len; }
 
+static bool is_ragged(const struct shape *s) { return s->kv_least != s->kv_len; }
+
 static int by_axes(const struct time *a, const struct time *b) {
-    const int order = by_setting(a, b);
-    return order ? order : by_number(own_queries(&a->shape), own_queries(&b->shape));
+    int order = by_setting(a, b);
+    if (!order) order = by_number(own_queries(&a->shape), own_queries(&b->shape));
+    return order ? order : is_ragged(&a->shape) - is_ragged(&b->shape);
 }
 
 static int by_family(const struct time *a, const struct time *b) {
@@ -94,7 +97,10 @@ static void put_chart(struct chart *chart, const struct items *items, size_t fro
     chart_caption(chart);
     put_name(chart->to, &shape);
     chart_drawing(chart, CHART_HEIGHT);
-    chart_axes(chart, shape.q_len == shape.kv_len ? "length (tokens)" : "keys (tokens)",
+    chart_axes(chart,
+               is_ragged(&shape)             ? "keys of the longest (tokens)"
+               : shape.q_len == shape.kv_len ? "length (tokens)"
+                                             : "keys (tokens)",
                tick_length, "median time", ms_tick_text);
     for (size_t i = from, next; i < end; i = next) {
         next = items_device_end(items, i, end);
@@ -160,8 +166,8 @@ static bool put_charts(struct chart *chart, const struct items *items, size_t fr
         if (!begun) {
             char more[MOST_LABEL] = "";
             if (own_queries(s))
-                snprintf(more, sizeof more, ", %" PRIu64 " quer%s", s->q_len,
-                         s->q_len == 1 ? "y" : "ies");
+                snprintf(more, sizeof more, ", %" PRIu64 " quer%s%s", s->q_len,
+                         s->q_len == 1 ? "y" : "ies", is_ragged(s) ? ", ragged" : "");
             group_begin(chart->to, s, more);
         }
         begun = true;

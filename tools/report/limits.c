@@ -19,9 +19,8 @@ static bool has_limit(const struct time *time) {
 }
 
 static int by_chart(const struct time *a, const struct time *b) {
-    int order = by_setting(a, b);
-    if (!order) order = by_number(a->shape.kv_len, b->shape.kv_len);
-    return order ? order : by_number(a->shape.q_len, b->shape.q_len);
+    const int order = by_setting(a, b);
+    return order ? order : by_lengths(a, b);
 }
 
 static int by_row(const struct time *a, const struct time *b) {

@@ -16,14 +16,19 @@ static const struct {
     { "device", "Letter of the device", false },
     { "pattern", "Of the model that is named", false },
     { "causal", "Are later keys left out?", false },
-    { "phase", "Prefill: as many queries as keys; decode: one; chunk: between", false },
-    { "length", "Keys; before ×, queries where there are not as many", true },
+    { "phase",
+      "Prefill: as many queries as keys; decode: one, or up to 16 of more keys; chunk: else",
+      false },
+    { "length", "Keys; before ×, queries where there are not as many; of a ragged batch from–to",
+      true },
     { "heads", "Before ×, batch entries; behind /, heads of K and V", true },
     { "head size", "Behind /, that of V", true },
     { "type", "Of the elements", false },
     { "time", "Median", true },
     { "95 %", "Interval of the median", true },
     { "GFLOP/s", "Operations of selected pairs", true },
+    { "GB/s", "Bytes that must move", true },
+    { "tokens/s", "Query rows of the batch, through one layer", true },
     { "density", "Selected of all pairs", true },
     { "of limit", "Share of the limit that binds", true },
     { "limit", "What binds", false },
@@ -76,15 +81,16 @@ static void put_interval(FILE *to, const struct time *t) {
     put_number(to, (t->high - t->low) / t->ms, text);
 }
 
-enum { FIGURES = 9 };
+enum { FIGURES = 11 };
 
 static void put_figures(FILE *to, const struct time *t) {
     const struct shape *s = &t->shape;
-    const double all = (double)s->batch * (double)s->heads * (double)s->q_len * (double)s->kv_len;
     put_ms(to, t->ms);
     put_interval(to, t);
     put_plain(to, bench_number(t->json, "gflops"));
-    put_percent(to, (double)t->pairs / all);
+    put_plain(to, 1e-9 * bench_number(t->json, "bytes_per_s"));
+    put_plain(to, bench_number(t->json, "tokens_per_s"));
+    put_percent(to, (double)t->pairs / shape_pairs(s));
     put_percent(to, bench_number(t->json, "limit_share"));
     put_word(to, bench_text(t->json, "limit"), "");
     put_plain(to, bench_number(t->json, "speedup"));

@@ -140,10 +140,14 @@ const char *count_text(uint64_t count, char out[MOST_LABEL]) {
 }
 
 const char *lengths_text(const struct shape *shape, char out[MOST_LABEL]) {
-    char queries[MOST_LABEL], keys[MOST_LABEL];
-    if (shape->q_len == shape->kv_len) return count_text(shape->kv_len, out);
-    snprintf(out, MOST_LABEL, "%.28s × %.28s", count_text(shape->q_len, queries),
-             count_text(shape->kv_len, keys));
+    char queries[MOST_LABEL], keys[MOST_LABEL], fewest[MOST_LABEL];
+    if (shape->kv_least != shape->kv_len)
+        snprintf(out, MOST_LABEL, "%.18s × %.18s–%.18s", count_text(shape->q_len, queries),
+                 count_text(shape->kv_least, fewest), count_text(shape->kv_len, keys));
+    else if (shape->q_len == shape->kv_len) count_text(shape->kv_len, out);
+    else
+        snprintf(out, MOST_LABEL, "%.28s × %.28s", count_text(shape->q_len, queries),
+                 count_text(shape->kv_len, keys));
     return out;
 }
 

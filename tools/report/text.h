@@ -38,7 +38,8 @@ const char *percent_text(double share, char out[MOST_LABEL]);
 /// "16 GiB" and so on; "" of NaN.
 const char *bytes_text(double bytes, char out[MOST_LABEL]);
 
-/// "4,096", or "1 × 4,096" where there are not as many queries as keys.
+/// "4,096", "1 × 4,096" where there are not as many queries as keys, or "1 × 64–1,024" of a ragged
+/// batch.
 const char *lengths_text(const struct shape *shape, char out[MOST_LABEL]);
 
 /// "2 × 8 / 2": of two batch entries eight heads on two of K and V.
