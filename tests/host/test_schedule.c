@@ -53,10 +53,10 @@ static struct {
 /// One room for all trials: what a schedule left in it must not show in the next.
 static struct schedule_room *room;
 
-static void trial_run(uint64_t seed) {
+static void trial_run(uint64_t seed, bool listed) {
     struct rng rng = { seed };
     struct trial t;
-    trial_make(&t, &rng);
+    trial_make(&t, listed, &rng);
     check_pairs(&t);
     struct schedule s = { 0 };
     tulle_error error = { 0 };
@@ -138,8 +138,11 @@ static void test_random(void **state) {
     int64_t trials = one ? 1 : many ? atoll(many) : 400, first = one ? atoll(one) : 0;
     room = schedule_room_create();
     assert_non_null(room);
-    for (trial_index = first; trial_index < first + trials; trial_index++)
-        trial_run(rng_hash(run_seed, (uint64_t)trial_index));
+    for (trial_index = first; trial_index < first + trials; trial_index++) {
+        const uint64_t seed = rng_hash(run_seed, (uint64_t)trial_index);
+        trial_run(seed, false);
+        if (trial_index % 3 == 0) trial_run(seed, true);
+    }
     schedule_room_destroy(room);
     print_message(
         "%llu schedules, %llu of them refused with less workspace; runs: %llu full, %llu band, %llu bits, "
@@ -152,6 +155,7 @@ static void test_random(void **state) {
         (unsigned long long)tally.listed, (unsigned long long)tally.again,
         (unsigned long long)tally.of_space, (unsigned long long)tally.dispatches,
         (unsigned long long)tally.segments, (unsigned long long)tally.waves);
+    if (trials >= 400) assert_true(tally.listed > 0 && tally.again > 0);
 }
 
 /// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.
@@ -511,7 +515,7 @@ static void test_out_of_memory(void **state) {
     for (trial_index = 0; trial_index < 40; trial_index++) {
         struct rng rng = { rng_hash(run_seed, UINT64_C(1000000) + (uint64_t)trial_index) };
         struct trial t;
-        trial_make(&t, &rng);
+        trial_make(&t, trial_index % 4 == 0, &rng);
         // what a room holds of it is often too small for all groups
         struct schedule_input first_group = t.input;
         first_group.group_count = 1;

@@ -78,6 +78,47 @@ static struct ref_term draw_term(const struct random_site *site, struct rng *rng
     return random_term(site, kind, rng);
 }
 
+/// Global positions strewn over the queries, a few side by side.
+static struct ref_term draw_strewn(struct trial *t, struct rng *rng) {
+    int64_t *list = own(t, (size_t)t->q_len * sizeof *list), apart = rng_between(rng, 3, 24);
+    size_t count = 0;
+    for (int64_t p = t->q_offset[0]; p < t->q_offset[0] + t->q_len; p++)
+        if (p >= 0 && (rng_between(rng, 1, apart) == 1 || (p % 7 == 0 && rng_chance(rng, 30))))
+            list[count++] = p;
+    return (struct ref_term){ .kind = REF_GLOBAL_LIST, .list = list, .list_len = count };
+}
+
+/// A raster with about as many positions as there are keys, and wide, so that a tile of neighbours
+/// is a poor one.
+static struct ref_term draw_raster(const struct trial *t, struct rng *rng) {
+    struct ref_term term = { .kind = REF_NEIGHBORHOOD, .axes = (int)rng_between(rng, 2, 3) };
+    const int64_t width = t->kv_len > 200 ? rng_between(rng, 15, 45) : rng_between(rng, 8, 20);
+    int64_t left = t->kv_len / width + rng_between(rng, 0, 1);
+    for (int axis = term.axes - 1; axis >= 0; axis--) {
+        const int64_t side = axis == term.axes - 1 ? width : axis == 0 ? left : left / 3;
+        term.grid[axis] = side > 0 ? side : 1;
+        if (axis == 1 && term.axes == 3) left /= term.grid[axis];
+        term.dilation[axis] = rng_chance(rng, 25) ? rng_between(rng, 1, term.grid[axis]) : 1;
+        const int64_t room = term.grid[axis] / term.dilation[axis];
+        term.kernel[axis] = rng_between(rng, room < 4 ? room : 4, room < 7 ? room : 7);
+        term.causal_axis[axis] = rng_chance(rng, 20);
+    }
+    return term;
+}
+
+/// Terms whose rows may come from lists, of a pattern that has up to three.
+static size_t draw_listed_rows(struct trial *t, struct ref_term *terms, struct rng *rng) {
+    const bool raster = rng_chance(rng, 60), strewn = !raster || rng_chance(rng, 30);
+    size_t count = 0;
+    if (raster) terms[count++] = draw_raster(t, rng);
+    if (strewn) terms[count++] = draw_strewn(t, rng);
+    if (!raster || rng_chance(rng, 40))
+        terms[count++] = (struct ref_term){ .kind = REF_WINDOW,
+                                            .left = random_skewed(rng, 0, 40),
+                                            .right = random_skewed(rng, 0, 40) };
+    return count;
+}
+
 /// All factors of a term, each without its own, from last to first: the same pairs.
 static size_t factors_of(const struct ref_term *term, struct ref_term *factors, size_t count) {
     for (size_t n = term->n_factors; n-- > 0;)
@@ -255,7 +296,7 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
     return s;
 }
 
-void trial_make(struct trial *t, struct rng *rng) {
+void trial_make(struct trial *t, bool listed, struct rng *rng) {
     static const int64_t sizes[] = { 1, 20, 100, 300, 300 };
     memset(t, 0, sizeof *t);
     trial_begin();
@@ -296,6 +337,12 @@ void trial_make(struct trial *t, struct rng *rng) {
         bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
+        if (listed) {
+            t->term_count[n] = draw_listed_rows(t, t->terms[n], rng);
+            for (size_t i = 0; i < t->term_count[n]; i++) say_term(&t->terms[n][i]);
+            t->patterns[n] = trial_pattern(t->terms[n], t->term_count[n], NULL);
+            continue;
+        }
         for (size_t i = 0; i < t->term_count[n]; i++) {
             t->terms[n][i] = draw_term(&site, rng);
             if (moving)

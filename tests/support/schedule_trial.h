@@ -61,8 +61,9 @@ struct trial {
     size_t owned_count;
 };
 
-// Begins a trial and makes all of it: up to 900 rows and 1200 keys.
-void trial_make(struct trial *t, struct rng *rng);
+// Begins a trial and makes all of it: up to 900 rows and 1200 keys. listed: of patterns whose rows
+// may come from lists.
+void trial_make(struct trial *t, bool listed, struct rng *rng);
 void trial_free(struct trial *t);
 
 // Its steps, for a trial made by hand: The library's pattern of these terms, in their order or in
