@@ -82,6 +82,47 @@ static struct ref_term draw_scattered(const struct random_site *site, struct rng
     return rng_chance(rng, 80) ? random_scattered(site, rng) : draw_term(site, rng);
 }
 
+/// Global positions strewn over the queries, a few side by side.
+static struct ref_term draw_strewn(struct trial *t, struct rng *rng) {
+    int64_t *list = own(t, (size_t)t->q_len * sizeof *list), apart = rng_between(rng, 3, 24);
+    size_t count = 0;
+    for (int64_t p = t->q_offset[0]; p < t->q_offset[0] + t->q_len; p++)
+        if (p >= 0 && (rng_between(rng, 1, apart) == 1 || (p % 7 == 0 && rng_chance(rng, 30))))
+            list[count++] = p;
+    return (struct ref_term){ .kind = REF_GLOBAL_LIST, .list = list, .list_len = count };
+}
+
+/// A raster with about as many positions as there are keys, and wide, so that a tile of neighbours
+/// is a poor one.
+static struct ref_term draw_raster(const struct trial *t, struct rng *rng) {
+    struct ref_term term = { .kind = REF_NEIGHBORHOOD, .axes = (int)rng_between(rng, 2, 3) };
+    const int64_t width = t->kv_len > 200 ? rng_between(rng, 15, 45) : rng_between(rng, 8, 20);
+    int64_t left = t->kv_len / width + rng_between(rng, 0, 1);
+    for (int axis = term.axes - 1; axis >= 0; axis--) {
+        const int64_t side = axis == term.axes - 1 ? width : axis == 0 ? left : left / 3;
+        term.grid[axis] = side > 0 ? side : 1;
+        if (axis == 1 && term.axes == 3) left /= term.grid[axis];
+        term.dilation[axis] = rng_chance(rng, 25) ? rng_between(rng, 1, term.grid[axis]) : 1;
+        const int64_t room = term.grid[axis] / term.dilation[axis];
+        term.kernel[axis] = rng_between(rng, room < 4 ? room : 4, room < 7 ? room : 7);
+        term.causal_axis[axis] = rng_chance(rng, 20);
+    }
+    return term;
+}
+
+/// Terms whose rows may come from lists, of a pattern that has up to three.
+static size_t draw_listed_rows(struct trial *t, struct ref_term *terms, struct rng *rng) {
+    const bool raster = rng_chance(rng, 60), strewn = !raster || rng_chance(rng, 30);
+    size_t count = 0;
+    if (raster) terms[count++] = draw_raster(t, rng);
+    if (strewn) terms[count++] = draw_strewn(t, rng);
+    if (!raster || rng_chance(rng, 40))
+        terms[count++] = (struct ref_term){ .kind = REF_WINDOW,
+                                            .left = random_skewed(rng, 0, 40),
+                                            .right = random_skewed(rng, 0, 40) };
+    return count;
+}
+
 /// All factors of a term, each without its own, from last to first: the same pairs.
 static size_t factors_of(const struct ref_term *term, struct ref_term *factors, size_t count) {
     for (size_t n = term->n_factors; n-- > 0;)
@@ -259,7 +300,9 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
     return s;
 }
 
-static void make(struct trial *t, struct rng *rng, bool scattered) {
+enum patterns { MIXED, SCATTERED, LISTED_ROWS };
+
+static void make(struct trial *t, struct rng *rng, enum patterns of) {
     static const int64_t sizes[] = { 1, 20, 100, 300, 300 };
     memset(t, 0, sizeof *t);
     trial_begin();
@@ -270,10 +313,10 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
     // in a line of its own: C leaves the order of arguments open
     const int64_t kv_least = rng_chance(rng, 3) ? 0 : 1;
     t->kv_len = rng_between(rng, kv_least, sizes[rng_between(rng, 0, 4)]);
-    if (rng_chance(rng, scattered ? 70 : 6)) {  // larger ones, of fewer heads
+    if (rng_chance(rng, of == SCATTERED ? 70 : 6)) {  // larger ones, of fewer heads
         t->batch = 1;
         t->heads = t->kv_heads = 1;
-        t->q_len = rng_between(rng, 1, scattered ? 200 : 900);
+        t->q_len = rng_between(rng, 1, of == SCATTERED ? 200 : 900);
         t->kv_len = rng_between(rng, 1, 1200);
     }
     t->causal = rng_chance(rng, 50);
@@ -296,12 +339,18 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
                   (long long)t->kv_length[b], (long long)t->kv_start[b], (long long)t->q_offset[b]);
     const struct random_site site = site_of(t);
     for (size_t n = 0; n < t->pattern_count; n++) {
-        t->term_count[n] = (size_t)rng_between(rng, 1, scattered ? 3 : TERMS);
+        t->term_count[n] = (size_t)rng_between(rng, 1, of == SCATTERED ? 3 : TERMS);
         bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
+        if (of == LISTED_ROWS) {
+            t->term_count[n] = draw_listed_rows(t, t->terms[n], rng);
+            for (size_t i = 0; i < t->term_count[n]; i++) say_term(&t->terms[n][i]);
+            t->patterns[n] = trial_pattern(t->terms[n], t->term_count[n], NULL);
+            continue;
+        }
         for (size_t i = 0; i < t->term_count[n]; i++) {
-            t->terms[n][i] = scattered ? draw_scattered(&site, rng) : draw_term(&site, rng);
+            t->terms[n][i] = of == SCATTERED ? draw_scattered(&site, rng) : draw_term(&site, rng);
             if (moving)
                 t->terms[n][i] =
                     (struct ref_term){ .kind = rng_chance(rng, 60) ? REF_WINDOW : REF_DILATED,
@@ -326,7 +375,8 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
                         : rng_chance(rng, 50) ? (uint32_t)rng_between(rng, 300, 900)
                         : rng_chance(rng, 50) ? 65536
                                               : 1 << 26;
-    if (scattered && rng_chance(rng, 60)) l->segment_texels = (uint32_t)rng_between(rng, 300, 900);
+    if (of == SCATTERED && rng_chance(rng, 60))
+        l->segment_texels = (uint32_t)rng_between(rng, 300, 900);
     l->segment_alignment = rng_chance(rng, 50) ? 1 : 1u << rng_between(rng, 0, 4);
     l->max_workgroups_x = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 5) : 65535;
     l->max_workgroups_y = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, 3) : 65535;
@@ -376,9 +426,11 @@ static void make(struct trial *t, struct rng *rng, bool scattered) {
                   (unsigned long long)t->input.tensors[i].row_bytes, t->input.tensors[i].windowed);
 }
 
-void trial_make(struct trial *t, struct rng *rng) { make(t, rng, false); }
+void trial_make(struct trial *t, struct rng *rng) { make(t, rng, MIXED); }
 
-void trial_make_scattered(struct trial *t, struct rng *rng) { make(t, rng, true); }
+void trial_make_scattered(struct trial *t, struct rng *rng) { make(t, rng, SCATTERED); }
+
+void trial_make_listed(struct trial *t, struct rng *rng) { make(t, rng, LISTED_ROWS); }
 
 void trial_free(struct trial *t) {
     for (size_t i = 0; i < t->pattern_count; i++) tulle_pattern_destroy(t->patterns[i]);

@@ -63,8 +63,10 @@ struct trial {
 
 // Begins a trial and makes all of it: up to 900 rows and 1200 keys.
 void trial_make(struct trial *t, struct rng *rng);
-// The same of terms that are many small pieces, most of them (random_scattered).
+// The same of terms that are many small pieces, most of them (random_scattered),
 void trial_make_scattered(struct trial *t, struct rng *rng);
+// and of patterns whose rows may come from lists.
+void trial_make_listed(struct trial *t, struct rng *rng);
 void trial_free(struct trial *t);
 
 // Its steps, for a trial made by hand: The library's pattern of these terms, in their order or in
