@@ -78,11 +78,14 @@ static bool find_regret(const tulle_plan *plan, struct cost *costs, uint32_t *pa
             if (times_selected(&costs[i]) > times_selected(&costs[*pattern])) *pattern = i;
         }
         // The plan visits so many times what these tiles say: where they say about that, they stand
-        // for the others. Else few tiles have most of the work, seen or unseen.
-        const double unseen = visited > 0 ? (double)plan->info.visited / visited : 1;
-        *times = times_selected(&costs[*pattern]) * unseen;
-        const bool tell = n + 1 == LOOKS || (unseen > 0.8 && unseen < 1.25);
-        if (tell || (*times <= REGRET_TIMES && unseen >= 1)) return true;
+        // for the others. Else few tiles have most of the work, seen or unseen, and a regret is not
+        // sure yet.
+        const double unseen = visited > 0 ? (double)plan->info.visited / visited : 1,
+                     here = times_selected(&costs[*pattern]);
+        *times = here * unseen;
+        if (n + 1 == LOOKS || (unseen > 0.8 && unseen < 1.25) ||
+            (here <= REGRET_TIMES && *times <= REGRET_TIMES))
+            return true;
     }
     return true;
 }
