@@ -2,7 +2,7 @@
 //
 // Rows that come from lists, in every kernel that serves: rows that a list of global positions
 // strews over the queries, which are written again after their neighbours, and tokens of a plane or
-// of space, tile by tile; also both at once, split over several items, dead, past the raster. Random
+// of space, tile by tile; also both at once; few rows of heads that share a kv head; split over several items, dead, past the raster. Random
 // problems against the fp64 reference.
 //
 // TULLE_TEST_CASE: one problem alone, as a failure prints it; TULLE_TEST_TRIALS: how many problems a
@@ -31,11 +31,13 @@ enum kind {
     PLANE_AND_LIST,
     SPACE,
     SPACE_AND_LIST,
+    PACKED_HEADS,  // few rows: those of all heads of a kv head make a tile
     KINDS
 };
 
 static const char *const kind_names[KINDS] = {
-    "window+list", "list&term", "list+steps", "plane", "plane+list", "space", "space+list",
+    "window+list", "list&term", "list+steps", "plane",
+    "plane+list",  "space",     "space+list", "packed heads",
 };
 
 // Positions strewn over the queries: some side by side, some a whole tile of 32 rows, some where no
@@ -107,6 +109,13 @@ static void state_pattern(struct problem *problem, enum kind kind, const struct 
     if (raster->axes) problem_term(problem, 0, *raster);
     switch (kind) {
     case WINDOW_AND_LIST: problem_term(problem, 0, window(rng)); break;
+    case PACKED_HEADS:
+        problem_term(problem, 0, window(rng));
+        if (rng_chance(rng, 50))
+            problem_term(problem, 0,
+                         (struct ref_term){ .kind = REF_SINK, .count = rng_between(rng, 1, 99) });
+        if (rng_chance(rng, 30)) problem_term(problem, 0, (struct ref_term){ .kind = REF_DENSE });
+        return;
     case LIST_CUT:
         problem_term(problem, 0, window(rng));
         problem_term(problem, 0, cut(problem, strewn(problem, rng), rng));
@@ -167,10 +176,15 @@ static void state_numbers(struct problem *problem, struct rng *rng) {
 }
 
 static void state_case(const struct row_case *from, struct problem *problem) {
-    static const int64_t heads[][2] = { { 2, 2 }, { 3, 1 }, { 4, 2 } };
+    static const int64_t heads[][2] = {
+        { 2, 2 }, { 3, 1 }, { 4, 2 }, { 4, 1 }, { 5, 1 }, { 6, 2 }
+    };
+    const bool raster_kind = from->kind >= PLANE && from->kind <= SPACE_AND_LIST,
+               packed = from->kind == PACKED_HEADS;
     struct rng rng = { rng_hash(from->seed, 1) };
     problem_init(problem, from->seed);
-    const int64_t *of = heads[rng_between(&rng, 0, from->kind >= PLANE ? 1 : 2)];
+    const int64_t *of =
+        heads[packed ? rng_between(&rng, 1, 5) : rng_between(&rng, 0, raster_kind ? 1 : 2)];
     problem->batch = rng_between(&rng, 1, 2);
     problem->heads = of[0];
     problem->kv_heads = of[1];
@@ -179,8 +193,8 @@ static void state_case(const struct row_case *from, struct problem *problem) {
                      : strstr(from->kernel, "f16") ? TULLE_F16
                                                    : TULLE_F32;
     struct ref_term raster = { 0 };
-    const bool plain = from->kind >= PLANE && from->seed % 2;
-    if (from->kind >= PLANE) raster = neighborhood(from->kind < SPACE ? 2 : 3, plain, &rng);
+    const bool plain = raster_kind && from->seed % 2;
+    if (raster_kind) raster = neighborhood(from->kind < SPACE ? 2 : 3, plain, &rng);
     int64_t volume = 1;
     for (int i = 0; i < raster.axes; i++) volume *= raster.grid[i];
     // past the raster, or short of its end
@@ -188,6 +202,7 @@ static void state_case(const struct row_case *from, struct problem *problem) {
         raster.axes ? volume + rng_between(&rng, -40, 40) : rng_between(&rng, 100, 330);
     problem->q_len = plain || rng_chance(&rng, 50) ? problem->kv_len
                                                    : rng_between(&rng, 20, problem->kv_len + 40);
+    if (packed) problem->q_len = rng_chance(&rng, 50) ? 1 : rng_between(&rng, 2, 7);
     problem->causal = rng_chance(&rng, 50);
     if (!plain) state_lengths(problem, &rng);
     state_numbers(problem, &rng);
@@ -203,7 +218,7 @@ static void state_case(const struct row_case *from, struct problem *problem) {
 
 // Plans that had dispatches of each sort.
 static struct {
-    unsigned plans, listed, listed_alone, of_space, combined, listed_combined, not_combined;
+    unsigned plans, listed, listed_alone, of_space, packed, combined, listed_combined, not_combined;
 } tally;
 
 static void count_plan(const struct row_case *from, struct problem *problem,
@@ -218,6 +233,7 @@ static void count_plan(const struct row_case *from, struct problem *problem,
     tally.combined += uses.combined;
     tally.listed_combined += uses.listed_combined;
     tally.not_combined += uses.listed && !uses.listed_combined;
+    tally.packed += uses.listed && from->kind == PACKED_HEADS;
     tally.of_space += uses.listed && (from->kind == PLANE || from->kind == SPACE);
     tulle_plan_destroy(plan);
 }
@@ -324,7 +340,8 @@ static void try_kernel(enum mode mode, const char *kernel, uint64_t number) {
 
 static bool met_all(void) {
     return tally.listed > 0 && tally.listed < tally.plans && tally.listed_alone > 0 &&
-           tally.of_space > 0 && tally.listed_combined > 0 && tally.not_combined > 0;
+           tally.of_space > 0 && tally.packed > 0 && tally.listed_combined > 0 &&
+           tally.not_combined > 0;
 }
 
 static void test_random(void **state) {
@@ -347,9 +364,9 @@ static void test_random(void **state) {
          round_number++)
         each_kernel(try_kernel);
     print_message(
-        "%u plans: %u with listed rows, %u of these without others, %u of neighbourhoods alone; "
+        "%u plans: %u with listed rows, %u of these without others, %u of neighbourhoods alone, %u of packed heads; "
         "%u combine, %u of them listed rows; %u with listed rows do not\n",
-        tally.plans, tally.listed, tally.listed_alone, tally.of_space, tally.combined,
+        tally.plans, tally.listed, tally.listed_alone, tally.of_space, tally.packed, tally.combined,
         tally.listed_combined, tally.not_combined);
     assert_true(!all || met_all());
 }

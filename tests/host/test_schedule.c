@@ -194,7 +194,7 @@ static void test_scattered(void **state) {
 /// Strewn positions and rasters: rows from lists, rows that are written again.
 static void test_listed_rows(void **state) {
     (void)state;
-    if (!run_trials(LISTED_FROM, 130, trial_make_listed)) return;
+    if (!run_trials(LISTED_FROM, 260, trial_make_listed)) return;
     assert_true(tally.listed && tally.again && tally.of_space);
 }
 

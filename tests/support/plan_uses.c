@@ -5,7 +5,9 @@
 #include "run/plan.h"
 
 struct plan_uses plan_uses(const tulle_plan *plan) {
-    const struct pipeline *const *of = plan->pipelines;
+    bool of[USES_APART];
+    for (int use = 0; use < USES_APART; use++)
+        of[use] = plan->pipelines[use] || plan->pipelines[use + USES_APART];
     return (struct plan_uses){
         .neighbors = of[USE_ATTENTION] || of[USE_RESUME],
         .listed = of[USE_LISTED],
