@@ -15,9 +15,7 @@ static bool add_edges(struct tiler *t, const struct region *region) {
     return true;
 }
 
-/// The region on keys [v0, v1) between two edges, with bounds that do not bind there dropped.
-static struct region loosened(const struct tiler *t, const struct region *region, int64_t v0,
-                              int64_t v1) {
+struct region loosened(const struct tiler *t, const struct region *region, int64_t v0, int64_t v1) {
     struct region on = *region;
     on.v0 = v0;
     on.v1 = v1;

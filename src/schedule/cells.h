@@ -19,6 +19,9 @@ struct cell {
 
 #define MERGED_KEYS_MOST 512  // of bits that stand in for several partial cells
 
+/// The region on keys [v0, v1), where no edge of it lies within: without bounds that do not bind.
+struct region loosened(const struct tiler *t, const struct region *region, int64_t v0, int64_t v1);
+
 /// Begins before the first key: of t->include in t->in, of t->exclude in t->out. False: out of
 /// memory.
 bool sweeps_begin(struct tiler *t);

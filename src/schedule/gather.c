@@ -249,15 +249,15 @@ static bool find_specks(struct tiler *t, bool *all) {
     if (!*all) return true;
     if (!TILER_RESERVE(t, specks, speck_capacity, count)) return false;
     for (size_t i = 0; i < count; i++) {
-        const struct region *region = &t->include.regions[i];
-        const int64_t keys = region->v1 - region->v0;
-        if (keys >= t->chunk || region->left < TILE_FAR || region->right < TILE_FAR ||
-            region->period > 1 || (region->r0 == 0 && region->r1 == t->rows)) {
+        const struct region *given = &t->include.regions[i];
+        const struct region on = loosened(t, given, given->v0, given->v1);
+        const int64_t keys = on.v1 - on.v0;
+        if (keys >= t->chunk || on.left < TILE_FAR || on.right < TILE_FAR || on.period > 1 ||
+            (on.r0 == 0 && on.r1 == t->rows)) {
             *all = false;
             return true;
         }
-        t->specks[i] =
-            (struct speck){ region->v0, (int32_t)keys, (uint8_t)region->r0, (uint8_t)region->r1 };
+        t->specks[i] = (struct speck){ on.v0, (int32_t)keys, (uint8_t)on.r0, (uint8_t)on.r1 };
     }
     return tiler_sort(t, t->specks, count, sizeof *t->specks);
 }

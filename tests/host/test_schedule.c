@@ -630,12 +630,14 @@ static void test_window_padding(void **state) {
 }
 
 /// Keys that some row of the tile takes, by the reference.
-static int64_t keys_of_rows(const struct ref_term *term, int64_t n, int64_t row, int32_t rows) {
+static int64_t keys_of_rows(const struct ref_term *term, int64_t n, bool causal, int64_t row,
+                            int32_t rows) {
     const struct ref_pattern pattern = { (struct ref_term *)term, 1 };
     int64_t keys = 0;
     for (int64_t j = 0; j < n; j++)
         for (int32_t r = 0; r < rows; r++)
-            if (ref_selects(&pattern, row + r, j, 0, 1, 1, n, false)) {
+            if ((!causal || j <= row + r) &&
+                ref_selects(&pattern, row + r, j, 0, 1, 1, n, causal)) {
                 keys++;
                 break;
             }
@@ -653,6 +655,7 @@ static void test_gathered_visited(void **state) {
         const int64_t length = rng_between(&rng, 500, 1600), block = rng_between(&rng, 1, 4),
                       blocks = (length + block - 1) / block;
         const int32_t rows = 8 << rng_between(&rng, 0, 2), chunk = 16 << rng_between(&rng, 0, 2);
+        const bool causal = rng_chance(&rng, 50);
         const int64_t percent = rng_between(&rng, 1, 60 * block / rows);  // of the keys about half
         struct ref_term term = { .kind = REF_RANDOM,
                                  .block = 1,
@@ -669,7 +672,7 @@ static void test_gathered_visited(void **state) {
         }
         tulle_pattern *pattern = trial_pattern(&term, 1, NULL);
         const struct site site = { .pattern = pattern,
-                                   .at = { 0, 1, 1, length, false },
+                                   .at = { 0, 1, 1, length, causal },
                                    .q_len = length,
                                    .q_length = length };
         const struct tiling tiling = { rows, chunk, 65536 };
@@ -677,15 +680,15 @@ static void test_gathered_visited(void **state) {
         uint32_t count = 0;
         assert_true(parts_create(&site, &tiling, &parts, &count));
         struct tiler tiler = tiler_of(&site, parts, &tiling);
-        for (int64_t row = 0; row < 3 * rows; row += rows) {
+        for (int64_t row = length / 2, end = row + 3 * rows; row < end; row += rows) {
             assert_true(tile_runs(&tiler, row, rows));
-            const int64_t keys = keys_of_rows(&term, length, row, rows),
+            const int64_t keys = keys_of_rows(&term, length, causal, row, rows),
                           best = (keys + chunk - 1) / chunk, chunks = tile_chunks(&tiler);
             gathered += tiler.gathered_count > 0;
             if (8 * chunks > 9 * best + 8 || (int64_t)tiler.gathered_count > keys)
                 fail_msg(
-                    "TULLE_TEST_SEED=%llu: %lld keys in blocks of %lld, rows %lld … of %d: %lld chunks of %d, %lld will do; %zu keys of %lld listed",
-                    (unsigned long long)run_seed, (long long)length, (long long)term.block,
+                    "TULLE_TEST_SEED=%llu: %lld keys in blocks of %lld, causal %d, rows %lld … of %d: %lld chunks of %d, %lld will do; %zu keys of %lld listed",
+                    (unsigned long long)run_seed, (long long)length, (long long)term.block, causal,
                     (long long)row, rows, (long long)chunks, chunk, (long long)best,
                     tiler.gathered_count, (long long)keys);
         }
