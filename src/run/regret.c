@@ -34,8 +34,8 @@ struct sum {
     double weight;
 };
 
-static void add_part(void *user, const struct part *part, uint32_t index, bool listed,
-                     const struct cost *cost) {
+static void weigh_part(void *user, const struct part *part, uint32_t index, bool listed,
+                       const struct cost *cost) {
     const struct sum *sum = user;
     (void)part;
     (void)index;
@@ -46,7 +46,7 @@ static void add_part(void *user, const struct part *part, uint32_t index, bool l
 }
 
 /// The cost of each pattern, by one look. False: out of memory.
-static bool survey(const tulle_plan *plan, const struct look *look, struct cost *costs) {
+static bool survey_patterns(const tulle_plan *plan, const struct look *look, struct cost *costs) {
     const struct attention *a = &plan->attention;
     const struct counting counting = counting_of(plan, look);
     const int64_t every = ceil_div(a->group_count, look->groups);
@@ -55,7 +55,7 @@ static bool survey(const tulle_plan *plan, const struct look *look, struct cost 
         const int64_t those = least(every, a->group_count - first);
         const struct group *group = &a->groups[first + spread_choice(first / every, those)];
         struct sum sum = { &costs[plan_pattern(plan, group)], (double)those * group->entry_count };
-        if (!site_cost(&group->site, &counting, add_part, &sum)) return false;
+        if (!site_cost(&group->site, &counting, weigh_part, &sum)) return false;
     }
     return true;
 }
@@ -71,7 +71,7 @@ static bool find_regret(const tulle_plan *plan, struct cost *costs, uint32_t *pa
     const uint32_t count = plan->attention.pattern_count;
     for (size_t n = 0; n < LOOKS; n++) {
         double visited = 0;
-        if (!survey(plan, &looks[n], costs)) return false;
+        if (!survey_patterns(plan, &looks[n], costs)) return false;
         *pattern = 0;
         for (uint32_t i = 0; i < count; i++) {
             visited += costs[i].visited;

@@ -65,7 +65,7 @@ static bool add_narrow(struct tiler *t, const struct cell *cell, int64_t v0, int
 }
 
 /// Cells [first, end) of t->cells, side by side: keys from `cut` on are narrow.
-struct stretch {
+struct strip {
     size_t first, end;
     int64_t cut;
     bool full;  ///< some cell of it
@@ -73,9 +73,9 @@ struct stretch {
 
 /// The next one. Narrow is what is less than a chunk, all together; beyond whole chunks too, where
 /// none is full (round_cells deals with the rest of those). False: none is left.
-static bool stretch_next(const struct tiler *t, struct stretch *stretch) {
+static bool strip_next(const struct tiler *t, struct strip *strip) {
     const struct cell *cells = t->cells.cells;
-    size_t i = stretch->end, end;
+    size_t i = strip->end, end;
     while (i < t->cells.count && cells[i].kind == CELL_EXCLUDED) i++;
     if (i == t->cells.count) return false;
     bool full = cells[i].kind == CELL_FULL;
@@ -84,33 +84,31 @@ static bool stretch_next(const struct tiler *t, struct stretch *stretch) {
          end++)
         full = full || cells[end].kind == CELL_FULL;
     const int64_t keys = cells[end - 1].v1 - cells[i].v0, rest = keys & (t->chunk - 1);
-    *stretch =
-        (struct stretch){ i, end, cells[i].v0 + keys - (full && keys > rest ? 0 : rest), full };
+    *strip = (struct strip){ i, end, cells[i].v0 + keys - (full && keys > rest ? 0 : rest), full };
     return true;
 }
 
-/// May a list cost less? What is narrow of a stretch is a chunk at most as a range.
+/// May a list cost less? What is narrow of a strip is a chunk at most as a range.
 static bool is_worth_trying(const struct tiler *t) {
     int64_t keys = 0, chunks = 0;
-    for (struct stretch stretch = { 0 }; stretch_next(t, &stretch);) {
-        const int64_t narrow = t->cells.cells[stretch.end - 1].v1 - stretch.cut;
+    for (struct strip strip = { 0 }; strip_next(t, &strip);) {
+        const int64_t narrow = t->cells.cells[strip.end - 1].v1 - strip.cut;
         keys += narrow;
         chunks += narrow > 0;
     }
     return is_cheaper(0, chunks_of(t, keys), chunks);
 }
 
-/// What is wide of a stretch.
-static bool add_wide(struct tiler *t, const struct stretch *stretch) {
-    const struct cell *cells = t->cells.cells + stretch->first;
-    const size_t count = stretch->end - stretch->first;
-    const int64_t keys = stretch->cut - cells[0].v0;
+/// What is wide of a strip.
+static bool add_wide(struct tiler *t, const struct strip *strip) {
+    const struct cell *cells = t->cells.cells + strip->first;
+    const size_t count = strip->end - strip->first;
+    const int64_t keys = strip->cut - cells[0].v0;
     // one by one cells that are few keys each would pad them
-    if (count > 1 && !stretch->full && keys <= MERGED_KEYS_MOST)
-        return add_keys(t, &t->wide, &(struct cell){ .kind = CELL_BITS }, cells[0].v0,
-                        stretch->cut);
+    if (count > 1 && !strip->full && keys <= MERGED_KEYS_MOST)
+        return add_keys(t, &t->wide, &(struct cell){ .kind = CELL_BITS }, cells[0].v0, strip->cut);
     for (size_t i = 0; i < count; i++)
-        if (!add_keys(t, &t->wide, &cells[i], cells[i].v0, least(cells[i].v1, stretch->cut)))
+        if (!add_keys(t, &t->wide, &cells[i], cells[i].v0, least(cells[i].v1, strip->cut)))
             return false;
     return true;
 }
@@ -118,11 +116,11 @@ static bool add_wide(struct tiler *t, const struct stretch *stretch) {
 /// t->cells → t->wide and t->narrow.
 static bool divide(struct tiler *t, int64_t list_end) {
     t->wide.count = t->narrow.count = 0;
-    for (struct stretch stretch = { 0 }; stretch_next(t, &stretch);) {
-        if (!add_wide(t, &stretch)) return false;
-        for (size_t i = stretch.first; i < stretch.end; i++) {
+    for (struct strip strip = { 0 }; strip_next(t, &strip);) {
+        if (!add_wide(t, &strip)) return false;
+        for (size_t i = strip.first; i < strip.end; i++) {
             const struct cell *cell = &t->cells.cells[i];
-            if (!add_narrow(t, cell, most(cell->v0, stretch.cut), cell->v1, list_end)) return false;
+            if (!add_narrow(t, cell, most(cell->v0, strip.cut), cell->v1, list_end)) return false;
         }
     }
     return true;
