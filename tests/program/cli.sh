@@ -481,7 +481,7 @@ wants "show a plan of a picture" 2 "-o is given with --plan" show dense --q-len 
 wants "show JSON without a plan" 2 "--json is given without --plan" show dense --q-len 4 --json
 VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent "$program" show dense --q-len 8 --plan >out 2>err
 check "a plan needs a device" test $? = 1
-wants "a pattern that a user will regret, said once" 0 "visits about [0-9.]* times .* mostly for random:1,16,1," show random:1,16,1 --q-len 4096 --plan
+wants "a pattern that a user will regret, said once" 0 "visits about [0-9.]* times .* mostly for random:1,64,1," show random:1,64,1 --q-len 4096 --plan
 check "it is" test "$(wc -l <err)" = 1
 echo "too few" >few.txt
 wants "tokens that are too few" 2 "2 words; there are 8 keys" show dense --q q2.npy --k q2.npy --tokens few.txt
