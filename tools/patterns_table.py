@@ -22,6 +22,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+HEAD_DIM = 64   # of what tulle show plans
 LENGTHS = [4096, 16384, 65536, 100_000, 1_000_000]
 MASK_CELLS_MOST = 1 << 26   # of a file: beyond, a pattern is left out
 
@@ -179,15 +180,15 @@ class Length:
     def said(self, template):
         return template.format(**self.words, **{name: f"({what})" for name, what in SAID.items()})
 
-    def inputs(self, dim):
+    def inputs(self):
         """Q, K and V, all the same made-up numbers."""
         path = self.folder / "x.npy"
         if not path.exists():
             draw = random.Random(4).random
-            values = array.array("f", (2 * draw() - 1 for _ in range(self.n * dim)))
+            values = array.array("f", (2 * draw() - 1 for _ in range(self.n * HEAD_DIM)))
             if sys.byteorder == "big":
                 values.byteswap()
-            npy(path, "<f4", [self.n, dim], values.tobytes())
+            npy(path, "<f4", [self.n, HEAD_DIM], values.tobytes())
         return path
 
 
@@ -198,7 +199,7 @@ class Bench:
     """The program, and dense attention's time a pair: of the longest that was run, by causality."""
 
     def __init__(self, arguments):
-        self.program, self.budget, self.patience, self.dim = arguments.program, arguments.budget, arguments.patience, arguments.head_dim
+        self.program, self.budget, self.patience = arguments.program, arguments.budget, arguments.patience
         self.common = ["--no-cache", *(word for name in ("device", "kernel") if getattr(arguments, name)
                                        for word in (f"--{name}", getattr(arguments, name)))]
         self.dense = {}
@@ -225,7 +226,7 @@ class Bench:
         runs = self.budget / max(expected, 1e-4)
         if runs < 2:
             return None
-        x = length.inputs(self.dim)
+        x = length.inputs()
         words = ["run", "--q", x, "--k", x, "--v", x, "-o", length.folder / "o.npy", "--pattern", spec, "--repeat", min(9, max(1, int(runs) - 1))]
         found, _ = self.tulle([*words, *["--causal"] * causal], self.patience + 3 * self.budget)
         if found and spec == "dense":
@@ -297,7 +298,7 @@ def head(bench, arguments):
     return ["# Patterns of every kind", "",
             f"Written by `tools/patterns_table.py{' ' if words else ''}{words}`. {datetime.date.today()}, commit {commit()}; {info['device']} "
             f"({info['driver']}), on {platform.node()}; kernel `{info['kernel']}`, tiles of {info['tile_rows']} rows, chunks of "
-            f"{info['chunk_keys']} keys; one fp32 head, head_dim {arguments.head_dim}, as many queries as keys.", "",
+            f"{info['chunk_keys']} keys; one fp32 head, head_dim {HEAD_DIM}, as many queries as keys.", "",
             "Planning is the median of repeated plans, without compiling. Attention was run where it was expected to take at most "
             f"{arguments.budget:g} s with its repeats; dense's time is that of the longest dense attention, causal or not, that was run. "
             "In bold is what is outside of what is asked: visited at most 1.25 times what is selected where pieces are wider than a tile has rows or keys are "
@@ -313,7 +314,6 @@ def main():
     parser.add_argument("--only", default="", metavar="TEXT", help="patterns whose spec contains it")
     parser.add_argument("--budget", default=10, type=float, metavar="SECONDS", help="of running a pattern; 0: none is run; default: 10")
     parser.add_argument("--patience", default=120, type=float, metavar="SECONDS", help="of planning one, repeats and all; default: 120")
-    parser.add_argument("--head-dim", default=64, type=int, metavar="D", help="default: 64")
     parser.add_argument("--device", help="as for tulle show")
     parser.add_argument("--kernel", help="as for tulle show")
     parser.add_argument("--output", default=ROOT / "docs/measurements/patterns.md", type=pathlib.Path, help="default: docs/measurements/patterns.md")

@@ -56,7 +56,9 @@ typedef struct tulle_cost {
     bool listed;        ///< of rows that are tiled apart from their neighbours
     const char *terms;  ///< as a spec says them; the library's, until the callback returns
     uint64_t tiles, runs;
-    uint64_t visited;   ///< rows × keys, as in tulle_plan_info
+    /// rows × keys, as in tulle_plan_info; but of few queries, whose heads a plan may pack into one
+    /// tile, as if each head had its own
+    uint64_t visited;
     uint64_t selected;  ///< pairs
 } tulle_cost;
 
