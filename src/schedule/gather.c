@@ -5,8 +5,9 @@
 #include "common/search.h"
 #include "schedule/bits.h"
 
-/// Do ranges of `kept` chunks and a list of `listed` clearly cost less than ranges of `all`? Each
-/// key of a list is a look-up and a word of plan memory, and a tile that has one repeats no other.
+/// Do ranges of `kept` chunks and a list of `listed` clearly cost less than ranges of `all`? A list
+/// counts for an eighth more and for one chunk: each of its keys is a look-up and a word of plan
+/// memory, and a tile that has one repeats no other.
 static bool is_cheaper(int64_t kept, int64_t listed, int64_t all) {
     return 8 * kept + 9 * listed + 8 < 8 * all;
 }
