@@ -53,6 +53,11 @@ static bool items_sort(struct items *items,
                        int64_t (*place_of)(const void *order, const struct waiting_item *item),
                        const void *order) {
     const size_t count = items->waiting;
+    const struct waiting_item *made = items->room->items;
+    size_t rising = 1;  // mostly they stand in order as they were made
+    for (int64_t place = place_of(order, &made[0]), next; rising < count; rising++, place = next)
+        if ((next = place_of(order, &made[rising])) < place) break;
+    if (rising == count) return true;
     struct waiting_item *waiting = items->room->items, *was = malloc(count * sizeof *was);
     struct placed *placed = malloc(2 * count * sizeof *placed);
     const bool fine = placed && was;
@@ -100,16 +105,16 @@ static bool items_by_block(struct items *items) {
     return items_sort(items, stepped_place, &order);
 }
 
-/// Cells of rows and keys.
+/// Cells of rows and keys. In 32 bits: divisions of 64 would take as long as planning the item.
 struct window_order {
-    int64_t first, rows, keys;
+    uint32_t first, rows, keys;
 };
 
 static int64_t window_place(const void *order, const struct waiting_item *item) {
     const struct window_order *o = order;
-    const int64_t row = (item->item.first_row - o->first) / o->rows,
-                  key = item->key_last < 0 ? 0 : item->key_first / o->keys;
-    return row << 32 | key;  // positions are below 2³¹
+    const uint32_t row = (item->item.first_row - o->first) / o->rows,
+                   key = item->key_last < 0 ? 0 : (uint32_t)item->key_first / o->keys;
+    return (int64_t)row << 32 | key;  // positions are below 2³¹
 }
 
 /// Items that reach the same windows stand together, so that a dispatch can take them: those whose
@@ -117,11 +122,12 @@ static int64_t window_place(const void *order, const struct waiting_item *item) 
 static bool items_by_window(struct items *items) {
     const struct window_extent *window = items->window;
     const int64_t height = items->step * items->tile_rows;
-    const struct window_order order = { items->first,
-                                        window->rows < height
-                                            ? most(window->rows - (height - items->step), 1)
-                                            : window->rows / height * height,
-                                        most(window_slack(window), 1) };
+    const int64_t rows = window->rows < height ? window->rows - (height - items->step)
+                                               : window->rows / height * height,
+                  keys = window_slack(window);
+    const struct window_order order = { (uint32_t)items->first,
+                                        (uint32_t)most(least(rows, INT32_MAX), 1),
+                                        (uint32_t)most(least(keys, INT32_MAX), 1) };
     return items_sort(items, window_place, &order);
 }
 
