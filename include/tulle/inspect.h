@@ -78,7 +78,8 @@ typedef enum tulle_run_kind {
 } tulle_run_kind;
 
 /// One run: rows [row, row + rows) by steps of `step` against `keys` keys from `key` on by steps of
-/// `step` (keys that come from a list: one call per key).
+/// `step` (keys that come from a list: one call per key; rows that lie no step apart: one call for
+/// each stretch of them). Head by head, also where a plan lets heads share tiles.
 typedef struct tulle_run {
     tulle_run_kind kind;
     int64_t row, rows, key, keys, step;

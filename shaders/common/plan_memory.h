@@ -72,7 +72,8 @@ struct pm_header {
 #define PM_HEADER_TEXELS 6
 
 // -------------------------------------------------------------------------------------------------
-// Entry: one (batch, head). Entries that share a schedule lie side by side: the entries of a
+// Entry: one (batch, head); with rows of several heads (PM_ROW_HEAD_SHIFT) the first of these.
+// Entries that share a schedule lie side by side: the entries of a
 // dispatch are its second dimension. What differs between them stands here, not in the dispatch.
 
 struct pm_entry {

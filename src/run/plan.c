@@ -2,6 +2,7 @@
 #include "run/plan.h"
 
 #include <math.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,7 @@ static tulle_result make_pipelines(tulle_plan *plan, const struct schedule *sche
     const struct variant *v = plan->variant;
     const struct attention *a = &plan->attention;
     const struct caps *caps = &plan->context->caps;
+    static_assert(PLAN_USES <= COMPILE_MOST, "a pipeline for each use");
     struct wanted wanted[COMPILE_MOST];
     uint32_t count = 0;
     // one pipeline a use: each takes a second or so to compile

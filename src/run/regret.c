@@ -60,6 +60,14 @@ static bool survey_patterns(const tulle_plan *plan, const struct look *look, str
     return true;
 }
 
+/// May heads share tiles (row_sets_pack)? Then the plan visits fewer pairs than head by head.
+static bool may_pack(const tulle_plan *plan) {
+    const struct attention *a = &plan->attention;
+    for (uint32_t g = 0; g < a->group_count && a->heads > a->kv_heads; g++)
+        if (a->groups[g].site.q_length < plan->tile_rows) return true;
+    return false;
+}
+
 static double times_selected(const struct cost *cost) {
     return cost->existing / (cost->selected > 1 ? cost->selected : 1);
 }
@@ -80,7 +88,8 @@ static bool find_regret(const tulle_plan *plan, struct cost *costs, uint32_t *pa
         // The plan visits so many times what these tiles say: where they say about that, they stand
         // for the others. Else few tiles have most of the work, seen or unseen, and a regret is not
         // sure yet.
-        const double unseen = visited > 0 ? (double)plan->info.visited / visited : 1,
+        const bool compares = visited > 0 && !may_pack(plan);
+        const double unseen = compares ? (double)plan->info.visited / visited : 1,
                      here = times_selected(&costs[*pattern]);
         *times = here * unseen;
         if (n + 1 == LOOKS || (unseen > 0.8 && unseen < 1.25) ||

@@ -65,7 +65,7 @@ static size_t leave_whole_tiles(const struct site *site, uint32_t *rows, size_t 
 }
 
 /// The rows that GLOBAL_LISTs select all keys for, where tiles of their own are fewer than the
-/// tiles that they are strewn over. *rows: NULL: none. False: out of memory.
+/// tiles of neighbours that they are strewn over. *rows: NULL: none. False: out of memory.
 static bool find_apart(const struct site *site, int32_t tile_rows, uint32_t **rows, size_t *count) {
     const struct term *factor;
     size_t most_rows = 0, first, tiles;
@@ -103,6 +103,10 @@ struct space {
     int64_t length[SPACE_AXES], kernel[SPACE_AXES], dilation[SPACE_AXES];
     int64_t tile[SPACE_AXES];  ///< tokens of a tile along each axis, within a residue class
 };
+
+static int64_t raster_volume(const struct space *space) {
+    return space->length[0] * space->length[1] * space->length[2];
+}
 
 /// Keys that a tile of so many tokens along each axis selects.
 static int64_t keys_of_tile(const struct space *space, const int64_t *tile) {
@@ -187,7 +191,7 @@ static void add_class(struct row_order *order, const struct space *space, const 
 /// that lie outside of it, or do not exist. NULL: out of memory.
 static uint32_t *rows_in_space(const struct site *site, const struct space *space,
                                int32_t tile_rows) {
-    const int64_t volume = space->length[0] * space->length[1] * space->length[2];
+    const int64_t volume = raster_volume(space);
     struct row_order order = { site, malloc((size_t)site->q_len * sizeof *order.rows), 0 };
     if (!order.rows) return NULL;
     int64_t residue[SPACE_AXES];
@@ -222,11 +226,18 @@ static bool site_chunks(const struct site *site, const struct tiling *tiling, in
     return fine;
 }
 
+/// Of a raster the order goes over all positions: it may have so many times as many as there are
+/// rows.
+#define RASTER_TIMES_MOST 16
+
 /// Puts a set's rows in the order of space, where that costs less. False: out of memory.
 static bool order_in_space(struct row_set *set, const struct tiling *tiling) {
     struct space space;
     int64_t by_raster, by_space;
-    if (!find_space(&set->site, tiling->tile_rows, &space)) return true;
+    const int64_t count = set->site.q_length;
+    if (count <= tiling->tile_rows || !find_space(&set->site, tiling->tile_rows, &space) ||
+        raster_volume(&space) > RASTER_TIMES_MOST * count)
+        return true;
     uint32_t *rows = rows_in_space(&set->site, &space, tiling->tile_rows);
     if (!rows) return false;
     struct site listed = set->site;
@@ -289,7 +300,7 @@ bool row_sets_pack(const struct group *group, uint32_t heads_of_kv, int32_t tile
     struct row_set *set = &sets->set[0];
     const int64_t rows = set->site.q_length, all = set->site.q_len, heads = heads_of_kv;
     *entries = NULL;
-    if (sets->count > 1 || set->rows || rows <= 0 || all > PM_ROW_MASK ||
+    if (sets->count > 1 || set->rows || rows <= 0 || rows >= tile_rows || all > PM_ROW_MASK ||
         heads > (UINT32_MAX >> PM_ROW_HEAD_SHIFT) ||
         ceil_div(rows * heads, tile_rows) >= heads * ceil_div(rows, tile_rows) ||
         !is_unstepped(&set->site) || !is_whole(group, heads_of_kv))

@@ -21,8 +21,8 @@ struct waves {
     tulle_error *error;
     // the wave at hand
     uint64_t rows;  ///< of the workspace that it has taken
-    /// the next dispatch that writes to the workspace must wait for what the wave before left for
-    /// later
+    /// the next dispatch must wait: for what the wave before left for later, as it writes to the
+    /// workspace; or for rows that it writes again
     bool begins;
     struct dispatch_list waiting[STAGES];
 };

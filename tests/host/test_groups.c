@@ -13,6 +13,7 @@
 #include "common/thread.h"
 #include "problem/attention.h"
 #include "schedule_trial.h"
+#include "times.h"
 
 enum { SEQUENCES_MOST = 60, HEADS_MOST = 4, PATTERNS_MOST = 3 };
 
@@ -193,7 +194,7 @@ static void test_many(void **state) {
         }
         print_message("%d sequences of their own lengths%s: %.1f ms\n", SEQUENCES,
                       by_entry ? " and patterns" : "", best);
-        if (best > 200) fail_msg("%.0f ms", best);
+        if (TIMES_COUNT && best > 200) fail_msg("%.0f ms", best);
     }
     tulle_pattern_destroy(window);
     free(cu_q);

@@ -8,16 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "schedule/row_sets.h"
 #include "schedule_trial.h"
+#include "times.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-// What a sanitizer or no optimization costs is no fault of planning's.
-#if defined __OPTIMIZE__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define TIMES_COUNT true
-#else
-#define TIMES_COUNT false
-#endif
 
 enum { HEADS_OF_PLAN = 8 };
 
@@ -234,6 +229,73 @@ static void test_planes(void **state) {
     }
 }
 
+// -------------------------------------------------------------------------------------------------
+// What a listed row can name: 24 bits of rows, 8 of heads
+
+static void test_bounds(void **state) {
+    (void)state;
+    enum { TILE = 32, HEADS_MOST = 256 };
+    const struct tiling tiling = { TILE, 32, 65536 };
+    static const int64_t strewn[] = { 5, 500, 50000 };
+    tulle_pattern *globals = trial_pattern(
+        &(struct ref_term){ .kind = REF_GLOBAL_LIST, .list = strewn, .list_len = COUNT(strewn) }, 1,
+        NULL);
+    for (int64_t q_len = PM_ROW_MASK - 1; q_len <= PM_ROW_MASK + 2; q_len++) {
+        const struct site site = {
+            .pattern = globals, .at = { 0, 1, 1, 60000, false }, .q_len = q_len, .q_length = q_len
+        };
+        struct row_sets sets;
+        trial_begin();
+        trial_say("%lld rows", (long long)q_len);
+        assert_true(row_sets_make(&site, &tiling, true, &sets));
+        CHECK((sets.count == 2) == (q_len <= PM_ROW_MASK), "%u sets", sets.count);
+        row_sets_free(&sets);
+    }
+    tulle_pattern_destroy(globals);
+
+    tulle_pattern *dense = trial_pattern(&(struct ref_term){ .kind = REF_DENSE }, 1, NULL);
+    struct pm_entry entries[HEADS_MOST] = { 0 };
+    for (uint32_t i = 0; i < COUNT(entries); i++) entries[i].index = i;
+    const struct {
+        uint32_t heads, of_kv;
+        int64_t rows, all;
+        bool packs;
+    } cases[] = { { 8, 4, 1, 1, true },
+                  { 8, 4, 24, 24, true },
+                  { 8, 4, TILE - 1, TILE - 1, false },  // no tile would be saved
+                  { 8, 4, TILE, TILE, false },          // rows that fill tiles
+                  { 8, 4, TILE + 1, TILE + 1, false },
+                  { 8, 1, 1, 1, false },
+                  { 7, 4, 1, 1, false },  // not all heads of a kv head
+                  { 255, 255, 1, 1, true },
+                  { 256, 256, 1, 1, false },
+                  { 2, 2, 1, PM_ROW_MASK, true },
+                  { 2, 2, 1, PM_ROW_MASK + 1, false } };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct group group = { .site = { .pattern = dense,
+                                               .at = { 0, cases[i].heads, 1, 64, false },
+                                               .q_len = cases[i].all,
+                                               .q_length = cases[i].rows },
+                                     .entries = entries,
+                                     .entry_count = cases[i].heads };
+        struct row_sets sets = { .set = { { .site = group.site } }, .count = 1 };
+        struct pm_entry *packed = NULL;
+        uint32_t count = 0;
+        trial_begin();
+        trial_say("heads %u of %u, rows %lld of %lld", cases[i].of_kv, cases[i].heads,
+                  (long long)cases[i].rows, (long long)cases[i].all);
+        assert_true(row_sets_pack(&group, cases[i].of_kv, TILE, &sets, &packed, &count));
+        CHECK((packed != NULL) == cases[i].packs, "packed: %d", packed != NULL);
+        for (int64_t n = 0; packed && n < sets.set[0].site.q_len; n++)
+            CHECK(sets.set[0].rows[n] == ((uint32_t)(n / cases[i].of_kv) |
+                                          (uint32_t)(n % cases[i].of_kv) << PM_ROW_HEAD_SHIFT),
+                  "listed row %lld is %x", (long long)n, sets.set[0].rows[n]);
+        free(packed);
+        row_sets_free(&sets);
+    }
+    tulle_pattern_destroy(dense);
+}
+
 int main(void) {
     const char *given = getenv("TULLE_TEST_SEED");
     run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
@@ -245,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_strewn_globals),
         cmocka_unit_test(test_many_globals),
         cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests_name("row costs", tests, NULL, NULL);
 }
