@@ -21,7 +21,9 @@ root=$(cd "$1" && pwd)
 echo "deb-src $(mirror) $(source /etc/os-release && echo "$VERSION_CODENAME") main" >"$root/apt/sources.list"
 apt_in "$root/apt" -o "Dir::Etc::sourcelist=$root/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
 "${apt[@]}" update
-(cd "$root/apt" && "${apt[@]}" source cjson cmocka >log 2>&1) || { tail "$root/apt/log" >&2; exit 1; }
+# Debian's own changes are not needed, and the archive keeps them a shorter time than the tarballs
+(cd "$root/apt" && "${apt[@]}" source --tar-only cjson cmocka >log 2>&1 && for tar in *.orig.tar.*z*; do [[ $tar == *.asc ]] || tar xf "$tar"; done) ||
+  { tail "$root/apt/log" >&2; exit 1; }
 
 # library NAME SOURCE OPTION ...   one of a single source file
 library() {
@@ -35,9 +37,10 @@ package() {
 # version NAME   of the sources that were fetched
 version() { find "$root/apt" -maxdepth 1 -iname "$1-[0-9]*" -type d | sed 's/.*-//'; }
 
-cp "$root"/apt/cjson-*/cJSON.h "$root/include/cjson/"
+cjson=$(find "$root/apt" -maxdepth 1 -iname "cjson-[0-9]*" -type d)
+cp "$cjson/cJSON.h" "$root/include/cjson/"
 cp "$root"/apt/cmocka-*/include/cmocka*.h "$root/include/"
-library cjson "$root"/apt/cjson-*/cJSON.c -DCJSON_HIDE_SYMBOLS
+library cjson "$cjson/cJSON.c" -DCJSON_HIDE_SYMBOLS
 # what its configuration would find of this compiler
 has=(ASSERT_H INTTYPES_H IO_H MALLOC_H SETJMP_H SIGNAL_H STDARG_H STDDEF_H STDINT_H STDIO_H STDLIB_H STRINGS_H STRING_H TIME_H
   STRUCT_TIMESPEC SNPRINTF VSNPRINTF GCC_THREAD_LOCAL_STORAGE)

@@ -9,7 +9,7 @@
 size_t tile_bits(struct tiler *t, int64_t keys) {
     const size_t words = bit_words(t, keys), at = t->bit_words;
     if (!TILER_RESERVE(t, bits, bits_capacity, at + words)) return SIZE_MAX;
-    memset(t->bits + at, 0, words * sizeof *t->bits);
+    if (words) memset(t->bits + at, 0, words * sizeof *t->bits);
     t->bit_words += words;
     return at;
 }

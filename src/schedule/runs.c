@@ -217,8 +217,9 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     if (!emit_lists(t, list_end) || !emit_gathered(t)) return false;
     t->shiftable = moves && !t->clipped && !t->gathered_count &&
                    t->moving_begin - t->fixed_end > MERGED_KEYS_MOST;
-    t->moves_from =
-        t->moving_begin >= TILE_FAR ? INT64_MAX : t->residue + t->moving_begin * part->step;
+    t->moves_from = t->moving_begin >= TILE_FAR
+                        ? INT64_MAX
+                        : t->residue + most(t->moving_begin, t->v_begin) * part->step;
     return true;
 }
 
