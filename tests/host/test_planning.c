@@ -150,7 +150,22 @@ static struct ref_term draw_fixed(struct rng *rng) {
                               .count = rng_between(rng, 1, 150) };
 }
 
-/// Long enough for windows to leave what stands at the start: every pair, by the machine.
+/// Plans the trial's only pattern and checks every pair by the machine.
+static void run_moving(struct trial *t) {
+    t->patterns[0] = trial_pattern(t->terms[0], t->term_count[0], NULL);
+    trial_group(t);
+    trial_want(t);
+    t->input.header = &t->header;
+    t->input.heads = t->input.kv_heads = 1;
+    struct schedule s = { 0 };
+    tulle_error error = { 0 };
+    CHECK(schedule_build(&t->input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
+    machine_run(t, &s);
+    schedule_free(&s);
+    trial_free(t);
+}
+
+/// Long enough for windows to leave what stands at the start.
 static void run_repeats(struct rng *rng) {
     struct trial t = { .batch = 1, .heads = 1, .kv_heads = 1, .pattern_count = 1 };
     t.q_len = t.q_length[0] = rng_between(rng, 1, 1500);
@@ -169,25 +184,41 @@ static void run_repeats(struct rng *rng) {
                   (long long)t.terms[0][i].left, (long long)t.terms[0][i].right,
                   (long long)t.terms[0][i].step, (long long)t.terms[0][i].count,
                   (long long)t.terms[0][i].block);
-    t.patterns[0] = trial_pattern(t.terms[0], t.term_count[0], NULL);
-    trial_group(&t);
-    trial_want(&t);
     t.input.limits = gpu_limits();
     t.input.limits.tile_rows = 8 << rng_between(rng, 0, 2);
     t.input.limits.chunk = 4 << rng_between(rng, 0, 3);
-    t.input.header = &t.header;
-    t.input.heads = t.input.kv_heads = 1;
     if (rng_chance(rng, 30)) {  // K in windows, which may hold some of the tiles
         t.input.limits.window_bytes = 16 * (uint64_t)rng_between(rng, 300, 1500);
         t.input.tensors[TENSOR_K] =
             (struct tensor_shape){ .row = 16, .row_bytes = 16, .windowed = true };
     }
-    struct schedule s = { 0 };
-    tulle_error error = { 0 };
-    CHECK(schedule_build(&t.input, NULL, &s, &error) == TULLE_OK, "%s", error.message);
-    machine_run(&t, &s);
-    schedule_free(&s);
-    trial_free(&t);
+    run_moving(&t);
+}
+
+/// Tiles before position 0 select the first columns alone, all the same; those from there on are
+/// global rows, or causal ones that see their own part of the columns.
+static void test_before_the_start(void **state) {
+    (void)state;
+    for (int causal = 0; causal < 2; causal++)
+        for (int64_t offset = -70; offset <= -8; offset++) {
+            struct trial t = { .batch = 1,
+                               .heads = 1,
+                               .kv_heads = 1,
+                               .pattern_count = 1,
+                               .q_len = 128,
+                               .q_length = { 128 },
+                               .kv_len = 1000,
+                               .kv_length = { 1000 },
+                               .q_offset = { offset },
+                               .causal = causal,
+                               .terms = { { { .kind = REF_GLOBAL, .count = 20 } } },
+                               .term_count = { 1 } };
+            trial_begin();
+            trial_say("global:20 from %lld on, causal %d", (long long)offset, causal);
+            t.input.limits = gpu_limits();
+            t.input.limits.tile_rows = 8;
+            run_moving(&t);
+        }
 }
 
 static void test_repeats(void **state) {
@@ -209,6 +240,7 @@ int main(void) {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_million),
         cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_before_the_start),
     };
     return cmocka_run_group_tests_name("planning", tests, NULL, NULL);
 }
