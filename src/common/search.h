@@ -26,6 +26,11 @@ static inline size_t count_below32(const int32_t *values, size_t count, int64_t 
     SEARCH_COUNT_BELOW(values, count, x);
 }
 
+/// The same of unsigned ones; x: 0 or above.
+static inline size_t count_below_unsigned(const uint32_t *values, size_t count, int64_t x) {
+    SEARCH_COUNT_BELOW(values, count, x);
+}
+
 #undef SEARCH_COUNT_BELOW
 
 #endif

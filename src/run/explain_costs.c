@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "run/cost.h"
+#include "schedule/row_sets.h"
 #include "run/plan.h"
 #include "tulle/inspect.h"
 
@@ -73,7 +74,8 @@ tulle_result tulle_plan_costs(const tulle_plan *plan, tulle_cost_callback each, 
         return context_fail(plan ? plan->context : NULL, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "%s is NULL", plan ? "each" : "plan");
     const struct attention *a = &plan->attention;
-    const struct counting counting = { plan_tiling(plan), plan_may_list(plan), 1, INT64_MAX };
+    const struct counting counting = { plan_tiling(plan),
+                                       row_sets_may_list(plan->attention.tensors), 1, INT64_MAX };
     for (uint32_t g = 0; g < a->group_count; g++) {
         const struct group *group = &a->groups[g];
         const tulle_cost of_group = { .pattern = plan_pattern(plan, group),

@@ -61,13 +61,6 @@ static inline struct tiling plan_tiling(const tulle_plan *plan) {
     return (struct tiling){ (int32_t)plan->tile_rows, (int32_t)plan->variant->keys, INT32_MAX };
 }
 
-/// May its rows come from lists? As in planning (schedule.c).
-static inline bool plan_may_list(const tulle_plan *plan) {
-    const struct tensor_shape *tensors = plan->attention.tensors;
-    return !tensors[TENSOR_Q].windowed && !tensors[TENSOR_O].windowed &&
-           !tensors[TENSOR_LSE].windowed;
-}
-
 /// Which of the descriptor's patterns a group has, from 0.
 static inline uint32_t plan_pattern(const tulle_plan *plan, const struct group *group) {
     uint32_t i = 0;

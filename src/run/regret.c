@@ -9,6 +9,7 @@
 
 #include "common/arithmetic.h"
 #include "run/cost.h"
+#include "schedule/row_sets.h"
 
 #define REGRET_TIMES 4
 #define REGRET_PAIRS_LEAST (1ull << 20)  // less is over in a millisecond
@@ -22,7 +23,8 @@ static const struct look {
 #define LOOKS (sizeof looks / sizeof looks[0])
 
 static struct counting counting_of(const tulle_plan *plan, const struct look *look) {
-    return (struct counting){ plan_tiling(plan), plan_may_list(plan), look->every, look->most };
+    return (struct counting){ plan_tiling(plan), row_sets_may_list(plan->attention.tensors),
+                              look->every, look->most };
 }
 
 // -------------------------------------------------------------------------------------------------

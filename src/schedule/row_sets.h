@@ -11,6 +11,7 @@
 #define TULLE_SRC_SCHEDULE_ROW_SETS_H
 
 #include "plan_memory.h"
+#include "problem/tensor.h"
 #include "schedule/parts.h"
 
 #define ROW_SETS_MOST 2
@@ -44,6 +45,12 @@ bool row_sets_pack(const struct group *group, uint32_t heads_of_kv, int32_t tile
 /// memory.
 bool site_runs(const struct site *site, const struct tiling *tiling, runs_callback each,
                void *user);
+
+/// May rows come from lists: are Q, O and LSE bound whole? Listed ones lie anywhere in them.
+static inline bool row_sets_may_list(const struct tensor_shape *tensors) {
+    return !tensors[TENSOR_Q].windowed && !tensors[TENSOR_O].windowed &&
+           !tensors[TENSOR_LSE].windowed;
+}
 
 /// Is the query row another set's?
 bool row_is_apart(const struct site *site, int64_t row);

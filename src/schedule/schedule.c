@@ -34,21 +34,16 @@ static struct group group_of_set(const struct group *group, const struct group_s
                            .entry_count = sets->packed ? sets->packed_count : group->entry_count };
 }
 
-/// Are Q, O and LSE bound whole? Rows from a list lie anywhere in them.
-static bool may_list(const struct schedule_input *in) {
-    return !in->tensors[TENSOR_Q].windowed && !in->tensors[TENSOR_O].windowed &&
-           !in->tensors[TENSOR_LSE].windowed;
-}
-
 /// The row sets and parts of every group. False: out of memory.
 static bool groups_sets(const struct schedule_input *in, struct group_sets *sets) {
     const struct tiling tiling = tiling_of(&in->limits);
     for (uint32_t g = 0; g < in->group_count; g++) {
         struct group_sets *of = &sets[g];
         const struct group *group = &in->groups[g];
-        if (!row_sets_make(&group->site, &tiling, may_list(in), &of->rows) ||
-            (may_list(in) && !row_sets_pack(group, in->heads / in->kv_heads, tiling.tile_rows,
-                                            &of->rows, &of->packed, &of->packed_count)))
+        if (!row_sets_make(&group->site, &tiling, row_sets_may_list(in->tensors), &of->rows) ||
+            (row_sets_may_list(in->tensors) &&
+             !row_sets_pack(group, in->heads / in->kv_heads, tiling.tile_rows, &of->rows,
+                            &of->packed, &of->packed_count)))
             return false;
         for (uint32_t i = 0; i < of->rows.count; i++) {
             const struct site *site = &of->rows.set[i].site;

@@ -232,10 +232,7 @@ static void test_repeats(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("TULLE_TEST_SEED");
-    run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
-    fflush(stdout);
+    trial_take_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_million),

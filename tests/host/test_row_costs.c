@@ -297,10 +297,7 @@ static void test_bounds(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("TULLE_TEST_SEED");
-    run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
-    fflush(stdout);
+    trial_take_seed();
     const char *filter = getenv("TULLE_TEST_FILTER");
     if (filter) cmocka_set_test_filter(filter);
     const struct CMUnitTest tests[] = {

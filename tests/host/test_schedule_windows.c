@@ -253,10 +253,7 @@ static void test_small(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("TULLE_TEST_SEED");
-    run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
-    fflush(stdout);
+    trial_take_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_layouts),

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "library_term.h"
 #include "random_term.h"
@@ -15,6 +16,13 @@
 // What is being tried, and failures that say it
 
 uint64_t run_seed;
+
+void trial_take_seed(void) {
+    const char *given = getenv("TULLE_TEST_SEED");
+    run_seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+    printf("# TULLE_TEST_SEED=%llu\n", (unsigned long long)run_seed);
+    fflush(stdout);
+}
 int64_t trial_index;
 
 static char trial_text[4000];

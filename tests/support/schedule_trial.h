@@ -18,6 +18,9 @@
 // What is being tried, and failures that say it
 
 extern uint64_t run_seed;
+
+// Takes it from TULLE_TEST_SEED, or from the time, and says it: each test's first step.
+void trial_take_seed(void);
 extern int64_t trial_index;  // of the run's trials: what TULLE_TEST_CASE names
 
 // A new trial: nothing is said of it yet.
