@@ -13,13 +13,8 @@ static int by_row(const void *a, const void *b) {
 }
 
 bool row_is_apart(const struct site *site, int64_t row) {
-    size_t first = 0, end = site->apart_count;
-    while (first < end) {
-        const size_t middle = first + (end - first) / 2;
-        if (site->apart[middle] < row) first = middle + 1;
-        else end = middle;
-    }
-    return first < site->apart_count && site->apart[first] == row;
+    const size_t at = count_below_unsigned(site->apart, site->apart_count, row);
+    return at < site->apart_count && site->apart[at] == row;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -175,16 +170,19 @@ static int64_t position_at(const struct space *space, const int64_t *residue, in
 }
 
 /// The tokens of a residue class, bar by bar: a bar is as thick as a tile along the first axes, and
-/// is passed along the last, so that tiles follow each other in it whatever its length.
+/// is passed along the last, so that tiles follow each other in it whatever its length. Every other
+/// bar is passed backwards: a tile that lies in two has their neighbouring ends.
 static void add_class(struct row_order *order, const struct space *space, const int64_t *residue) {
     const int64_t nx = class_length(space, 0, residue[0]), ny = class_length(space, 1, residue[1]),
                   nz = class_length(space, 2, residue[2]), a = space->tile[0], b = space->tile[1];
+    bool backwards = false;
     for (int64_t x0 = 0; x0 < nx; x0 += a)
-        for (int64_t y0 = 0; y0 < ny; y0 += b)
-            for (int64_t z = 0; z < nz; z++)
+        for (int64_t y0 = 0; y0 < ny; y0 += b, backwards = !backwards)
+            for (int64_t n = 0; n < nz; n++)
                 for (int64_t x = x0; x < least(x0 + a, nx); x++)
                     for (int64_t y = y0; y < least(y0 + b, ny); y++)
-                        add_position(order, position_at(space, residue, x, y, z));
+                        add_position(order,
+                                     position_at(space, residue, x, y, backwards ? nz - 1 - n : n));
 }
 
 /// All rows of the site in the order of their tiles in space, rising within each; behind them those
@@ -210,6 +208,9 @@ static uint32_t *rows_in_space(const struct site *site, const struct space *spac
     return order.rows;
 }
 
+/// So many that few of them fall on what tiles have in common from bar to bar.
+#define SAMPLED_TILES 401
+
 /// Chunks of all of a site's tiles, from some of them. False: out of memory.
 static bool site_chunks(const struct site *site, const struct tiling *tiling, int64_t *chunks) {
     struct part *parts;
@@ -219,7 +220,7 @@ static bool site_chunks(const struct site *site, const struct tiling *tiling, in
     bool fine = true;
     for (uint32_t k = 0; k < count && fine; k++) {
         struct sample s;
-        fine = part_sample(site, &parts[k], tiling, site->q_length, 16, &s);
+        fine = part_sample(site, &parts[k], tiling, site->q_length, SAMPLED_TILES, &s);
         if (fine && s.taken) *chunks += s.chunks * s.tiles / s.taken;
     }
     parts_free(parts, count);
