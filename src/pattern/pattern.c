@@ -20,6 +20,7 @@
 // Canonical order
 
 static int64_t term_step(const struct term *term) {
+    if (term->kind == TULLE_NEIGHBORHOOD && term->axes == 1) return term->axis[0].dilation;
     return term->kind == TULLE_DILATED || term->kind == TULLE_STRIDED ? term->step : 1;
 }
 

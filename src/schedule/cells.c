@@ -207,6 +207,32 @@ static bool join_bands(const struct tiler *t, struct cell *a, const struct cell 
     return true;
 }
 
+/// How many of the cells from the first on best become one with `last`, as bits: 0: none saves a
+/// chunk. Of those that lie side by side two may save none where more do; beyond a gap it is the
+/// first, for those behind it may do better by themselves.
+static size_t cells_to_merge(const struct tiler *t, const struct cell *last,
+                             const struct cell *cells, size_t count) {
+    int64_t apart = chunks_of(t, last->v1 - last->v0), end = last->v1, most_saved = 0;
+    size_t best = 0;
+    bool touches = true;
+    for (size_t i = 0; i < count && touches; i++) {
+        const struct cell *cell = &cells[i];
+        const int64_t keys = cell->v1 - last->v0;
+        touches = cell->v0 == end;
+        // keys in between may be listed ones, that a run of their own takes
+        if (cell->kind == CELL_FULL || cell->kind == CELL_EXCLUDED || keys > MERGED_KEYS_MOST ||
+            (!touches && (i || t->part->list_count)))
+            break;
+        end = cell->v1;
+        apart += chunks_of(t, cell->v1 - cell->v0);
+        const int64_t saved = apart - chunks_of(t, keys);
+        if (saved <= most_saved) continue;
+        most_saved = saved;
+        best = i + 1;
+    }
+    return best;
+}
+
 /// Makes one of partial cells that lie side by side: a band where one says it all, else bits where
 /// that saves a chunk.
 static size_t merge_cells(const struct tiler *t, struct cell *cells, size_t count) {
@@ -216,14 +242,11 @@ static size_t merge_cells(const struct tiler *t, struct cell *cells, size_t coun
         if (cell.kind == CELL_EXCLUDED) continue;
         if (last && last->kind != CELL_FULL && cell.kind != CELL_FULL) {
             if (join_bands(t, last, &cell)) continue;
-            // keys in between may be listed ones, that a run of their own takes
-            bool touches = last->v1 == cell.v0;
-            int64_t keys = cell.v1 - last->v0;
-            if ((touches || !t->part->list_count) && keys <= MERGED_KEYS_MOST &&
-                chunks_of(t, keys) <
-                    chunks_of(t, last->v1 - last->v0) + chunks_of(t, cell.v1 - cell.v0)) {
+            const size_t merged = cells_to_merge(t, last, &cells[i], count - i);
+            if (merged) {
+                i += merged - 1;
                 last->kind = CELL_BITS;
-                last->v1 = cell.v1;
+                last->v1 = cells[i].v1;
                 continue;
             }
         }

@@ -5,18 +5,42 @@
 #include "common/arithmetic.h"
 #include "schedule/regions.h"
 
-/// Two lines of the raster: the positions that they begin at, and how long both are.
+/// Two lines of the raster: the positions that they begin at, and how long both are. The tile's rows
+/// lie at [x0, x1) of the first.
 struct lines {
-    int64_t query, key, length;
+    int64_t query, key, length, x0, x1;
 };
+
+/// The same of rows from a list, `step` > 1: key by key. A tile's are mostly of one residue class, and
+/// all that they take lies within it: a range would be `step` times as many.
+static void add_keys_apart(struct region_target to, const struct lines *on, int64_t x0, int64_t x1,
+                           int64_t y0, int64_t y1, int64_t left, int64_t right, int64_t step) {
+    const int64_t end = on->query + x1;
+    for (int64_t p = next_row_at(to.t, on->query + x0), last, next; p < end; p = next) {
+        // rows [p, last] of the tile, `step` apart
+        for (last = p; (next = next_row_at(to.t, last + 1)) == last + step && next < end;)
+            last = next;
+        const int64_t first = p - on->query, x = last - on->query;
+        int64_t y = most(first - left, y0);
+        y += floor_mod(first - y, step);
+        for (const int64_t y_end = least(x + right + 1, y1); y < y_end; y += step)
+            add_shape(to, on->query + most(first, y - right), on->query + least(x, y + left) + 1,
+                      on->key + y, on->key + y + 1, TILE_FAR, TILE_FAR, 1);
+    }
+}
 
 /// Rows [x0, x1) of one line, keys [y0, y1) of the other, −right ≤ x − y ≤ left, and x − y a
 /// multiple of `step`.
 static void add_lattice(struct region_target to, const struct lines *on, int64_t x0, int64_t x1,
                         int64_t y0, int64_t y1, int64_t left, int64_t right, int64_t step) {
+    x0 = most(x0, on->x0), x1 = least(x1, on->x1);
+    if (x0 >= x1) return;
     const int64_t between = on->query - on->key, p0 = on->query + x0, p1 = on->query + x1,
                   j0 = on->key + y0, j1 = on->key + y1;
-    if (x0 >= x1) return;
+    if (to.t->site->rows && step > 1) {
+        add_keys_apart(to, on, x0, x1, y0, y1, left, right, step);
+        return;
+    }
     if (between % step == 0) {
         add_shape(to, p0, p1, j0, j1, between + left, right - between, step);
         return;
@@ -88,7 +112,11 @@ void grid_regions(struct region_target to, const struct term *factor, int64_t p0
         int64_t rest = line;
         for (uint32_t i = last; i-- > 0; rest /= slow.length[i])
             slow.keys[i] = axis_keys(&factor->axis[i], slow.length[i], rest % slow.length[i]);
-        add_lines(to, &slow, &factor->axis[last], (struct lines){ line * length, 0, length }, j0,
-                  j1);
+        const int64_t begin = line * length;
+        const struct lines on = { .query = begin,
+                                  .length = length,
+                                  .x0 = most(p0 - begin, 0),
+                                  .x1 = least(p1 - begin, length) };
+        add_lines(to, &slow, &factor->axis[last], on, j0, j1);
     }
 }

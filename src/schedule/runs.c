@@ -9,6 +9,7 @@
 #include "schedule/bits.h"
 #include "schedule/gather.h"
 #include "schedule/row_sets.h"
+#include "schedule/shapes.h"
 
 #define PARTIAL_KEYS_MOST 32736  // of one band or bits run: 15 bits, and a multiple of 32
 
@@ -36,6 +37,7 @@ void tiler_free(struct tiler *t) {
     free(t->active);
     free(t->sorted);
     free(t->blocks);
+    shapes_free(t->shapes);
     memset(t, 0, sizeof *t);
 }
 
@@ -167,7 +169,7 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->v_end = ceil_div(t->site->at.kv_len - t->residue, step);
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
     t->gathered_count = t->gathered_full = 0;
-    t->clipped = t->out_of_memory = false;
+    t->clipped = t->out_of_memory = t->shiftable = false;
     t->fixed_end = -TILE_FAR;
     t->moving_begin = TILE_FAR;
     for (int32_t r = 0; r < rows && t->site->rows; r++)
@@ -202,6 +204,7 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     const struct part *part = t->part;
     const int64_t p = site_row(t->site, row) + t->site->q_offset, kv_len = t->site->at.kv_len;
     begin_tile(t, row, rows);
+    if (shapes_take(t)) return true;
     const bool moves = part_regions(t);
     // List keys that every row may take come from the list; where causality cuts them by row they
     // are regions.
@@ -220,7 +223,7 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     t->moves_from = t->moving_begin >= TILE_FAR
                         ? INT64_MAX
                         : t->residue + most(t->moving_begin, t->v_begin) * part->step;
-    return true;
+    return shapes_keep(t);
 }
 
 int64_t tile_chunks(const struct tiler *t) {

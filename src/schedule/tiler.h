@@ -39,6 +39,7 @@ struct run {
 struct region;
 struct cell;
 struct speck;
+struct shapes;
 
 struct region_list {
     struct region *regions;
@@ -95,6 +96,7 @@ struct tiler {
     size_t active_capacity;
     char *sorted;  ///< tiler_sort
     size_t sorted_capacity;
+    struct shapes *shapes;  ///< tiles before: shapes.h
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;
