@@ -10,8 +10,9 @@
 #define SHAPE_BYTES_MOST (1 << 18)
 
 /// A tile's outline: what its terms are; for each row how far it stands from the first, and for each
-/// term how far its first key is from the row and how many there are along each axis. That says all
-/// pairs but for where the tile stands.
+/// term how far its first key is from the row. That says all pairs but for where the tile stands:
+/// along each axis the first key is less than a length away, so the sum says how far along each,
+/// and what causality leaves of a kernel is as many keys as the first is away.
 struct outline {
     int64_t *values;
     size_t count, capacity;
@@ -76,9 +77,7 @@ static void add_neighborhood(struct outline *outline, const struct term *factor,
         const int64_t length = axis_length(axis, kv_len);
         exists = axis->kernel * axis->dilation <= length && (i > 0 || rest < length);
         if (!exists) break;
-        const struct axis_keys keys = axis_keys(axis, length, rest % length);
-        first += keys.first * times;
-        add_value(outline, keys.count);
+        first += axis_keys(axis, length, rest % length).first * times;
         times *= length;
         rest /= length;
     }
@@ -92,8 +91,7 @@ static bool outline_tile(const struct tiler *t, struct outline *outline) {
     outline->count = 0;
     outline->hash = 0;
     if (!ARRAY_RESERVE(outline->values, outline->capacity,
-                       2 + terms * (1 + 4 * TULLE_AXES_MOST) +
-                           rows * (1 + terms * (1 + TULLE_AXES_MOST))))
+                       2 + terms * (1 + 4 * TULLE_AXES_MOST) + rows * (1 + terms)))
         return false;
     add_value(outline, t->site->at.causal);
     add_value(outline, t->rows);

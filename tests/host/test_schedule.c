@@ -24,6 +24,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SCATTERED_FROM INT64_C(2000000)  // index of the first trial of test_scattered
 #define LISTED_FROM INT64_C(4000000)     // of test_listed_rows
+#define PLANES_FROM INT64_C(6000000)     // of test_planes
 
 // -------------------------------------------------------------------------------------------------
 // Trials
@@ -196,6 +197,12 @@ static void test_listed_rows(void **state) {
     (void)state;
     if (!run_trials(LISTED_FROM, 260, trial_make_listed)) return;
     assert_true(tally.listed && tally.again && tally.of_space);
+}
+
+/// Tiles that repeat each other wherever no edge is near.
+static void test_planes(void **state) {
+    (void)state;
+    if (run_trials(PLANES_FROM, 60, trial_make_planes)) assert_true(tally.of_space);
 }
 
 /// Three queries at the end of 100003 keys, K in windows or whole: every pair, by the machine.
@@ -892,6 +899,7 @@ int main(void) {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_scattered),
         cmocka_unit_test(test_listed_rows),
+        cmocka_unit_test(test_planes),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_long_intersections),
         cmocka_unit_test(test_resumed),

@@ -100,12 +100,13 @@ static struct ref_term draw_strewn(struct trial *t, struct rng *rng) {
     return (struct ref_term){ .kind = REF_GLOBAL_LIST, .list = list, .list_len = count };
 }
 
-/// A raster with about as many positions as there are keys, and wide, so that a tile of neighbours
-/// is a poor one.
+/// A raster with about as many positions as there are keys, or more, and wide, so that a tile of
+/// neighbours is a poor one.
 static struct ref_term draw_raster(const struct trial *t, struct rng *rng) {
     struct ref_term term = { .kind = REF_NEIGHBORHOOD, .axes = (int)rng_between(rng, 2, 3) };
     const int64_t width = t->kv_len > 200 ? rng_between(rng, 15, 45) : rng_between(rng, 8, 20);
-    int64_t left = t->kv_len / width + rng_between(rng, 0, 1);
+    const int64_t lines = t->kv_len / width;
+    int64_t left = lines + rng_between(rng, 0, rng_chance(rng, 25) ? lines : 1);
     for (int axis = term.axes - 1; axis >= 0; axis--) {
         const int64_t side = axis == term.axes - 1 ? width : axis == 0 ? left : left / 3;
         term.grid[axis] = side > 0 ? side : 1;
@@ -308,7 +309,7 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
     return s;
 }
 
-enum patterns { MIXED, SCATTERED, LISTED_ROWS };
+enum patterns { MIXED, SCATTERED, LISTED_ROWS, PLANES };
 
 static void make(struct trial *t, struct rng *rng, enum patterns of) {
     static const int64_t sizes[] = { 1, 20, 100, 300, 300 };
@@ -326,6 +327,10 @@ static void make(struct trial *t, struct rng *rng, enum patterns of) {
         t->heads = t->kv_heads = 1;
         t->q_len = rng_between(rng, 1, of == SCATTERED ? 200 : 900);
         t->kv_len = rng_between(rng, 1, 1200);
+    }
+    if (of == PLANES) {  // of many tiles, most of them alike
+        t->batch = t->heads = t->kv_heads = 1;
+        t->q_len = t->kv_len = rng_between(rng, 300, 900);
     }
     t->causal = rng_chance(rng, 50);
     bool lengths = rng_chance(rng, 40), starts = rng_chance(rng, 25),
@@ -351,8 +356,9 @@ static void make(struct trial *t, struct rng *rng, enum patterns of) {
         bool moving = rng_chance(rng, 20);  // nothing but windows: tiles that repeat
         if (moving) t->term_count[n] = (size_t)rng_between(rng, 1, 2);
         trial_say("\n  pattern %zu:", n);
-        if (of == LISTED_ROWS) {
-            t->term_count[n] = draw_listed_rows(t, t->terms[n], rng);
+        if (of == LISTED_ROWS || of == PLANES) {
+            t->term_count[n] = of == PLANES ? 1 : draw_listed_rows(t, t->terms[n], rng);
+            if (of == PLANES) t->terms[n][0] = draw_raster(t, rng);
             for (size_t i = 0; i < t->term_count[n]; i++) say_term(&t->terms[n][i]);
             t->patterns[n] = trial_pattern(t->terms[n], t->term_count[n], NULL);
             continue;
@@ -439,6 +445,8 @@ void trial_make(struct trial *t, struct rng *rng) { make(t, rng, MIXED); }
 void trial_make_scattered(struct trial *t, struct rng *rng) { make(t, rng, SCATTERED); }
 
 void trial_make_listed(struct trial *t, struct rng *rng) { make(t, rng, LISTED_ROWS); }
+
+void trial_make_planes(struct trial *t, struct rng *rng) { make(t, rng, PLANES); }
 
 void trial_free(struct trial *t) {
     for (size_t i = 0; i < t->pattern_count; i++) tulle_pattern_destroy(t->patterns[i]);

@@ -68,8 +68,10 @@ struct trial {
 void trial_make(struct trial *t, struct rng *rng);
 // The same of terms that are many small pieces, most of them (random_scattered),
 void trial_make_scattered(struct trial *t, struct rng *rng);
-// and of patterns whose rows may come from lists.
+// of patterns whose rows may come from lists,
 void trial_make_listed(struct trial *t, struct rng *rng);
+// and of neighbourhoods alone.
+void trial_make_planes(struct trial *t, struct rng *rng);
 void trial_free(struct trial *t);
 
 // Its steps, for a trial made by hand: The library's pattern of these terms, in their order or in
