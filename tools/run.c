@@ -42,12 +42,16 @@ static const char help[] =
     "                       the other, each attended to alone, positions from its own start\n"
     "  --cu-seqlens FILE    the same with Q, K, V and O of shape [rows,h,d]\n"
     "  --cu-kv FILE         K's and V's cumulative lengths, where they differ from Q's\n"
+    "  --trees FILE         0/1 [t,t] or [b,t,t]: which of an entry's last keys, those of its own t query rows, each row\n"
+    "                       sees, whatever SPEC and --causal say (speculative decoding)\n"
     "  --device N           index from 'tulle info', or part of a name; default: the best\n"
     "  --kernel NAME        a kernel's name or a prefix such as base; default: the best\n" HELP_CACHE_FILE
     "  --repeat N           time the median of N runs (after one untimed); default 1\n"
     "  --json               report on standard output as a JSON object: device, driver, kernel, tuned, ms, plan_ms,\n"
     "                       compile_ms, pairs, visited, share, gflops, workspace_bytes\n"
-    "\n" HELP_SPEC "\n" HELP_STATUS;
+    "\n";
+// a string is 4095 characters long at most
+static const char help_end[] = HELP_SPEC "\n" HELP_STATUS;
 
 enum {
     Q = 256,
@@ -68,6 +72,7 @@ enum {
     PACKED,
     CU_SEQLENS,
     CU_KV,
+    TREES,
     DEVICE,
     KERNEL,
     REPEAT,
@@ -96,6 +101,7 @@ static const struct option options[] = {
     { "packed", required_argument, NULL, PACKED },
     { "cu-seqlens", required_argument, NULL, CU_SEQLENS },
     { "cu-kv", required_argument, NULL, CU_KV },
+    { "trees", required_argument, NULL, TREES },
     { "device", required_argument, NULL, DEVICE },
     { "kernel", required_argument, NULL, KERNEL },
     { "repeat", required_argument, NULL, REPEAT },
@@ -108,7 +114,7 @@ static const struct option options[] = {
 // What the command line says, before any file is opened.
 struct request {
     const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts,
-        *packed, *cu_seqlens, *cu_kv, *device, *kernel;
+        *packed, *cu_seqlens, *cu_kv, *trees, *device, *kernel;
     float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
@@ -121,7 +127,8 @@ struct work {
     tulle_pattern **patterns;
     uint32_t pattern_count;
     int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts, *cu_q, *cu_kv;
-    uint32_t sequences;       // packed; 0: none are
+    uint32_t sequences;  // packed; 0: none are
+    uint32_t *trees, tree_rows;
     uint32_t *entry_pattern;  // where specs differ by batch entry
     float *slopes, *sinks, *lse;
     void *o;
@@ -166,13 +173,17 @@ static int read_options(int argc, char **argv, struct request *r) {
         case PACKED: r->packed = optarg; break;
         case CU_SEQLENS: r->cu_seqlens = optarg; break;
         case CU_KV: r->cu_kv = optarg; break;
+        case TREES: r->trees = optarg; break;
         case DEVICE: r->device = optarg; break;
         case KERNEL: r->kernel = optarg; break;
         case REPEAT: good = parse_integer("--repeat", optarg, 1, 1000000, &r->repeat, &m); break;
         case JSON: r->json = true; break;
         case CACHE: r->cache.given = optarg; break;
         case NO_CACHE: r->cache.none = true; break;
-        case 'h': return print_out("run", help);
+        case 'h': {
+            const int status = print_out("run", help);
+            return status ? status : print_out("run", help_end);
+        }
         default: fputs("Try 'tulle run --help'.\n", stderr); return STATUS_BAD_INPUT;
         }
     }
@@ -190,6 +201,9 @@ static int read_options(int argc, char **argv, struct request *r) {
         return fail_usage("run", "--packed and --cu-seqlens are both given; one is wanted");
     if (r->cu_kv && !r->packed && !r->cu_seqlens)
         return fail_usage("run", "--cu-kv is given without --packed or --cu-seqlens");
+    if (r->trees && r->has_q_offset)
+        return fail_usage("run", "--trees and --q-offset are both given; with trees the queries "
+                                 "stand at the last keys");
     return -1;
 }
 
@@ -238,8 +252,10 @@ static bool read_inputs(const struct request *r, struct work *w, struct message 
         !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m) ||
         !read_sequences(r, w, m))
         return false;
-    const uint32_t batch = w->q.batch, heads = w->q.heads;
-    return (!r->q_lengths ||
+    const uint32_t batch = w->q.batch, heads = w->q.heads,
+                   entries = w->sequences ? w->sequences : batch;
+    return (!r->trees || (w->trees = read_trees("--trees", r->trees, entries, &w->tree_rows, m))) &&
+           (!r->q_lengths ||
             (w->q_lengths = read_integers("--q-lengths", r->q_lengths, batch, "batch entry", m))) &&
            (!r->kv_lengths || (w->kv_lengths = read_integers("--kv-lengths", r->kv_lengths, batch,
                                                              "batch entry", m))) &&
@@ -302,6 +318,8 @@ static void describe(const struct request *r, struct work *w) {
         .sequences = w->sequences,
         .cu_q = w->cu_q,
         .cu_kv = w->cu_kv,
+        .trees = w->trees,
+        .tree_rows = w->tree_rows,
         .alibi_slopes = w->slopes,
         .sink_logits = w->sinks,
         .kernel = r->kernel,
@@ -396,6 +414,7 @@ int run_main(int argc, char **argv) {
     free(work.kv_starts);
     free(work.cu_q);
     free(work.cu_kv);
+    free(work.trees);
     free(work.entry_pattern);
     free(work.slopes);
     free(work.sinks);

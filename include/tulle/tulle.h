@@ -578,6 +578,16 @@ typedef struct tulle_attention_desc {
     const int32_t *cu_q;
     const int32_t *cu_kv;  ///< the same of keys, the last kv_len; NULL: cu_q
 
+    // Speculative trees: the last keys of each batch entry or sequence are those of its own query
+    // rows, and a matrix says which of these a row sees, whatever patterns and causality say. Of the
+    // keys before them patterns select as ever. Row r stands at p = kv length − query rows + r, so
+    // q_align is left 0.
+    uint32_t
+        tree_rows;  ///< side of the matrices: up to 256, and no fewer than an entry's query rows
+    /// [batch or sequences][tree_rows][(tree_rows + 31) / 32]: row r sees the key of row c where bit
+    /// c mod 32 of word c / 32 is set. What is past an entry's query rows is ignored. NULL: none
+    const uint32_t *trees;
+
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// What all the caller's buffers, its workspace included, were created with, as far as kernels
     /// may use it: best tulle_buffer_usage(context), and always VK_BUFFER_USAGE_STORAGE_BUFFER_BIT.

@@ -335,6 +335,7 @@ struct lists {
     span<const int32_t> q_lengths = {}, kv_lengths = {}, kv_starts = {};  ///< batch each
     span<const int32_t> cu_q = {}, cu_kv = {};  ///< sequences + 1 each; sets sequences
     span<const uint32_t> entry_pattern = {};    ///< batch (or sequences) × heads
+    span<const uint32_t> trees = {};            ///< the same, × tree_rows × (tree_rows + 31) / 32
 };
 
 /// Host arrays. Strides as in tulle_host_arrays, but not negative.
@@ -471,7 +472,9 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
                put("cu_q", desc.cu_q, lists.cu_q, desc.sequences + 1),
                put("cu_kv", desc.cu_kv, lists.cu_kv, desc.sequences + 1),
                put("entry_pattern", desc.entry_pattern, lists.entry_pattern,
-                   sequences * desc.heads) })
+                   sequences * desc.heads),
+               put("trees", desc.trees, lists.trees,
+                   sequences * desc.tree_rows * ((desc.tree_rows + 31) / 32)) })
             if (!checked) return checked;
         return {};
     }

@@ -25,6 +25,7 @@ void attention_free(struct attention *a) {
     free(a->patterns);
     free(a->slopes);
     free(a->sinks);
+    free(a->trees);
     memset(a, 0, sizeof *a);
 }
 
@@ -274,6 +275,25 @@ static tulle_result check_lists(const tulle_attention_desc *d, const struct atte
     return TULLE_OK;
 }
 
+static tulle_result copy_trees(const tulle_attention_desc *d, struct attention *a,
+                               tulle_error *error) {
+    if (!d->trees && !d->tree_rows) return TULLE_OK;
+    if (!d->trees) INVALID("trees is NULL and tree_rows is %u", d->tree_rows);
+    if (!d->tree_rows || d->tree_rows > TREE_ROWS_MOST)
+        INVALID("tree_rows is %u; it must be from 1 to %u", d->tree_rows, TREE_ROWS_MOST);
+    if (d->q_align != TULLE_ALIGN_LAST_KEY)
+        INVALID(
+            "q_align is %d; with trees the queries stand at the last keys, so it must be TULLE_ALIGN_LAST_KEY (%d)",
+            (int)d->q_align, (int)TULLE_ALIGN_LAST_KEY);
+    a->tree_rows = d->tree_rows;
+    const size_t words = (size_t)a->sequences * a->tree_rows * attention_tree_words(a);
+    a->trees = malloc(words * sizeof *a->trees);
+    if (!a->trees)
+        return tulle_fail(error, TULLE_ERROR_OUT_OF_HOST_MEMORY, "no host memory for trees");
+    memcpy(a->trees, d->trees, words * sizeof *a->trees);
+    return TULLE_OK;
+}
+
 /// Retains the descriptor's patterns; without any, one that is dense.
 static tulle_result retain_patterns(const tulle_attention_desc *d, struct attention *a,
                                     tulle_error *error) {
@@ -313,6 +333,7 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
     if (!result) result = copy_floats(d->sink_logits, a->heads, "sink_logits", &a->sinks, error);
     if (!result) result = check_sequences(d, a, error);
     if (!result) result = check_lists(d, a, error);
+    if (!result) result = copy_trees(d, a, error);
     if (!result) result = retain_patterns(d, a, error);
     if (!result) result = groups_make(d, a, error);
     if (result) attention_free(a);

@@ -14,6 +14,7 @@
 #define HEAD_DIM_MOST 576u  // of Q and K: multi-head latent attention, absorbed
 #define V_HEAD_DIM_MOST 512u
 #define PIECE 4u  // elements that kernels load and store at a time
+#define TREE_ROWS_MOST 256u
 
 struct attention {
     uint32_t batch, heads, kv_heads, q_len, kv_len;
@@ -32,7 +33,9 @@ struct attention {
     tulle_strides given_strides[TENSOR_COUNT];
     bool lse, causal;
     float scale, softcap;
-    float *slopes, *sinks;            ///< heads entries each, as given; NULL: none
+    float *slopes, *sinks;  ///< heads entries each, as given; NULL: none
+    uint32_t *trees;        ///< [sequences][tree_rows][attention_tree_words]; NULL: none
+    uint32_t tree_rows;
     VkBufferUsageFlags buffer_usage;  ///< of the buffers that it will run on
     bool host_arrays_only;            ///< the descriptor names no usage: no buffers of the caller's
     char kernel[64];                  ///< "": the best
@@ -47,6 +50,11 @@ struct attention {
 /// Bytes of a row of partial results (plan_memory.h, "Workspace").
 static inline uint64_t attention_partial_bytes(const struct attention *a) {
     return (uint64_t)(a->v_head_dim / 4 + 1) * 16;
+}
+
+/// Words of a row of a tree.
+static inline uint32_t attention_tree_words(const struct attention *a) {
+    return (a->tree_rows + 31) / 32;
 }
 
 /// Bytes of an element of tensor t.

@@ -16,6 +16,7 @@
 struct lengths {
     int64_t q_len, q_length, kv_length, kv_start, q_offset;
     int64_t first_row, first_key;  ///< where it begins, if packed
+    const uint32_t *tree;
 };
 
 static tulle_result read_batch_lengths(const tulle_attention_desc *d, const struct attention *a,
@@ -60,6 +61,10 @@ static tulle_result read_lengths(const tulle_attention_desc *d, const struct att
     }
     if (d->q_align == TULLE_ALIGN_LAST_KEY) e->q_offset = e->kv_length - e->q_length;
     if (d->q_align == TULLE_ALIGN_GIVEN) e->q_offset = d->q_offsets[d->q_offset_count > 1 ? s : 0];
+    if (a->trees && e->q_length > a->tree_rows)
+        INVALID("tree_rows is %u; %s %u has %lld query rows, so it must be at least that",
+                a->tree_rows, d->cu_q ? "sequence" : "batch entry", s, (long long)e->q_length);
+    if (a->trees) e->tree = a->trees + (size_t)s * a->tree_rows * attention_tree_words(a);
     if (e->q_offset + e->q_len > INT32_MAX)
         INVALID("q_offset is %lld for %s %u; the last query's position must stay below 2147483648",
                 (long long)e->q_offset, d->cu_q ? "sequence" : "batch entry", s);
@@ -137,6 +142,17 @@ static bool runs_depend_on_position(const struct attention *a) {
     return false;
 }
 
+/// Words of a tree's rows that exist.
+static size_t tree_words(const struct attention *a, const struct lengths *e) {
+    return e->tree ? (size_t)e->q_length * attention_tree_words(a) : 0;
+}
+
+static bool same_tree(const struct attention *of, const struct lengths *a,
+                      const struct lengths *b) {
+    const size_t words = tree_words(of, a);
+    return !words || !memcmp(a->tree, b->tree, words * sizeof *a->tree);
+}
+
 static bool same_runs(const struct lengths *a, const struct lengths *b, bool by_position) {
     return a->q_len == b->q_len && a->q_length == b->q_length && a->kv_length == b->kv_length &&
            a->kv_start == b->kv_start && (!by_position || a->q_offset == b->q_offset);
@@ -198,6 +214,7 @@ static uint64_t hash_of(const struct attention *a, const struct dealing *deal, u
     uint64_t hash = mixed(mixed(0, (uint64_t)e->q_len), (uint64_t)e->q_length);
     hash = mixed(mixed(hash, (uint64_t)e->kv_length), (uint64_t)e->kv_start);
     if (by_position) hash = mixed(hash, (uint64_t)e->q_offset);
+    for (size_t i = 0; i < tree_words(a, e); i++) hash = mixed(hash, e->tree[i]);
     for (uint32_t h = 0; h < a->heads && patterns; h++)
         hash = mixed(hash, patterns[(size_t)s * a->heads + h]);
     return hash;
@@ -215,6 +232,7 @@ static bool classify_sequences(const struct attention *a, struct dealing *deal) 
         for (; class_at[at]; at = (at + 1) & (room - 1)) {
             const uint32_t first = deal->first[class_at[at] - 1];
             if (same_runs(&deal->lengths[first], &deal->lengths[s], by_position) &&
+                same_tree(a, &deal->lengths[first], &deal->lengths[s]) &&
                 same_patterns(deal->desc, a, first, s))
                 break;
         }
@@ -288,7 +306,10 @@ static uint32_t group_of(const struct dealing *deal, struct attention *a, uint32
                        .q_len = e->q_len,
                        .q_length = e->q_length,
                        .kv_start = e->kv_start,
-                       .q_offset = e->q_offset };
+                       .q_offset = e->q_offset,
+                       .tree = e->tree,
+                       .tree_rows = e->q_length,
+                       .tree_words = attention_tree_words(a) };
     return g;
 }
 

@@ -17,11 +17,20 @@ struct site {
     int64_t q_length;       ///< rows that exist; the others are empty
     int64_t kv_start;       ///< first key that exists; at.kv_len is the end
     int64_t q_offset;       ///< p = i + q_offset
+    const uint32_t
+        *tree;            ///< which of the keys from q_offset on each query row sees; NULL: as ever
+    int64_t tree_rows;    ///< query rows that it has
+    uint32_t tree_words;  ///< of a row of it
     // Where a schedule takes rows apart (schedule/row_sets.h); else NULL.
     const uint32_t *rows;   ///< row n is the listed row rows[n] (plan_memory.h); as many as q_len
     const uint32_t *apart;  ///< query rows that are another set's, rising
     size_t apart_count;
 };
+
+/// Where the keys end that patterns select from: behind them are the tree's.
+static inline int64_t site_pattern_end(const struct site *site) {
+    return site->tree ? site->q_offset : site->at.kv_len;
+}
 
 /// What of an attention has the same runs: (pattern, lengths[, head]), and its entries.
 struct group {

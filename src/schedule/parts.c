@@ -118,7 +118,7 @@ static int64_t most_listed(const struct site *site, const struct product *term, 
 
 /// The keys that every row takes one by one, of all terms of the part. False: out of memory.
 static bool make_list(const struct site *site, int64_t list_most, struct part *part) {
-    const int64_t begin = site->kv_start, end = site->at.kv_len;
+    const int64_t begin = site->kv_start, end = site_pattern_end(site);
     int64_t bound = 0, count = 0;
     for (uint32_t i = 0; i < part->include_count; i++)
         bound += most_listed(site, part->include[i], end - begin);
@@ -198,7 +198,7 @@ static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, boo
     const int64_t step = product_step(term), q_len = d->site->q_len, rows = d->tiling->tile_rows;
     const int64_t reach = term_reach(term);
     // combine takes no more parts, and one is for step 1
-    *plain = d->stepped + 1 == PM_PARTS_MOST;
+    *plain = d->stepped + 1 >= PM_PARTS_MOST;
     if (*plain || (q_len >= step * rows && reach > 8 * rows)) return true;
     const uint32_t count = end - first;
     int64_t apart, without = 0, with;
@@ -243,7 +243,8 @@ static uint32_t order_terms(const struct deal *d, struct part *parts,
     uint32_t count = 0, used = 0;
     for (uint32_t i = 0; i < d->count; i++)
         if (d->plain[i]) order[used++] = d->terms[i];
-    if (used) parts[count++] = (struct part){ .step = 1, .include_count = used };
+    // a tree's keys are the first part's too
+    if (used || d->site->tree) parts[count++] = (struct part){ .step = 1, .include_count = used };
     for (uint32_t i = 0; i < d->count; i++) {
         if (d->plain[i]) continue;
         const int64_t step = product_step(d->terms[i]);
@@ -275,7 +276,7 @@ static bool give_terms(struct part *parts, uint32_t count, const struct product 
 bool parts_create(const struct site *site, const struct tiling *tiling, struct part **out,
                   uint32_t *out_count) {
     const uint32_t n = site->pattern->canonical_count;
-    struct part *parts = calloc(n, sizeof *parts);
+    struct part *parts = calloc(n + 1, sizeof *parts);
     const struct product **order = malloc(2 * (size_t)n * sizeof *order);
     struct deal deal = { .site = site,
                          .tiling = tiling,

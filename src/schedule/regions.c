@@ -204,7 +204,7 @@ static bool is_scattered(const struct term *factor) {
 static void product_regions(struct region_target to, const struct product *term) {
     struct tiler *t = to.t;
     struct region_list *had = &t->factors[0], *next = &t->factors[1], *both = &t->factors[2];
-    int64_t j0 = t->site->kv_start, j1 = t->site->at.kv_len;
+    int64_t j0 = t->site->kv_start, j1 = site_pattern_end(t->site);
     uint32_t done = 0;
     for (int scattered = 0; scattered < 2; scattered++) {
         for (uint32_t i = 0; i < term->count; i++) {
@@ -234,7 +234,23 @@ static void product_regions(struct region_target to, const struct product *term)
 void term_regions(struct region_target to, const struct product *term) {
     const struct site *site = to.t->site;
     if (term->count > 1) product_regions(to, term);
-    else factor_regions(to, term->factors[0], site->kv_start, site->at.kv_len);
+    else factor_regions(to, term->factors[0], site->kv_start, site_pattern_end(site));
+}
+
+void tree_regions(struct tiler *t) {
+    const struct site *site = t->site;
+    for (int32_t r = 0; r < t->rows && tile_row(t, r) < site->tree_rows; r++) {
+        const uint32_t *words = site->tree + (size_t)tile_row(t, r) * site->tree_words;
+        const int64_t columns =
+            least((int64_t)site->tree_words * 32, site->at.kv_len - site->q_offset);
+        for (int64_t c = most(site->kv_start - site->q_offset, 0), begin; c < columns; c++) {
+            for (begin = c; c < columns && words[c / 32] >> c % 32 & 1;) c++;
+            if (c > begin)
+                push(t, &t->include,
+                     &(struct region){ site->q_offset + begin, site->q_offset + c, r, r + 1,
+                                       TILE_FAR, TILE_FAR, 1 });
+        }
+    }
 }
 
 bool term_moves(const struct product *term) {

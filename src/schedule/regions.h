@@ -31,6 +31,9 @@ struct region_target {
 /// has them. Out of memory: t->out_of_memory, as everywhere below.
 void term_regions(struct region_target to, const struct product *term);
 
+/// What the site's tree selects on a tile of the part of step 1.
+void tree_regions(struct tiler *t);
+
 /// The regions of one factor on the tile, at least those at keys [j0, j1). regions_factor.c
 void factor_regions(struct region_target to, const struct term *factor, int64_t j0, int64_t j1);
 

@@ -166,7 +166,7 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->residue = floor_mod(p, step);
     t->u0 = floor_div(p, step);
     t->v_begin = ceil_div(t->site->kv_start - t->residue, step);
-    t->v_end = ceil_div(t->site->at.kv_len - t->residue, step);
+    t->v_end = ceil_div(site_pattern_end(t->site) - t->residue, step);
     t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
     t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = t->shiftable = false;
@@ -180,7 +180,7 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
 /// the tile, or are the same for all.
 static bool part_regions(struct tiler *t) {
     const struct part *part = t->part;
-    bool moves = part->list_count == 0 && !t->site->rows;
+    bool moves = part->list_count == 0 && !t->site->rows && !t->site->tree;
     for (uint32_t i = 0; i < part->include_count; i++) {
         moves = moves && term_moves(part->include[i]);
         term_regions((struct region_target){ .t = t }, part->include[i]);
@@ -189,6 +189,7 @@ static bool part_regions(struct tiler *t) {
         moves = moves && term_moves(part->exclude[i]);
         term_regions((struct region_target){ .t = t, .exclude = true }, part->exclude[i]);
     }
+    if (t->site->tree && part->step == 1) tree_regions(t);
     return moves;
 }
 
@@ -202,17 +203,18 @@ static bool tile_cells(struct tiler *t, int64_t list_end) {
 
 bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     const struct part *part = t->part;
-    const int64_t p = site_row(t->site, row) + t->site->q_offset, kv_len = t->site->at.kv_len;
+    const int64_t p = site_row(t->site, row) + t->site->q_offset,
+                  kv_end = site_pattern_end(t->site);
     begin_tile(t, row, rows);
     if (shapes_take(t)) return true;
     const bool moves = part_regions(t);
     // List keys that every row may take come from the list; where causality cuts them by row they
     // are regions.
-    int64_t list_end = kv_len;
+    int64_t list_end = kv_end;
     if (part->list_count && t->site->at.causal && p + 1 < list_end) {
         list_end = p + 1;
         include_columns(t, most(p + 1, t->site->kv_start),
-                        least(row_place(t, rows - 1) + 1, kv_len));
+                        least(row_place(t, rows - 1) + 1, kv_end));
     }
     if (!tile_cells(t, list_end) || !sweeps_begin(t)) return false;
     for (size_t i = 0; i < t->rounded.count; i++)

@@ -39,7 +39,7 @@ struct shapes {
 static bool part_has_shapes(const struct tiler *t) {
     const struct part *part = t->part;
     const struct site *site = t->site;
-    if (part->step > 1 || part->exclude_count || site->kv_start > 0) return false;
+    if (part->step > 1 || part->exclude_count || site->kv_start > 0 || site->tree) return false;
     for (uint32_t i = 0; i < part->include_count; i++) {
         const struct term *factor = part->include[i]->factors[0];
         if (part->include[i]->count > 1 || factor->kind != TULLE_NEIGHBORHOOD) return false;

@@ -23,6 +23,7 @@ static const int32_t offsets[] = { 1, 2, 3 }, lengths_high[] = { 3, 11 }, length
 static const float slopes_nan[] = { 0.1f, NAN, 0.1f, 0.1f },
                    sinks_infinite[] = { 0.0f, 0.0f, INFINITY, 0.0f };
 static const uint32_t head_pattern_high[] = { 0, 0, 0, 7 }, head_pattern_good[] = { 0, 0, 0, 0 };
+static const uint32_t tree_words[2 * 257 * 9];
 static const tulle_pattern *patterns[2];  // [0]: what the entry needs; [1] NULL
 static tulle_pattern *window_pattern, *small_blocks, *three_layouts;
 
@@ -85,6 +86,21 @@ static void offsets_3(tulle_attention_desc *d) {
     d->q_align = TULLE_ALIGN_GIVEN;
     d->q_offsets = offsets;
     d->q_offset_count = 3;
+}
+static void trees_missing(tulle_attention_desc *d) { d->tree_rows = 10; }
+static void trees_of_257(tulle_attention_desc *d) {
+    d->trees = tree_words;
+    d->tree_rows = 257;
+}
+static void trees_of_0(tulle_attention_desc *d) { d->trees = tree_words; }
+static void trees_too_small(tulle_attention_desc *d) {
+    d->trees = tree_words;
+    d->tree_rows = 9;
+}
+static void trees_elsewhere(tulle_attention_desc *d) {
+    d->trees = tree_words;
+    d->tree_rows = 10;
+    d->q_align = TULLE_ALIGN_FIRST_KEY;
 }
 static void offset_huge(tulle_attention_desc *d) {
     d->q_align = TULLE_ALIGN_GIVEN;
@@ -150,6 +166,11 @@ static const struct mistake {
     { "q_offsets that would not be used", offsets_unused, { "q_offsets", "q_align" } },
     { "q_offsets for neither one nor all", offsets_3, { "q_offset_count", "3" } },
     { "a position past 2^31", offset_huge, { "q_offset", "2147483647" } },
+    { "trees missing", trees_missing, { "trees is NULL", "10" } },
+    { "trees of too many rows", trees_of_257, { "tree_rows", "257" } },
+    { "trees of no rows", trees_of_0, { "tree_rows is 0", "256" } },
+    { "trees of fewer rows than queries", trees_too_small, { "tree_rows is 9", "10 query rows" } },
+    { "trees elsewhere than at the last keys", trees_elsewhere, { "q_align", "LAST_KEY" } },
     { "a q_length over q_len", q_length_11, { "q_lengths[1]", "11" } },
     { "a negative q_length", q_length_negative, { "q_lengths[0]", "-1" } },
     { "a kv_length over kv_len", kv_length_21, { "kv_lengths[1]", "21" } },

@@ -10,11 +10,13 @@
 #include "harness.h"
 
 enum { HEADS = 4, KV_HEADS = 2, DIM = 36, SEQUENCES_MOST = 9, ROWS_MOST = 700 };
+enum { TREE_ROWS = ROWS_MOST / SEQUENCES_MOST, TREE_WORDS = (TREE_ROWS + 31) / 32 };
 
 struct packed {
     uint32_t sequences;
     int32_t cu_q[SEQUENCES_MOST + 1], cu_kv[SEQUENCES_MOST + 1], offsets[SEQUENCES_MOST];
     bool bshd;  // [rows, heads, dim]; else [heads, rows, dim]
+    uint32_t trees[SEQUENCES_MOST][TREE_ROWS][TREE_WORDS];
     float *q, *k, *v, *o, *lse;
 };
 
@@ -28,13 +30,20 @@ static float *some(size_t count, struct rng *rng) {
 static void draw(struct packed *p, struct rng *rng) {
     p->sequences = (uint32_t)rng_between(rng, 1, SEQUENCES_MOST);
     p->bshd = rng_chance(rng, 50);
+    const bool alike = rng_chance(rng, 30);
     for (uint32_t s = 0; s < p->sequences; s++) {
         const int64_t most = rng_chance(rng, 30) ? 3 : ROWS_MOST / SEQUENCES_MOST;
         p->cu_q[s + 1] =
             p->cu_q[s] + (int32_t)(rng_chance(rng, 10) ? 0 : rng_between(rng, 1, most));
         p->cu_kv[s + 1] =
             p->cu_kv[s] + (int32_t)(rng_chance(rng, 10) ? 0 : rng_between(rng, 1, 3 * most));
+        if (s && alike) {
+            p->cu_q[s + 1] = p->cu_q[s] + p->cu_q[1];
+            p->cu_kv[s + 1] = p->cu_kv[s] + p->cu_kv[1];
+        }
         p->offsets[s] = (int32_t)rng_between(rng, -5, 90);
+        for (int i = 0; i < TREE_ROWS * TREE_WORDS; i++)
+            p->trees[s][i / TREE_WORDS][i % TREE_WORDS] = (uint32_t)rng_next(rng);
     }
     if (!p->cu_q[p->sequences]) p->cu_q[p->sequences] = 1;
     if (!p->cu_kv[p->sequences]) p->cu_kv[p->sequences] = 1;
@@ -96,6 +105,7 @@ static void check_alone(tulle_context *context, const struct packed *p, uint32_t
                         kv = strides_of(p, KV_HEADS, p->cu_kv[p->sequences]);
     desc.cu_q = desc.cu_kv = NULL;
     desc.sequences = 0;
+    if (desc.trees) desc.trees = &p->trees[s][0][0];
     desc.entry_pattern = NULL;
     desc.head_pattern = head_pattern;
     desc.q_len = (uint32_t)rows;
@@ -143,7 +153,7 @@ static void check(tulle_context *context, const char *kernel, uint64_t seed) {
         entry_pattern[i] = (uint32_t)rng_between(&rng, 0, SPECS - 1);
     memcpy(head_pattern, entry_pattern, sizeof head_pattern);
     const bool by_entry = rng_chance(&rng, 60), given = rng_chance(&rng, 30),
-               one = rng_chance(&rng, 30);
+               one = rng_chance(&rng, 30), trees = !given && rng_chance(&rng, 30);
     const tulle_attention_desc desc = {
         .heads = HEADS,
         .kv_heads = KV_HEADS,
@@ -165,6 +175,8 @@ static void check(tulle_context *context, const char *kernel, uint64_t seed) {
         .q_offset_count = !given ? 0
                           : one  ? 1
                                  : p.sequences,
+        .trees = trees ? &p.trees[0][0][0] : NULL,
+        .tree_rows = trees ? TREE_ROWS : 0,
         .sequences = p.sequences,
         .cu_q = p.cu_q,
         .cu_kv = p.cu_kv,
@@ -242,6 +254,11 @@ static void test_refused(void **state) {
     desc = fine;
     desc.cu_q = NULL;
     expect(&desc, "cu_q is NULL");
+    desc = fine;
+    static const uint32_t tree[2 * 6];
+    desc.trees = tree;
+    desc.tree_rows = 6;
+    expect(&desc, "tree_rows is 6; sequence 1 has 7 query rows");
     desc = fine;
     desc.entry_pattern = past;
     expect(&desc, "entry_pattern[1][1] is 1; there are 1 patterns");

@@ -113,6 +113,28 @@ inside, cut = attend(q, k, v, f"window:5,0&documents:{documents}"), one_by_one(q
 check("a window within documents is the window of each",
       not isinstance(inside, str) and all(math.isclose(a, b, abs_tol=2e-6) for a, b in zip(flat(inside), flat(cut))), inside)
 
+# the tree of a plain sequence is causality; one that is empty leaves the keys before
+new = [head[57:] for head in q]
+def tree(name, sees):
+    write_npy(f"{folder.name}/{name}.npy", "|b1", "?", (13, 13), [sees(row, column) for row in range(13) for column in range(13)])
+    return f"{folder.name}/{name}.npy"
+for spec in ("dense", "window:20,0+sink:3", "strided:5"):
+    found = attend(new, k, v, spec, "--trees", tree("none", lambda row, column: False))
+    wanted = attend(new, [head[:57] for head in k], [head[:57] for head in v], spec, "--q-offset", "57")
+    check(f"{spec}: an empty tree", not isinstance(found, str) and
+          all(math.isclose(a, b, abs_tol=2e-6) for a, b in zip(flat(found), flat(wanted))), found)
+found, wanted = attend(new, k, v, "dense", "--trees", tree("chain", lambda row, column: column <= row)), attend(new, k, v, "dense", "--causal")
+check("a tree that is a chain", not isinstance(found, str) and all(math.isclose(a, b, abs_tol=2e-6) for a, b in zip(flat(found), flat(wanted))), found)
+small, wide = f"{folder.name}/small.npy", f"{folder.name}/wide.npy"
+write_npy(small, "|b1", "?", (12, 12), [True] * 144)
+write_npy(wide, "|b1", "?", (13, 14), [True] * 13 * 14)
+two = f"{folder.name}/two.npy"
+write_npy(two, "<i8", "q", (13, 13), [2] * 169)
+for words, said in ((("--trees", small), "tree_rows is 12; batch entry 0 has 13 query rows"), (("--trees", wide), "has shape [13, 14]; [t,t] or [1,t,t]"),
+                    (("--trees", two), "neither 0 nor 1"), (("--trees", two, "--q-offset", "3"), "--trees and --q-offset")):
+    told = attend(new, k, v, "dense", *words)
+    check(f"refused: {' '.join(words)}", isinstance(told, str) and said in told, told)
+
 for name, words, said in (
         ("both ways of packing", ("--packed", documents, "--cu-seqlens", documents), "one is wanted"),
         ("--cu-kv alone", ("--cu-kv", documents), "without --packed"),

@@ -32,7 +32,7 @@ static const int64_t dims[][2] = { { 4, 4 },     { 8, 8 },     { 20, 20 },  { 36
 static const char *const dtypes[] = { "f32", "f16", "bf16" };
 static const char *const o_dtypes[] = { "as-input", "f32" };
 static const char *const switches[] = { "off", "on" };
-static const char *const aligns[] = { "last", "first", "given", "negative", "each" };
+static const char *const aligns[] = { "last", "first", "given", "negative", "each", "trees" };
 static const char *const lengths[] = { "none", "kv", "both", "starts", "all" };
 static const char *const layouts[] = { "bhsd", "bshd", "padded", "broadcast" };
 static const char *const scales[] = { "default", "given", "negative" };
@@ -307,6 +307,41 @@ static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, in
     return made;
 }
 
+// A tree for each batch entry: with ancestors alone or at random, and noise past its rows. Longer
+// queries than may have one stand at the last key without.
+static void state_trees(struct problem *problem, struct rng *rng) {
+    const int64_t rows = problem->q_len, room = rows + rng_between(rng, 0, 40);
+    if (rows > 256) {
+        return;
+    }
+    const size_t side = (size_t)(room < 256 ? room : 256), words = (side + 31) / 32;
+    uint8_t *trees = problem_own(problem, (size_t)(problem->batch * rows * rows), 1);
+    uint32_t *bits = problem_own(problem, (size_t)problem->batch * side * words, sizeof *bits);
+    const bool ancestors = rng_chance(rng, 50);
+    const int64_t percent = rng_between(rng, 5, 95);
+    for (int64_t b = 0; b < problem->batch; b++) {
+        for (int64_t r = 0; r < (int64_t)side; r++) {
+            uint32_t *row = bits + ((size_t)b * side + (size_t)r) * words;
+            // what a parent sees, and itself
+            const int64_t parent = r ? rng_between(rng, 0, r - 1) : 0;
+            for (int64_t c = 0; c < (int64_t)words * 32; c++) {
+                const bool known = r < rows && c < rows;
+                bool on = rng_chance(rng, percent);
+                if (known && ancestors) {
+                    on = c == r || (r > 0 && trees[(b * rows + parent) * rows + c] != 0);
+                }
+                row[c / 32] |= (uint32_t)on << c % 32;
+                if (known) {
+                    trees[(b * rows + r) * rows + c] = on;
+                }
+            }
+        }
+    }
+    problem->trees = trees;
+    problem->tree_bits = bits;
+    problem->tree_rows = (uint32_t)side;
+}
+
 static void state_lengths(const struct attention_case *from, struct problem *problem,
                           struct rng *rng) {
     const char *which = lengths[from->levels[F_LENGTHS]];
@@ -325,6 +360,9 @@ static void state_lengths(const struct attention_case *from, struct problem *pro
     const char *align = aligns[from->levels[F_ALIGN]];
     if (strcmp(align, "last") == 0) {
         problem->align = TULLE_ALIGN_LAST_KEY;
+    } else if (strcmp(align, "trees") == 0) {
+        problem->align = TULLE_ALIGN_LAST_KEY;
+        state_trees(problem, rng);
     } else if (strcmp(align, "first") == 0) {
         problem->align = TULLE_ALIGN_FIRST_KEY;
     } else {

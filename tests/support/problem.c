@@ -104,6 +104,8 @@ void problem_build(const struct problem *problem, struct problem_build *build) {
         .q_lengths = problem->q_lengths,
         .kv_lengths = problem->kv_lengths,
         .kv_starts = problem->kv_starts,
+        .trees = problem->tree_bits,
+        .tree_rows = problem->tree_rows,
         .alibi_slopes = problem->slopes,
         .sink_logits = problem->sinks,
         .buffer_usage = problem->usage,
@@ -166,7 +168,14 @@ bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int
         problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
     const int64_t p = row + problem_offset(problem, b);
     if (row >= q_length || j >= kv_length ||
-        (problem->kv_starts != NULL && j < problem->kv_starts[b]) || (problem->causal && j > p)) {
+        (problem->kv_starts != NULL && j < problem->kv_starts[b])) {
+        return false;
+    }
+    if (problem->trees != NULL && j >= kv_length - q_length) {
+        return problem->trees[(b * problem->q_len + row) * problem->q_len + j -
+                              (kv_length - q_length)] != 0;
+    }
+    if (problem->causal && j > p) {
         return false;
     }
     const struct ref_pattern pattern = pattern_of(problem, head);
@@ -243,6 +252,7 @@ void problem_reference(struct problem *problem) {
         .q_lengths = widened(problem, problem->q_lengths, problem->batch),
         .kv_lengths = widened(problem, problem->kv_lengths, problem->batch),
         .kv_starts = widened(problem, problem->kv_starts, problem->batch),
+        .trees = problem->trees,
         .slopes = doubled(problem, problem->slopes),
         .sink_logits = doubled(problem, problem->sinks),
         .o = problem->want_o,

@@ -61,6 +61,9 @@ struct problem {
     const int32_t *q_offsets;
     uint32_t q_offset_count;
     const int32_t *q_lengths, *kv_lengths, *kv_starts;
+    const uint8_t *trees;       // [batch][q_len][q_len], 0/1, or NULL
+    const uint32_t *tree_bits;  // the same as the descriptor has them, tree_rows ≥ q_len
+    uint32_t tree_rows;
     const float *slopes, *sinks;
 
     const char *kernel;

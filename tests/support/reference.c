@@ -328,6 +328,7 @@ struct ref_slice {
     const double *q, *k, *v;         // of this batch entry and (kv) head
     double *o, *lse;                 // likewise
     double *absolute, *score_bound;  // likewise, or NULL
+    const uint8_t *tree;             // [q_len][q_len], or NULL
     struct ref_draws *draws;
     int64_t *keys;   // [kv_len]: the selected keys of the row at hand
     double *logits;  // [kv_len]: their z_ij
@@ -360,13 +361,20 @@ static uint64_t ref_row(const struct ref_slice *slice, int64_t row) {
     int64_t selected = 0;
     double largest_bound = 0.0;
     for (int64_t j = slice->kv_start; j < slice->kv_length; j++) {
-        if (problem->causal && j > p) {
-            continue;
-        }
-        if (!ref_pattern_selects(slice->pattern, p, j, slice->head, problem->heads,
-                                 problem->kv_heads, slice->kv_length, problem->causal,
-                                 slice->draws)) {
-            continue;
+        const int64_t column = j - (slice->kv_length - slice->q_length);
+        if (slice->tree != NULL && column >= 0) {
+            if (slice->tree[row * problem->q_len + column] == 0) {
+                continue;
+            }
+        } else {
+            if (problem->causal && j > p) {
+                continue;
+            }
+            if (!ref_pattern_selects(slice->pattern, p, j, slice->head, problem->heads,
+                                     problem->kv_heads, slice->kv_length, problem->causal,
+                                     slice->draws)) {
+                continue;
+            }
         }
         double dot = 0.0, dot_of_absolutes = 0.0;
         for (int64_t d = 0; d < head_dim; d++) {
@@ -439,6 +447,9 @@ static void ref_check(const struct ref_problem *problem) {
             }
         }
     }
+    if (problem->trees != NULL && problem->n_q_offset != 0) {
+        ref_die("trees with query offsets");
+    }
     if (problem->n_q_offset > 1 && problem->n_q_offset != (size_t)problem->batch) {
         ref_die("the number of query offsets is neither 0 nor 1 nor the batch size");
     }
@@ -490,6 +501,9 @@ void ref_attention(const struct ref_problem *problem) {
             slice.absolute =
                 problem->absolute == NULL ? NULL : problem->absolute + q_row * problem->v_head_dim;
             slice.score_bound = problem->score_bound == NULL ? NULL : problem->score_bound + q_row;
+            slice.tree = problem->trees == NULL
+                             ? NULL
+                             : problem->trees + b * problem->q_len * problem->q_len;
             struct ref_draws draws = { 0 };
             slice.draws = &draws;
             slice.keys = keys;

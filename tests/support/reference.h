@@ -99,6 +99,10 @@ struct ref_problem {
     const int64_t *q_lengths;   // [batch], rows that exist; NULL: q_len
     const int64_t *kv_lengths;  // [batch], keys that exist; NULL: kv_len
     const int64_t *kv_starts;   // [batch], first key that exists; NULL: 0
+    // [batch][q_len][q_len], 0/1: of a batch entry with T = q length rows, row r sees key
+    // kv length - T + c, c >= 0, where trees[r][c] is 1, whatever pattern and causal say; keys before
+    // as ever. n_q_offset is 0. NULL: none
+    const uint8_t *trees;
     const double *slopes;  // [heads], ALiBi: adds -slope * |p - j| after the softcap; NULL: none
     // [heads], one more logit of the denominator, with no value; NULL: none
     const double *sink_logits;

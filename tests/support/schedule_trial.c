@@ -218,6 +218,18 @@ static bool by_head(const struct trial *t, size_t pattern) {
     return false;
 }
 
+static size_t tree_words(const struct trial *t) { return (t->tree_rows + 31) / 32; }
+
+/// The first of equal trees stands for all.
+static const uint32_t *tree_of(const struct trial *t, int64_t b) {
+    for (int64_t o = 0; o < b && t->trees[b]; o++)
+        if (t->q_length[o] == t->q_length[b] &&
+            !memcmp(t->trees[o], t->trees[b],
+                    (size_t)t->q_length[b] * tree_words(t) * sizeof *t->trees[b]))
+            return t->trees[o];
+    return t->trees[b];
+}
+
 void trial_group(struct trial *t) {
     t->input.group_count = 0;
     struct {
@@ -233,7 +245,7 @@ void trial_group(struct trial *t) {
                 int64_t o = keys[g].b;
                 if (keys[g].pattern == pattern && keys[g].head == head &&
                     t->q_length[o] == t->q_length[b] && t->kv_length[o] == t->kv_length[b] &&
-                    t->kv_start[o] == t->kv_start[b] &&
+                    t->kv_start[o] == t->kv_start[b] && tree_of(t, o) == tree_of(t, b) &&
                     (t->q_offset[o] == t->q_offset[b] || !by_position(t)))
                     break;
             }
@@ -247,7 +259,10 @@ void trial_group(struct trial *t) {
                                              .q_len = t->q_len,
                                              .q_length = t->q_length[b],
                                              .kv_start = t->kv_start[b],
-                                             .q_offset = t->q_offset[b] };
+                                             .q_offset = t->q_offset[b],
+                                             .tree = t->trees[b],
+                                             .tree_rows = t->q_length[b],
+                                             .tree_words = (uint32_t)tree_words(t) };
                 group->entries = own(t, (size_t)(t->batch * t->heads) * sizeof *group->entries);
                 group->entry_count = 0;
             }
@@ -266,9 +281,15 @@ static void want_of(const struct trial *t, const struct group *group, int64_t he
     size_t pattern = t->head_pattern[head];
     struct ref_pattern reference = { t->terms[pattern], t->term_count[pattern] };
     int64_t kv_len = group->site.at.kv_len;
+    const int64_t b = group->entries[0].index / t->heads, own_rows = kv_len - group->site.q_length;
     for (int64_t i = 0; i < group->site.q_length; i++)
         for (int64_t j = group->site.kv_start; j < kv_len; j++) {
             int64_t p = i + group->site.q_offset;
+            if (t->trees[b] && j >= own_rows) {
+                const uint32_t *row = t->trees[b] + (size_t)i * tree_words(t);
+                want[i * t->kv_len + j] = row[(j - own_rows) / 32] >> (j - own_rows) % 32 & 1;
+                continue;
+            }
             want[i * t->kv_len + j] =
                 (!t->causal || j <= p) &&
                 ref_selects(&reference, p, j, head, t->heads, t->kv_heads, kv_len, t->causal);
@@ -309,6 +330,26 @@ static struct tensor_shape random_shape(struct rng *rng, int64_t heads, int64_t 
     return s;
 }
 
+/// A tree for each batch entry, some of them alike; bits past its rows are drawn too.
+static void draw_trees(struct trial *t, struct rng *rng) {
+    t->tree_rows = (uint32_t)(t->q_len + rng_between(rng, 0, 40));
+    const size_t words = t->tree_rows * tree_words(t);
+    const bool causal = rng_chance(rng, 40);
+    for (int64_t b = 0; b < t->batch; b++) {
+        t->q_offset[b] = t->kv_length[b] - t->q_length[b];
+        t->trees[b] = own(t, words * sizeof *t->trees[b]);
+        const bool alike = b && rng_chance(rng, 40);
+        const int64_t percent = rng_between(rng, 0, 100);
+        for (size_t i = 0; i < words * 32; i++) {
+            const size_t row = i / 32 / tree_words(t), column = i % (32 * tree_words(t));
+            const bool on = alike ? t->trees[0][i / 32] >> i % 32 & 1
+                                  : rng_chance(rng, percent) && (!causal || column <= row);
+            t->trees[b][i / 32] |= (uint32_t)on << i % 32;
+        }
+        trial_say(" tree of %u, %lld %%", t->tree_rows, (long long)percent);
+    }
+}
+
 enum patterns { MIXED, SCATTERED, LISTED_ROWS, PLANES };
 
 static void make(struct trial *t, struct rng *rng, enum patterns of) {
@@ -343,6 +384,7 @@ static void make(struct trial *t, struct rng *rng, enum patterns of) {
         t->q_offset[b] = offset_given ? offset : t->kv_length[b] - t->q_length[b];
         if (offset_given && rng_chance(rng, 20)) t->q_offset[b] += rng_between(rng, -3, 3);
     }
+    if (of != PLANES && rng_chance(rng, 15)) draw_trees(t, rng);
     t->pattern_count = (size_t)rng_between(rng, 1, PATTERNS);
     trial_say("batch %lld heads %lld/%lld q_len %lld kv_len %lld causal %d\n ", (long long)t->batch,
               (long long)t->heads, (long long)t->kv_heads, (long long)t->q_len,

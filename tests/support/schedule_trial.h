@@ -52,6 +52,9 @@ struct trial {
     size_t head_pattern[HEADS];
     int64_t q_length[BATCH], kv_length[BATCH], kv_start[BATCH], q_offset[BATCH];
     struct schedule_input input;  // points into the trial, so that no copy can be made of it
+    // by batch entry: a bit for each query row and key of a query row, 0: none (tulle.h: trees)
+    uint32_t *trees[BATCH];
+    uint32_t tree_rows;
     struct pm_header header;
     float slopes[HEADS], sinks[HEADS];
     tulle_pattern *patterns[PATTERNS];

@@ -150,3 +150,44 @@ float *read_reals(const char *option, const char *path, uint32_t count, const ch
     array_free(&array);
     return numbers;
 }
+
+uint32_t *read_trees(const char *option, const char *path, uint32_t entries, uint32_t *rows,
+                     struct message *message) {
+    struct message reason;
+    struct array array;
+    char shape[256];
+    uint32_t *trees = NULL;
+    if (!npy_read(path, &array, &reason)) {
+        refuse(message, "%s: %s", option, reason.text);
+        return NULL;
+    }
+    const uint32_t axes = array.dimensions;
+    const int64_t side = axes ? array.shape[axes - 1] : 0;
+    const size_t words = (size_t)(side + 31) / 32;
+    if ((axes != 2 && axes != 3) || array.shape[axes - 2] != side || side < 1 || side > 256 ||
+        (axes == 3 && array.shape[0] != entries))
+        refuse(message,
+               "%s: '%s' has shape %s; [t,t] or [%u,t,t] is wanted, of up to 256 query rows",
+               option, path, array_shape_text(array.shape, axes, shape, sizeof shape), entries);
+    else if (!array_is_integer(&array))
+        refuse(message, "%s: '%s' holds %s; 0 and 1 are wanted", option, path,
+               element_name(array.element));
+    else if (!(trees = calloc((size_t)entries * (size_t)side * words, sizeof *trees)))
+        refuse(message, "out of memory");
+    for (size_t i = 0; trees && i < (size_t)entries * (size_t)(side * side); i++) {
+        bool fits = true;
+        const size_t at = axes == 3 ? i : i % (size_t)(side * side), row = i / (size_t)side,
+                     column = i % (size_t)side;
+        const int64_t value = array_integer(&array, at, &fits);
+        if (!fits || value < 0 || value > 1) {
+            refuse(message, "%s: number %zu of '%s' is neither 0 nor 1", option, at, path);
+            free(trees);
+            trees = NULL;
+        } else {
+            trees[row * words + column / 32] |= (uint32_t)value << column % 32;
+        }
+    }
+    *rows = (uint32_t)side;
+    array_free(&array);
+    return trees;
+}

@@ -41,4 +41,10 @@ float *read_reals(const char *option, const char *path, uint32_t count, const ch
 int32_t *read_cumulative(const char *option, const char *path, uint32_t *sequences,
                          struct message *message);
 
+/// Trees of [rows, rows] or [entries, rows, rows], bool or whole numbers, 0 and 1 alone, as the
+/// descriptor has them; one is for all entries. *rows receives their side. Freed by the caller; NULL
+/// on failure.
+uint32_t *read_trees(const char *option, const char *path, uint32_t entries, uint32_t *rows,
+                     struct message *message);
+
 #endif

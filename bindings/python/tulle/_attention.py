@@ -21,7 +21,7 @@ def attention(
     sink_logits: Optional[Floats] = None, q_align: Literal["last", "first"] = "last", q_offsets: Union[int, Integers, None] = None,
     q_lengths: Optional[Integers] = None, kv_lengths: Optional[Integers] = None, kv_starts: Optional[Integers] = None,
     cu_q: Optional[Integers] = None, cu_kv: Optional[Integers] = None, entry_pattern: Optional[npt.ArrayLike] = None,
-    layout: Layout = "bhsd", out: Any = None, out_dtype: Optional[Dtype] = None, return_lse: bool = False,
+    trees: Optional[npt.ArrayLike] = None, layout: Layout = "bhsd", out: Any = None, out_dtype: Optional[Dtype] = None, return_lse: bool = False,
     kernel: Optional[str] = None, workspace_limit: int = 0, dispatch_pairs: int = 0, context: Optional[Context] = None,
 ) -> Any:
     """Exact attention over the pairs that the pattern selects: O, or (O, LSE) with return_lse.
@@ -43,6 +43,8 @@ def attention(
     q_lengths, kv_lengths, kv_starts    for each batch entry: how many queries and keys there are, and the first key that is
     cu_q, cu_kv     cumulative lengths of sequences packed into one batch entry, from 0 (cu_kv None: as cu_q): each is attended to alone
     entry_pattern   [batch or sequences, heads]: which pattern each head of each entry uses, instead of head_pattern
+    trees           [t, t] or [batch or sequences, t, t], bool: which of an entry's last keys, those of its own query rows, each row
+                    sees, whatever pattern and causal say (speculative decoding)
     out_dtype       "float32" for float16 and bfloat16 whose O is not to be rounded; None: out's, or q's
     return_lse      also LSE, the natural logarithm of the softmax's sum: float32 [batch, heads, q_len]
     kernel, workspace_limit, dispatch_pairs    a kernel by name or its beginning; bytes; pairs of a dispatch (tulle.h)
@@ -64,7 +66,7 @@ def attention(
         batch=batch, heads=heads, kv_heads=kv_heads, q_len=q_len, kv_len=kv_len, head_dim=head_dim, v_head_dim=v_head_dim,
         dtype=views[0].dtype, out_dtype=out_dtype, pattern=as_pattern(pattern), head_pattern=head_pattern, causal=causal, scale=scale,
         softcap=softcap, alibi_slopes=alibi_slopes, sink_logits=sink_logits, return_lse=return_lse, q_align=q_align, q_offsets=q_offsets,
-        q_lengths=q_lengths, kv_lengths=kv_lengths, kv_starts=kv_starts, cu_q=cu_q, cu_kv=cu_kv, entry_pattern=entry_pattern,
+        q_lengths=q_lengths, kv_lengths=kv_lengths, kv_starts=kv_starts, cu_q=cu_q, cu_kv=cu_kv, entry_pattern=entry_pattern, trees=trees,
         broadcast={view.name: view.broadcast for view in views},
         kernel=kernel, workspace_limit=workspace_limit, dispatch_pairs=dispatch_pairs)
     chosen = context or default_context()

@@ -23,6 +23,21 @@ Floats = Union[Sequence[float], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
+def _trees(trees: npt.ArrayLike, entries: int) -> npt.NDArray[np.uint32]:
+    """[entries, t, t] or [t, t] of bool or of 0 and 1, as words of 32 bits."""
+    matrices = np.asarray(trees)
+    if matrices.ndim == 2:
+        matrices = np.broadcast_to(matrices, (entries, *matrices.shape))
+    side = matrices.shape[-1] if matrices.ndim == 3 else 0
+    if matrices.shape != (entries, side, side) or not 1 <= side <= 256:
+        raise InvalidArgument(f"trees is of shape {np.shape(trees)}; (t, t) or ({entries}, t, t) is wanted, of up to 256 query rows")
+    if not np.isin(matrices, (0, 1)).all():
+        raise InvalidArgument("trees holds other numbers than 0 and 1")
+    words = np.zeros((entries, side, (side + 31) // 32 * 32), np.uint8)
+    words[:, :, :side] = matrices
+    return np.packbits(words, axis=2, bitorder="little").view("<u4").astype(np.uint32)
+
+
 class PlanInfo:
     """What a plan does; bytes and milliseconds."""
 
@@ -63,7 +78,7 @@ class Plan:
         sink_logits: Optional[Floats] = None, return_lse: bool = False, q_align: Literal["last", "first"] = "last",
         q_offsets: Union[int, Integers, None] = None, q_lengths: Optional[Integers] = None, kv_lengths: Optional[Integers] = None,
         kv_starts: Optional[Integers] = None, cu_q: Optional[Integers] = None, cu_kv: Optional[Integers] = None,
-        entry_pattern: Optional[npt.ArrayLike] = None, broadcast: Broadcast = "", kernel: Optional[str] = None, workspace_limit: int = 0,
+        entry_pattern: Optional[npt.ArrayLike] = None, trees: Optional[npt.ArrayLike] = None, broadcast: Broadcast = "", kernel: Optional[str] = None, workspace_limit: int = 0,
         dispatch_pairs: int = 0, context: Optional[Context] = None,
     ) -> None:
         """broadcast: those of "qkv" of which one row serves all of batch, heads and length; or of each the axes along which one
@@ -116,6 +131,10 @@ class Plan:
                 raise InvalidArgument(f"entry_pattern is of shape {dealt.shape}; ({sequences}, {heads}) is wanted, a number for each head of each"
                                       " batch entry or sequence")
             desc.entry_pattern = pointer("entry_pattern", dealt.ravel(), np.uint32, sequences * heads)
+        if trees is not None:
+            bits = _trees(trees, sequences)
+            desc.tree_rows = bits.shape[1]
+            desc.trees = pointer("trees", bits.ravel(), np.uint32, bits.size)
         if q_offsets is not None:
             offsets = np.atleast_1d(np.asarray(q_offsets))
             desc.q_align = lib.TULLE_ALIGN_GIVEN

@@ -40,7 +40,7 @@ def pattern_mask(spec, head, p, j):
 
 
 def attention(q, k, v, *, pattern="dense", head_pattern=None, causal=False, scale=None, softcap=None, alibi_slopes=None,
-              sink_logits=None, q_align="last", q_offsets=None, q_lengths=None, kv_lengths=None, kv_starts=None):
+              sink_logits=None, q_align="last", q_offsets=None, q_lengths=None, kv_lengths=None, kv_starts=None, trees=None):
     """O and LSE in fp64, of [batch, heads, length, dim]."""
     q, k, v = (np.asarray(x).astype(np.float64) for x in (q, k, v))
     batch, heads, q_len, head_dim = q.shape
@@ -63,7 +63,11 @@ def attention(q, k, v, *, pattern="dense", head_pattern=None, causal=False, scal
             if alibi_slopes is not None:
                 z = z - alibi_slopes[h] * np.abs(p - j)
             selected = pattern_mask(pattern, h if head_pattern is None else head_pattern[h], p, j)
-            selected = selected & (start <= j) & (j < keys) & ((j <= p) | (not causal))
+            selected = selected & ((j <= p) | (not causal))
+            if trees is not None:
+                own = keys - rows   # the first key of the entry's own rows; below 0 there is none
+                selected[:, max(own, 0):keys] = trees[b][:rows, max(-own, 0):rows]
+            selected = selected & (start <= j) & (j < keys)
             z = np.where(selected, z, -np.inf)
             sink = -np.inf if sink_logits is None else sink_logits[h]
             most = np.maximum(z.max(axis=1, initial=-np.inf), sink)

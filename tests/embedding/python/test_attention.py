@@ -55,13 +55,15 @@ class Attention(DeviceCase):
             options["kv_starts"] = random.integers(0, kv_len // 2 + 1, batch).astype(np.int8)
         if chance(0.3):
             options["q_lengths"] = random.integers(0, q_len + 1, batch)
-        which = random.integers(4)
+        which = random.integers(5)
         if which == 1:
             options["q_align"] = "first"
         elif which == 2:
             options["q_offsets"] = int(random.integers(-5, kv_len))
         elif which == 3:
             options["q_offsets"] = random.integers(-5, kv_len, batch)
+        elif which == 4:
+            options["trees"] = random.random((batch, q_len + 3, q_len + 3)) < random.random()
         return q, k, v, options
 
     def test_packed(self):
@@ -79,6 +81,12 @@ class Attention(DeviceCase):
             o, lse = tulle.attention(q[:, a:b], k[:, c:d], v[:, c:d], pattern=";".join(specs), head_pattern=which[n], return_lse=True)
             np.testing.assert_array_equal(found[:, a:b], o)
             np.testing.assert_array_equal(found_lse[:, a:b], lse)
+        with self.assertRaisesRegex(tulle.Error, "tree_rows is 17; sequence 2 has 18 query rows"):
+            tulle.attention(q, k, v, cu_q=cu_q, cu_kv=cu_kv, trees=np.ones((17, 17), bool))
+        with self.assertRaisesRegex(tulle.InvalidArgument, r"trees is of shape \(4, 3, 3\); \(t, t\) or \(3, t, t\)"):
+            tulle.attention(q, k, v, cu_q=cu_q, cu_kv=cu_kv, trees=np.ones((4, 3, 3), bool))
+        with self.assertRaisesRegex(tulle.InvalidArgument, "other numbers"):
+            tulle.attention(q, k, v, cu_q=cu_q, cu_kv=cu_kv, trees=np.full((18, 18), 2))
         with self.assertRaisesRegex(tulle.Error, "the last must be q_len, 23"):
             tulle.attention(q, k, v, cu_q=[0, 22], cu_kv=[0, 40])
         with self.assertRaisesRegex(tulle.Error, "entry_pattern"):
