@@ -30,7 +30,7 @@ static float *some(size_t count, struct rng *rng) {
 static void draw(struct packed *p, struct rng *rng) {
     p->sequences = (uint32_t)rng_between(rng, 1, SEQUENCES_MOST);
     p->bshd = rng_chance(rng, 50);
-    const bool alike = rng_chance(rng, 30);
+    const bool alike = rng_chance(rng, 50);
     for (uint32_t s = 0; s < p->sequences; s++) {
         const int64_t most = rng_chance(rng, 30) ? 3 : ROWS_MOST / SEQUENCES_MOST;
         p->cu_q[s + 1] =
@@ -153,7 +153,7 @@ static void check(tulle_context *context, const char *kernel, uint64_t seed) {
         entry_pattern[i] = (uint32_t)rng_between(&rng, 0, SPECS - 1);
     memcpy(head_pattern, entry_pattern, sizeof head_pattern);
     const bool by_entry = rng_chance(&rng, 60), given = rng_chance(&rng, 30),
-               one = rng_chance(&rng, 30), trees = !given && rng_chance(&rng, 30);
+               one = rng_chance(&rng, 30), trees = !given && rng_chance(&rng, 60);
     const tulle_attention_desc desc = {
         .heads = HEADS,
         .kv_heads = KV_HEADS,

@@ -22,7 +22,6 @@ Integers = Union[Sequence[int], npt.NDArray[Any]]
 Floats = Union[Sequence[float], npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
 def _trees(trees: npt.ArrayLike, entries: int) -> npt.NDArray[np.uint32]:
     """[entries, t, t] or [t, t] of bool or of 0 and 1, as words of 32 bits."""
     matrices = np.asarray(trees)
@@ -38,6 +37,7 @@ def _trees(trees: npt.ArrayLike, entries: int) -> npt.NDArray[np.uint32]:
     return np.packbits(words, axis=2, bitorder="little").view("<u4").astype(np.uint32)
 
 
+@dataclass(frozen=True)
 class PlanInfo:
     """What a plan does; bytes and milliseconds."""
 
