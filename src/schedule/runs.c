@@ -9,7 +9,7 @@
 #include "schedule/bits.h"
 #include "schedule/gather.h"
 #include "schedule/row_sets.h"
-#include "schedule/shapes.h"
+#include "schedule/outlines.h"
 
 #define PARTIAL_KEYS_MOST 32736  // of one band or bits run: 15 bits, and a multiple of 32
 
@@ -37,7 +37,7 @@ void tiler_free(struct tiler *t) {
     free(t->active);
     free(t->sorted);
     free(t->blocks);
-    shapes_free(t->shapes);
+    outlines_free(t->outlines);
     memset(t, 0, sizeof *t);
 }
 
@@ -206,7 +206,7 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     const int64_t p = site_row(t->site, row) + t->site->q_offset,
                   kv_end = site_pattern_end(t->site);
     begin_tile(t, row, rows);
-    if (shapes_take(t)) return true;
+    if (outlines_take(t)) return true;
     const bool moves = part_regions(t);
     // List keys that every row may take come from the list; where causality cuts them by row they
     // are regions.
@@ -225,7 +225,7 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
     t->moves_from = t->moving_begin >= TILE_FAR
                         ? INT64_MAX
                         : t->residue + most(t->moving_begin, t->v_begin) * part->step;
-    return shapes_keep(t);
+    return outlines_keep(t);
 }
 
 int64_t tile_chunks(const struct tiler *t) {

@@ -39,7 +39,7 @@ struct run {
 struct region;
 struct cell;
 struct speck;
-struct shapes;
+struct outlines;
 
 struct region_list {
     struct region *regions;
@@ -96,7 +96,7 @@ struct tiler {
     size_t active_capacity;
     char *sorted;  ///< tiler_sort
     size_t sorted_capacity;
-    struct shapes *shapes;  ///< tiles before: shapes.h
+    struct outlines *outlines;  ///< tiles before: outlines.h
     int64_t *blocks;
     size_t blocks_capacity;
     bool clipped;

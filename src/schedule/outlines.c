@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "schedule/shapes.h"
+#include "schedule/outlines.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "schedule/regions.h"
 
-#define SHAPES_MOST 64  // edges and corners of three axes, some for each
-#define SHAPE_BYTES_MOST (1 << 18)
+#define OUTLINES_MOST 64  // edges and corners of three axes, some for each
+#define OUTLINED_BYTES_MOST (1 << 18)
 
 /// A tile's outline: what its terms are; for each row how far it stands from the first, and for each
 /// term how far its first key is from the row. That says all pairs but for where the tile stands:
@@ -19,7 +19,8 @@ struct outline {
     uint64_t hash;
 };
 
-struct shape {
+/// A tile's runs, as struct tiler has them.
+struct kept {
     struct outline outline;
     int64_t position;  ///< of the tile's first row
     struct run *runs;
@@ -30,13 +31,13 @@ struct shape {
     size_t gathered_count, gathered_capacity, gathered_full, gathered_bits;
 };
 
-struct shapes {
+struct outlines {
     struct outline outline;           ///< of the tile at hand
-    struct shape shape[SHAPES_MOST];  ///< by the outline's hash
+    struct kept kept[OUTLINES_MOST];  ///< by the outline's hash
 };
 
 /// Are all of the part's terms neighbourhoods, and none cut by where the keys begin or end?
-static bool part_has_shapes(const struct tiler *t) {
+static bool part_has_outlines(const struct tiler *t) {
     const struct part *part = t->part;
     const struct site *site = t->site;
     if (part->step > 1 || part->exclude_count || site->kv_start > 0 || site->tree) return false;
@@ -114,77 +115,77 @@ static bool is_outline(const struct outline *a, const struct outline *b) {
            !memcmp(a->values, b->values, a->count * sizeof *a->values);
 }
 
-/// Where the shape at hand is kept, or would be.
-static struct shape *place_of(struct shapes *shapes) {
-    return &shapes->shape[shapes->outline.hash % SHAPES_MOST];
+/// Where the outline at hand is kept, or would be.
+static struct kept *place_of(struct outlines *outlines) {
+    return &outlines->kept[outlines->outline.hash % OUTLINES_MOST];
 }
 
-bool shapes_take(struct tiler *t) {
-    if (!part_has_shapes(t)) return false;
-    if (!t->shapes) t->shapes = calloc(1, sizeof *t->shapes);
-    if (!t->shapes || !outline_tile(t, &t->shapes->outline)) {
+bool outlines_take(struct tiler *t) {
+    if (!part_has_outlines(t)) return false;
+    if (!t->outlines) t->outlines = calloc(1, sizeof *t->outlines);
+    if (!t->outlines || !outline_tile(t, &t->outlines->outline)) {
         t->out_of_memory = true;
         return false;
     }
-    const struct shape *shape = place_of(t->shapes);
-    if (!is_outline(&shape->outline, &t->shapes->outline)) return false;
-    if (!TILER_RESERVE(t, runs, run_capacity, shape->run_count) ||
-        !TILER_RESERVE(t, bits, bits_capacity, shape->bit_words) ||
-        !TILER_RESERVE(t, gathered, gathered_capacity, shape->gathered_count))
+    const struct kept *kept = place_of(t->outlines);
+    if (!is_outline(&kept->outline, &t->outlines->outline)) return false;
+    if (!TILER_RESERVE(t, runs, run_capacity, kept->run_count) ||
+        !TILER_RESERVE(t, bits, bits_capacity, kept->bit_words) ||
+        !TILER_RESERVE(t, gathered, gathered_capacity, kept->gathered_count))
         return false;
-    const int64_t by = row_place(t, 0) - shape->position;
-    t->run_count = shape->run_count;
-    for (size_t i = 0; i < shape->run_count; i++) {
-        t->runs[i] = shape->runs[i];
+    const int64_t by = row_place(t, 0) - kept->position;
+    t->run_count = kept->run_count;
+    for (size_t i = 0; i < kept->run_count; i++) {
+        t->runs[i] = kept->runs[i];
         if (t->runs[i].source == RUN_RANGE) t->runs[i].first += by;
     }
-    t->bit_words = shape->bit_words;
-    if (shape->bit_words) memcpy(t->bits, shape->bits, shape->bit_words * sizeof *t->bits);
-    t->gathered_count = shape->gathered_count;
-    t->gathered_full = shape->gathered_full;
-    t->gathered_bits = shape->gathered_bits;
-    for (size_t i = 0; i < shape->gathered_count; i++)
-        t->gathered[i] = (int32_t)(shape->gathered[i] + by);
+    t->bit_words = kept->bit_words;
+    if (kept->bit_words) memcpy(t->bits, kept->bits, kept->bit_words * sizeof *t->bits);
+    t->gathered_count = kept->gathered_count;
+    t->gathered_full = kept->gathered_full;
+    t->gathered_bits = kept->gathered_bits;
+    for (size_t i = 0; i < kept->gathered_count; i++)
+        t->gathered[i] = (int32_t)(kept->gathered[i] + by);
     return true;
 }
 
-bool shapes_keep(struct tiler *t) {
+bool outlines_keep(struct tiler *t) {
     const size_t bytes = t->run_count * sizeof *t->runs + t->bit_words * sizeof *t->bits +
                          t->gathered_count * sizeof *t->gathered;
-    if (bytes > SHAPE_BYTES_MOST || !part_has_shapes(t)) return true;
-    struct shape *shape = place_of(t->shapes);
-    const struct outline *outline = &t->shapes->outline;
-    shape->outline.count = 0;  // until it is whole
-    if (!ARRAY_RESERVE(shape->outline.values, shape->outline.capacity, outline->count) ||
-        !ARRAY_RESERVE(shape->runs, shape->run_capacity, t->run_count) ||
-        !ARRAY_RESERVE(shape->bits, shape->bits_capacity, t->bit_words) ||
-        !ARRAY_RESERVE(shape->gathered, shape->gathered_capacity, t->gathered_count))
+    if (bytes > OUTLINED_BYTES_MOST || !part_has_outlines(t)) return true;
+    struct kept *kept = place_of(t->outlines);
+    const struct outline *outline = &t->outlines->outline;
+    kept->outline.count = 0;  // until it is whole
+    if (!ARRAY_RESERVE(kept->outline.values, kept->outline.capacity, outline->count) ||
+        !ARRAY_RESERVE(kept->runs, kept->run_capacity, t->run_count) ||
+        !ARRAY_RESERVE(kept->bits, kept->bits_capacity, t->bit_words) ||
+        !ARRAY_RESERVE(kept->gathered, kept->gathered_capacity, t->gathered_count))
         return false;
-    memcpy(shape->outline.values, outline->values, outline->count * sizeof *outline->values);
-    if (t->run_count) memcpy(shape->runs, t->runs, t->run_count * sizeof *t->runs);
-    if (t->bit_words) memcpy(shape->bits, t->bits, t->bit_words * sizeof *t->bits);
+    memcpy(kept->outline.values, outline->values, outline->count * sizeof *outline->values);
+    if (t->run_count) memcpy(kept->runs, t->runs, t->run_count * sizeof *t->runs);
+    if (t->bit_words) memcpy(kept->bits, t->bits, t->bit_words * sizeof *t->bits);
     if (t->gathered_count)
-        memcpy(shape->gathered, t->gathered, t->gathered_count * sizeof *t->gathered);
-    shape->position = row_place(t, 0);
-    shape->run_count = t->run_count;
-    shape->bit_words = t->bit_words;
-    shape->gathered_count = t->gathered_count;
-    shape->gathered_full = t->gathered_full;
-    shape->gathered_bits = t->gathered_bits;
-    shape->outline.hash = outline->hash;
-    shape->outline.count = outline->count;
+        memcpy(kept->gathered, t->gathered, t->gathered_count * sizeof *t->gathered);
+    kept->position = row_place(t, 0);
+    kept->run_count = t->run_count;
+    kept->bit_words = t->bit_words;
+    kept->gathered_count = t->gathered_count;
+    kept->gathered_full = t->gathered_full;
+    kept->gathered_bits = t->gathered_bits;
+    kept->outline.hash = outline->hash;
+    kept->outline.count = outline->count;
     return true;
 }
 
-void shapes_free(struct shapes *shapes) {
-    if (!shapes) return;
-    for (int i = 0; i < SHAPES_MOST; i++) {
-        struct shape *shape = &shapes->shape[i];
-        free(shape->outline.values);
-        free(shape->runs);
-        free(shape->bits);
-        free(shape->gathered);
+void outlines_free(struct outlines *outlines) {
+    if (!outlines) return;
+    for (int i = 0; i < OUTLINES_MOST; i++) {
+        struct kept *kept = &outlines->kept[i];
+        free(kept->outline.values);
+        free(kept->runs);
+        free(kept->bits);
+        free(kept->gathered);
     }
-    free(shapes->outline.values);
-    free(shapes);
+    free(outlines->outline.values);
+    free(outlines);
 }
