@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define FEW 24  // up to here insertion is the faster way
+#define DIGIT_BITS_LEAST 5
+#define DIGIT_BITS_MOST 11
 
 // What is inline is made anew for each constant size: moves of 8, 16 … bytes, and no calls.
 
@@ -26,23 +28,37 @@ static inline void insert_each(char *elements, char *moved, size_t count, size_t
     }
 }
 
-/// One digit, of 8 bits from `shift` on, of how far a number lies above the lowest. False: it is
-/// the same everywhere, and nothing moved.
+/// One digit, of `bits` bits from `shift` on, of how far a number lies above the lowest. False: it
+/// is the same everywhere, and nothing moved.
 static inline bool by_digit(const char *from, char *to, size_t count, size_t size, int64_t lowest,
-                            unsigned shift) {
-    size_t at[257] = { 0 };
+                            unsigned shift, unsigned bits) {
+    size_t at[(1 << DIGIT_BITS_MOST) + 1];
+    const uint64_t digits = UINT64_C(1) << bits, mask = digits - 1;
+    memset(at, 0, (digits + 1) * sizeof *at);
     for (size_t i = 0; i < count; i++)
-        at[(((uint64_t)number_of(from + i * size) - (uint64_t)lowest) >> shift & 255) + 1]++;
-    for (size_t digit = 0; digit < 256; digit++) {
+        at[(((uint64_t)number_of(from + i * size) - (uint64_t)lowest) >> shift & mask) + 1]++;
+    for (size_t digit = 0; digit < digits; digit++) {
         if (at[digit + 1] == count) return false;
         at[digit + 1] += at[digit];
     }
     for (size_t i = 0; i < count; i++) {
         const char *element = from + i * size;
-        const size_t digit = ((uint64_t)number_of(element) - (uint64_t)lowest) >> shift & 255;
+        const size_t digit = ((uint64_t)number_of(element) - (uint64_t)lowest) >> shift & mask;
         memcpy(to + at[digit]++ * size, element, size);
     }
     return true;
+}
+
+/// The width of digits with which so many numbers below 2^all are sorted fastest: a pass goes over
+/// the numbers twice, and over the counts of its digits.
+static unsigned digit_bits(size_t count, unsigned all) {
+    unsigned best = DIGIT_BITS_MOST;
+    uint64_t least = UINT64_MAX;
+    for (unsigned bits = DIGIT_BITS_LEAST; bits <= DIGIT_BITS_MOST; bits++) {
+        const uint64_t passes = (all + bits - 1) / bits, cost = passes * (3 * count + (1u << bits));
+        if (cost < least) least = cost, best = bits;
+    }
+    return best;
 }
 
 static inline void sort_sized(char *elements, char *scratch, size_t count, size_t size) {
@@ -60,9 +76,12 @@ static inline void sort_sized(char *elements, char *scratch, size_t count, size_
     }
     if (rising) return;
     const uint64_t range = (uint64_t)highest - (uint64_t)lowest;
+    unsigned all = 1;
+    while (all < 64 && range >> all) all++;
+    const unsigned bits = digit_bits(count, all);
     char *from = elements, *to = scratch;
-    for (unsigned shift = 0; shift < 64 && range >> shift; shift += 8)
-        if (by_digit(from, to, count, size, lowest, shift)) {
+    for (unsigned shift = 0; shift < all; shift += bits)
+        if (by_digit(from, to, count, size, lowest, shift, bits)) {
             char *const before = from;
             from = to;
             to = before;
