@@ -3,6 +3,8 @@
 // Random key blocks: Floyd's sampling with Philox4x32-10 as its source, so that every device and
 // every language draws the same blocks for (seed, head, query block), without a state that would
 // have to be carried along.
+#include <string.h>
+
 #include "pattern/pattern_build.h"
 
 // The first word of Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as
@@ -37,70 +39,104 @@ static uint64_t candidates(const struct term *term, const tulle_pattern_site *si
     return site->kv_len > 0 ? (uint64_t)((site->kv_len - 1) / term->block) + 1 : 0;
 }
 
-// The output array doubles as the set of blocks taken so far: 2r slots of 32 bits in r entries of
-// 64. A slot holds block + 1, 0 where it is empty.
-static uint32_t slot_get(const int64_t *blocks, uint64_t slot) {
-    return (uint32_t)((uint64_t)blocks[slot >> 1] >> (slot & 1 ? 32 : 0));
-}
+#define SCALE_BITS 30  // slots are below 2³³, so that slots · 2^SCALE_BITS fits 64 bits
 
-static void slot_set(int64_t *blocks, uint64_t slot, uint32_t value) {
-    uint64_t word = (uint64_t)blocks[slot >> 1];
-    if (slot & 1) word = (word & UINT32_MAX) | (uint64_t)value << 32;
-    else word = (word & ~(uint64_t)UINT32_MAX) | value;
-    blocks[slot >> 1] = (int64_t)word;
-}
+// The set of blocks taken so far: its slots are twice as many as it will hold. A slot holds
+// block + 1, 0 where it is empty.
+struct drawn_set {
+    uint32_t *held;
+    uint64_t slots, scale;  // a block's slot: block · scale / 2^SCALE_BITS, below slots
+};
 
 // Adds a block to the set; false where it is in already. A slot's place rises with the block: at
 // every step the set is spread evenly over what may have been drawn, so runs stay short (at most
 // half the slots of any range are in use, on average), and the table ends up all but sorted.
-static bool take(int64_t *blocks, uint64_t slots, uint64_t among, uint64_t block) {
-    uint64_t slot = block * slots / among;
-    for (uint32_t held; (held = slot_get(blocks, slot)) != 0;) {
+static bool take(const struct drawn_set *set, uint64_t block) {
+    uint64_t slot = block * set->scale >> SCALE_BITS;
+    for (uint32_t held; (held = set->held[slot]) != 0; slot = slot + 1 == set->slots ? 0 : slot + 1)
         if (held == block + 1) return false;
-        slot = slot + 1 == slots ? 0 : slot + 1;
-    }
-    slot_set(blocks, slot, (uint32_t)(block + 1));
+    set->held[slot] = (uint32_t)(block + 1);
     return true;
 }
 
 #define AT_ONCE 8  // draws that do not wait for each other
 
-size_t random_blocks(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
-                     int64_t *blocks) {
-    uint64_t among = candidates(term, site, query_block), wanted = (uint64_t)term->count;
-    if (wanted >= among) {
-        for (uint64_t i = 0; i < among; ++i) blocks[i] = (int64_t)i;
-        return (size_t)among;
-    }
-
-    uint64_t slots = 2 * wanted;
-    for (uint64_t i = 0; i < wanted; ++i) blocks[i] = 0;
+// Of all that are drawn, of more candidates than are wanted, those in [first, end).
+static size_t draw_all(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
+                       uint64_t among, uint64_t first, uint64_t end, uint32_t *blocks) {
+    const uint64_t wanted = (uint64_t)term->count, slots = 2 * wanted;
+    const struct drawn_set set = { blocks, slots, (slots << SCALE_BITS) / among };
+    for (uint64_t slot = 0; slot < slots; ++slot) blocks[slot] = 0;
     for (uint64_t t = among - wanted; t < among; t += AT_ONCE) {
         uint64_t drawn[AT_ONCE], some = among - t < AT_ONCE ? among - t : AT_ONCE;
         for (uint64_t i = 0; i < AT_ONCE; ++i) drawn[i] = draw(term, site, query_block, t + i);
         for (uint64_t i = 0; i < some; ++i)
-            if (!take(blocks, slots, among, drawn[i]))
-                take(blocks, slots, among, t + i);  // new: t + i is above all before
+            if (!take(&set, drawn[i])) take(&set, t + i);  // new: t + i is above all before
     }
 
-    // Slots in use to the front, then one entry each: from the last on, since entry i covers the
-    // slots 2i and 2i + 1.
-    uint64_t used = 0;
+    // To the front, without a branch that no processor can foretell. An empty slot's block is above
+    // all others.
+    size_t count = 0;
     for (uint64_t slot = 0; slot < slots; ++slot) {
-        uint32_t held = slot_get(blocks, slot);
-        if (held) slot_set(blocks, used++, held);
+        const uint32_t block = blocks[slot] - 1;
+        blocks[count] = block;
+        count += block - first < end - first;
     }
-    for (uint64_t i = wanted; i-- > 0;) blocks[i] = (int64_t)slot_get(blocks, i) - 1;
+    return count;
+}
 
-    // All but sorted: out of place are short runs, and the few that went past the last slot to the
-    // front.
-    for (uint64_t i = 1; i < wanted; ++i) {
-        int64_t block = blocks[i];
-        uint64_t to = i;
-        for (; to > 0 && blocks[to - 1] > block; --to) blocks[to] = blocks[to - 1];
-        blocks[to] = block;
+#define FEW 16  // so few are sorted as they come
+
+// The number to its place among those before it, which rise.
+static void insert(uint32_t *numbers, uint64_t at) {
+    const uint32_t number = numbers[at];
+    for (; at && numbers[at - 1] > number; --at) numbers[at] = numbers[at - 1];
+    numbers[at] = number;
+}
+
+// Those in [first, end), where no step is among these: then a block is in if it was drawn at all,
+// whatever else was. More than FEW: *few holds only some of them.
+static size_t draw_few(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
+                       uint64_t among, uint64_t first, uint64_t end,
+                       uint32_t few[FEW + AT_ONCE + 1]) {
+    size_t count = 0, kept = 0;
+    for (uint64_t t = among - (uint64_t)term->count; t < among && count <= FEW; t += AT_ONCE) {
+        uint64_t drawn[AT_ONCE], some = among - t < AT_ONCE ? among - t : AT_ONCE;
+        for (uint64_t i = 0; i < AT_ONCE; ++i) drawn[i] = draw(term, site, query_block, t + i);
+        for (uint64_t i = 0; i < some; ++i) {
+            few[count] = (uint32_t)drawn[i];
+            count += drawn[i] - first < end - first;
+        }
     }
-    return (size_t)wanted;
+    if (count > FEW) return count;
+    for (size_t i = 0; i < count; ++i) insert(few, i);
+    for (size_t i = 0; i < count; ++i)
+        if (!i || few[i] != few[i - 1]) few[kept++] = few[i];  // some are drawn twice
+    return kept;
+}
+
+size_t random_blocks(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
+                     int64_t first, int64_t end, uint32_t *blocks) {
+    const uint64_t among = candidates(term, site, query_block), wanted = (uint64_t)term->count;
+    const uint64_t from = first > 0 ? (uint64_t)first : 0, to = end < 0 ? 0
+                                                                : (uint64_t)end < among
+                                                                    ? (uint64_t)end
+                                                                    : among;
+    if (from >= to) return 0;
+    if (wanted >= among) {
+        for (uint64_t i = from; i < to; ++i) blocks[i - from] = (uint32_t)i;
+        return (size_t)(to - from);
+    }
+    // where many are expected they are drawn with all others at once
+    if (to <= among - wanted && (double)wanted * (double)(to - from) < FEW / 4 * (double)among) {
+        uint32_t few[FEW + AT_ONCE + 1];
+        const size_t count = draw_few(term, site, query_block, among, from, to, few);
+        if (count <= FEW) {
+            memcpy(blocks, few, count * sizeof *blocks);
+            return count;
+        }
+    }
+    return draw_all(term, site, query_block, among, from, to, blocks);
 }
 
 size_t random_most(const struct term *term, const tulle_pattern_site *site,

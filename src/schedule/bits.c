@@ -33,9 +33,7 @@ static inline void mark_key(const struct tiler *t, uint32_t *words, int64_t r, i
     *word = on ? *word | mask : *word & ~mask;
 }
 
-/// Keys [c, end) of row r, a word at a time.
-static inline void mark_keys(const struct tiler *t, uint32_t *words, int64_t r, int64_t c,
-                             int64_t end, bool on) {
+void mark_keys(const struct tiler *t, uint32_t *words, int64_t r, int64_t c, int64_t end, bool on) {
     while (c < end) {
         const int64_t taken = least(32 - c % 32, end - c);
         const uint32_t ones = taken == 32 ? UINT32_MAX : (UINT32_C(1) << taken) - 1,
@@ -69,11 +67,6 @@ void bits_of_range(const struct tiler *t, uint32_t *words, int64_t v, int64_t co
         for (v0 += floor_mod(row_place(t, r) - v0, region->period); v0 < v1; v0 += region->period)
             mark_key(t, words, r, v0 - v, on);
     }
-}
-
-void bits_of_rectangle(const struct tiler *t, uint32_t *words, int64_t r0, int64_t r1, int64_t c,
-                       int64_t end) {
-    for (int64_t r = r0; r < r1; r++) mark_keys(t, words, r, c, end, true);
 }
 
 void bits_of_list(const struct tiler *t, uint32_t *words, const int32_t *positions, size_t begin,

@@ -3,16 +3,40 @@
 
 #include "common/arithmetic.h"
 
-/// Where the region begins and ends, and where each of its diagonals stops to bind or begins to.
-static bool add_edges(struct tiler *t, const struct region *region) {
-    int64_t loose = region->left >= TILE_FAR ? region->v0 : t->u0 + region->r1 - 1 - region->left;
-    int64_t tight = region->right >= TILE_FAR ? region->v1 : t->u0 + region->r0 + region->right + 1;
-    if (!TILER_RESERVE(t, edges, edge_capacity, t->edge_count + 4)) return false;
-    t->edges[t->edge_count++] = region->v0;
-    t->edges[t->edge_count++] = region->v1;
-    if (loose > region->v0 && loose < region->v1) t->edges[t->edge_count++] = loose;
-    if (tight > region->v0 && tight < region->v1) t->edges[t->edge_count++] = tight;
-    return true;
+/// The first key after v, which lies in the region, at which that ends or one of its diagonals stops
+/// to bind or begins to.
+static inline int64_t next_edge(const struct tiler *t, const struct region *region, int64_t v) {
+    int64_t edge = region->v1;
+    if (region->left < TILE_FAR) {
+        const int64_t loose = t->u0 + region->r1 - 1 - region->left;
+        if (loose > v) edge = least(edge, loose);
+    }
+    if (region->right < TILE_FAR) {
+        const int64_t tight = t->u0 + region->r0 + region->right + 1;
+        if (tight > v) edge = least(edge, tight);
+    }
+    return edge;
+}
+
+/// What sweep_to does for key v. Returns up to where the same regions apply as they do there, at
+/// most `end`.
+static int64_t sweep_cell(const struct tiler *t, struct sweep *sweep,
+                          const struct region_list *list, int64_t v, int64_t end) {
+    size_t kept = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        const struct region *region = &list->regions[sweep->active[i]];
+        if (region->v1 <= v) continue;
+        sweep->active[kept++] = sweep->active[i];
+        end = least(end, next_edge(t, region, v));
+    }
+    sweep->count = kept;
+    for (; sweep->next < list->count; sweep->next++) {
+        const struct region *region = &list->regions[sweep->next];
+        if (region->v0 > v) return least(end, region->v0);
+        sweep->active[sweep->count++] = sweep->next;
+        end = least(end, next_edge(t, region, v));
+    }
+    return end;
 }
 
 struct region loosened(const struct tiler *t, const struct region *region, int64_t v0, int64_t v1) {
@@ -151,27 +175,19 @@ void sweep_to(struct sweep *sweep, const struct region_list *list, int64_t v0, i
 }
 
 bool make_cells(struct tiler *t) {
-    t->cells.count = t->edge_count = 0;
-    for (size_t i = 0; i < t->include.count; i++)
-        if (!add_edges(t, &t->include.regions[i])) return false;
-    for (size_t i = 0; i < t->exclude.count; i++)
-        if (!add_edges(t, &t->exclude.regions[i])) return false;
+    t->cells.count = 0;
     regions_sort(t, &t->include);
     regions_sort(t, &t->exclude);
-    if (t->out_of_memory || !tiler_sort(t, t->edges, t->edge_count, sizeof *t->edges) ||
-        !sweeps_begin(t))
-        return false;
-    for (size_t i = 0; i + 1 < t->edge_count; i++) {
-        const int64_t v0 = t->edges[i], v1 = t->edges[i + 1];
-        if (v0 == v1) continue;
-        sweep_to(&t->in, &t->include, v0, v0 + 1);
-        sweep_to(&t->out, &t->exclude, v0, v0 + 1);
+    if (t->out_of_memory || !sweeps_begin(t)) return false;
+    for (int64_t v = t->v_begin, end;; v = end) {
+        end = sweep_cell(t, &t->out, &t->exclude, v, INT64_MAX);
+        end = sweep_cell(t, &t->in, &t->include, v, end);
+        if (end == INT64_MAX) return true;  // no region is left
         if (t->in.count == 0 && t->out.count == 0) continue;
         const struct cell cell =
-            classify(t, t->in.active, t->in.count, t->out.active, t->out.count, v0, v1);
+            classify(t, t->in.active, t->in.count, t->out.active, t->out.count, v, end);
         if (!add_cell(t, &cell)) return false;
     }
-    return true;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -270,7 +286,7 @@ bool round_cells(struct tiler *t) {
                                 ? &t->cells.cells[i + 1]
                                 : NULL;
         if (cell.kind == CELL_FULL) {
-            int64_t rest = (cell.v1 - cell.v0) % chunk, end = cell.v1;
+            int64_t rest = (cell.v1 - cell.v0) & (chunk - 1), end = cell.v1;
             cell.v1 -= rest;
             if (cell.v1 > cell.v0) t->rounded.cells[t->rounded.count++] = cell;
             if (!rest) continue;
@@ -284,7 +300,7 @@ bool round_cells(struct tiler *t) {
         }
         cell.v0 -= carried;
         carried = 0;
-        int64_t missing = (chunk - (cell.v1 - cell.v0) % chunk) % chunk;
+        int64_t missing = -(cell.v1 - cell.v0) & (chunk - 1);
         if (missing && next && next->kind == CELL_FULL) {
             int64_t taken = least(missing, next->v1 - next->v0);
             if (reaches(t, &cell, cell.v1, cell.v1 + taken)) {

@@ -4,6 +4,7 @@
 #include "common/arithmetic.h"
 #include "common/search.h"
 #include "schedule/bits.h"
+#include "schedule/strips.h"
 
 /// Do ranges of `kept` chunks and a list of `listed` clearly cost less than ranges of `all`? A list
 /// counts for an eighth more and for one chunk: each of its keys is a look-up and a word of plan
@@ -127,8 +128,8 @@ static bool divide(struct tiler *t, int64_t list_end) {
     return true;
 }
 
-static int64_t narrow_chunks(const struct tiler *t) {
-    int64_t keys = 0;
+/// Of t->narrow and so many keys more.
+static int64_t narrow_chunks(const struct tiler *t, int64_t keys) {
     for (size_t i = 0; i < t->narrow.count; i++)
         keys += t->narrow.cells[i].v1 - t->narrow.cells[i].v0;
     return chunks_of(t, keys);
@@ -165,27 +166,36 @@ static void list_keys(struct tiler *t, int64_t v0, int64_t v1) {
         t->gathered[t->gathered_count++] = (int32_t)(t->residue + v * t->part->step);
 }
 
-/// t->narrow → the list: first whole chunks of the keys that every row takes, for these need no
-/// bits.
-static bool list_cells(struct tiler *t) {
+/// Of t->narrow, the keys that every row takes: the first `full` of them go to the list.
+static void list_full(struct tiler *t, int64_t full) {
     struct cell *cells = t->narrow.cells;
-    int64_t keys = 0, full = 0;
-    for (size_t i = 0; i < t->narrow.count; i++) {
-        keys += cells[i].v1 - cells[i].v0;
-        if (cells[i].kind == CELL_FULL) full += cells[i].v1 - cells[i].v0;
-    }
-    if (!TILER_RESERVE(t, gathered, gathered_capacity, (size_t)keys)) return false;
-    full -= full % t->chunk;
-    t->gathered_full = (size_t)full;
-    for (size_t i = 0; i < t->narrow.count; i++) {
+    for (size_t i = 0; i < t->narrow.count && full; i++) {
         if (cells[i].kind != CELL_FULL) continue;
         const int64_t taken = least(cells[i].v1 - cells[i].v0, full);
         list_keys(t, cells[i].v0, cells[i].v0 + taken);
         cells[i].v0 += taken;
         full -= taken;
     }
-    for (size_t i = 0; i < t->narrow.count; i++) list_keys(t, cells[i].v0, cells[i].v1);
-    return true;
+}
+
+/// The next thin rectangle, and where the last one that was listed ends.
+struct thin_place {
+    size_t next;
+    int64_t end;
+};
+
+/// Thin rectangles that begin before key v, with their bits.
+static void list_thin(struct tiler *t, struct thin_place *at, int64_t v) {
+    const struct rectangle_list *list = &t->rectangles;
+    uint32_t *words = t->bits + t->gathered_bits;
+    for (; at->next < list->count && list->rectangles[at->next].v < v; at->next++) {
+        const struct rectangle *thin = &list->rectangles[at->next];
+        list_keys(t, most(thin->v, at->end), thin->v + thin->keys);
+        at->end = most(at->end, thin->v + thin->keys);
+        // those from its first to the end so far stand side by side at the end of the list
+        const int64_t c = (int64_t)(t->gathered_count - t->gathered_full) - (at->end - thin->v);
+        bits_of_rectangle(t, words, thin->r0, thin->r1, c, c + thin->keys);
+    }
 }
 
 /// list: by first key.
@@ -201,13 +211,34 @@ static void mark_regions(const struct tiler *t, const struct region_list *list, 
     }
 }
 
-static bool list_bits(struct tiler *t) {
-    t->gathered_bits = tile_bits(t, (int64_t)(t->gathered_count - t->gathered_full));
-    if (t->gathered_bits == SIZE_MAX) return false;
+/// t->narrow and what is thin → the list: first whole chunks of the keys that every row takes, for
+/// these need no bits.
+static bool list_all(struct tiler *t) {
+    const struct cell *cells = t->narrow.cells;
+    struct thin_place thin = { 0, INT64_MIN };
+    int64_t keys = t->thin_keys, full = 0;
+    for (size_t i = 0; i < t->narrow.count; i++) {
+        keys += cells[i].v1 - cells[i].v0;
+        if (cells[i].kind == CELL_FULL) full += cells[i].v1 - cells[i].v0;
+    }
+    full -= full % t->chunk;
+    t->gathered_bits = tile_bits(t, keys - full);
+    if (t->gathered_bits == SIZE_MAX ||
+        !TILER_RESERVE(t, gathered, gathered_capacity, (size_t)keys))
+        return false;
+    t->gathered_full = (size_t)full;
+    list_full(t, full);
+    for (size_t i = 0; i < t->narrow.count; i++) {
+        list_thin(t, &thin, cells[i].v0);
+        list_keys(t, cells[i].v0, cells[i].v1);
+    }
+    list_thin(t, &thin, INT64_MAX);
     mark_regions(t, &t->include, true);
     mark_regions(t, &t->exclude, false);
     return true;
 }
+
+// -------------------------------------------------------------------------------------------------
 
 static void swap_cells(struct cell_list *a, struct cell_list *b) {
     const struct cell_list was = *a;
@@ -215,90 +246,42 @@ static void swap_cells(struct cell_list *a, struct cell_list *b) {
     *b = was;
 }
 
+/// t->wide → t->rounded.
+static bool round_wide(struct tiler *t) {
+    swap_cells(&t->cells, &t->wide);
+    if (!round_cells(t)) return false;
+    drop_covered(t);
+    return true;
+}
+
 bool gather_cells(struct tiler *t, int64_t list_end) {
     if (!is_worth_trying(t)) return round_cells(t);
     if (!divide(t, list_end) || !round_cells(t)) return false;
     const int64_t all = range_chunks(t, list_end);
     swap_cells(&t->rounded, &t->ranges);
-    swap_cells(&t->cells, &t->wide);
-    if (!round_cells(t)) return false;
-    drop_covered(t);
-    if (is_cheaper(range_chunks(t, list_end), narrow_chunks(t), all))
-        return list_cells(t) && list_bits(t);
+    if (!round_wide(t)) return false;
+    if (is_cheaper(range_chunks(t, list_end), narrow_chunks(t, 0), all)) return list_all(t);
     swap_cells(&t->rounded, &t->ranges);
     return true;
 }
 
-// -------------------------------------------------------------------------------------------------
-// Many regions of few keys
-
-#define SPECKS_LEAST 64  // fewer are dealt with as cells as fast
-
-/// A region of less than a chunk of keys, without diagonals, of some rows.
-struct speck {
-    int64_t v;
-    int32_t keys;
-    uint8_t r0, r1;
-};
-
-/// The regions as specks, by their first keys; *all: they all are. False: out of memory.
-static bool find_specks(struct tiler *t, bool *all) {
-    const size_t count = t->include.count;
-    *all = count >= SPECKS_LEAST && !t->exclude.count && !t->part->list_count;
-    if (!*all) return true;
-    if (!TILER_RESERVE(t, specks, speck_capacity, count)) return false;
-    for (size_t i = 0; i < count; i++) {
-        const struct region *given = &t->include.regions[i];
-        const struct region on = loosened(t, given, given->v0, given->v1);
-        const int64_t keys = on.v1 - on.v0;
-        if (keys >= t->chunk || on.left < TILE_FAR || on.right < TILE_FAR || on.period > 1 ||
-            (on.r0 == 0 && on.r1 == t->rows)) {
-            *all = false;
-            return true;
-        }
-        t->specks[i] = (struct speck){ on.v0, (int32_t)keys, (uint8_t)on.r0, (uint8_t)on.r1 };
-    }
-    return tiler_sort(t, t->specks, count, sizeof *t->specks);
+/// What rounding made part of a wide cell is a region of that one.
+static bool return_covered(struct tiler *t) {
+    bool fine = true;
+    for (size_t i = 0; i < t->rounded.count && fine; i++)
+        fine = return_thin(t, t->rounded.cells[i].v0, t->rounded.cells[i].v1);
+    return fine;
 }
 
-/// How many keys the specks have, each counted once, and how many chunks as ranges, at least; 0: a
-/// chunk or more of them lie side by side.
-static int64_t speck_keys(const struct tiler *t, int64_t *range_chunks_least) {
-    int64_t keys = 0, begin = INT64_MIN, end = INT64_MIN, covered = INT64_MIN;
-    *range_chunks_least = 0;
-    for (size_t i = 0; i < t->include.count; i++) {
-        const struct speck *speck = &t->specks[i];
-        if (speck->v > end) begin = end = speck->v;
-        keys += most(speck->v + speck->keys - end, 0);
-        end = most(end, speck->v + speck->keys);
-        if (end - begin >= t->chunk) return 0;
-        for (; covered < end; ++*range_chunks_least) covered = most(covered, speck->v) + t->chunk;
-    }
-    return keys;
-}
-
-bool gather_specks(struct tiler *t, bool *done) {
-    int64_t ranges;
-    if (!find_specks(t, done)) return false;
-    if (!*done) return true;
-    const int64_t keys = speck_keys(t, &ranges);
-    *done = keys && is_cheaper(0, chunks_of(t, keys), ranges);
-    if (!*done) return true;
-    t->gathered_bits = tile_bits(t, keys);
-    if (t->gathered_bits == SIZE_MAX ||
-        !TILER_RESERVE(t, gathered, gathered_capacity, (size_t)keys))
+bool gather_thin(struct tiler *t, bool *done) {
+    t->rounded.count = t->narrow.count = 0;
+    *done = false;
+    if (t->include.count &&
+        !(make_cells(t) && divide(t, t->site->kv_start) && round_wide(t) && return_covered(t)))
         return false;
-    uint32_t *words = t->bits + t->gathered_bits;
-    int64_t end = INT64_MIN;
-    for (size_t i = 0; i < t->include.count; i++) {
-        const struct speck *speck = &t->specks[i];
-        const int64_t last = speck->v + speck->keys;
-        list_keys(t, most(speck->v, end), last);
-        end = most(end, last);
-        // those from its first to the end so far stand side by side at the end of the list
-        const int64_t c = (int64_t)t->gathered_count - (end - speck->v);
-        bits_of_rectangle(t, words, speck->r0, speck->r1, c, c + speck->keys);
-    }
-    t->rounded.count = 0;
-    return true;
+    // As ranges they would take as many chunks as strips that are thin, at least, but for those
+    // that share a chunk with a neighbour that is not: two for each of these.
+    const int64_t kept = range_chunks(t, t->site->kv_start), beside = 2 * (int64_t)t->rounded.count;
+    *done = is_cheaper(kept, narrow_chunks(t, t->thin_keys), kept + t->thin_ranges - beside);
+    return *done ? list_all(t) : return_thin(t, INT64_MIN, INT64_MAX);
 }

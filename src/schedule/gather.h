@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Cells that are narrower than a chunk → one list of their keys, of the tile's own.
+// What is narrower than a chunk → one list of its keys, of the tile's own.
 #ifndef TULLE_SRC_SCHEDULE_GATHER_H
 #define TULLE_SRC_SCHEDULE_GATHER_H
 
@@ -10,9 +10,9 @@
 /// what is left, where that costs less. list_end: as in gap_next. False: out of memory.
 bool gather_cells(struct tiler *t, int64_t list_end);
 
-/// The same straight from the regions, without cells, where all of these are few keys of some rows:
-/// *done; else nothing is changed. False: out of memory.
-bool gather_specks(struct tiler *t, bool *done);
+/// The same straight from what is thin (strips.h) and the regions beside it, where a list clearly
+/// costs less: *done. Else nothing is thin any more. False: out of memory.
+bool gather_thin(struct tiler *t, bool *done);
 
 /// What the tile's rounded cells leave between them of keys [kv_start, list_end): those of the
 /// part's list there are a run of their own.

@@ -65,7 +65,7 @@ static bool item_wait(struct items *items, struct pm_item item, const struct rea
 struct new_item {
     const struct run *runs;
     size_t count;
-    struct reach reach;
+    struct run_totals totals;  ///< of these
     uint32_t flags, slot;
     const uint32_t *resumed;  ///< the slots that its rows resume; NULL: none
 };
@@ -76,13 +76,8 @@ static uint64_t item_texels(const struct segments *s, const struct tiler *t,
                             const struct new_item *item) {
     uint64_t texels = item->resumed ? ((uint64_t)t->rows + 3) / 4 : 0;
     if (t->site->rows) texels += ((uint64_t)t->tile_rows + 3) / 4;
-    bool list = false;
-    for (size_t i = 0; i < item->count; i++) {
-        texels += run_texels(t, &item->runs[i], item->runs[i].count);
-        list = list || item->runs[i].source == RUN_LIST;
-    }
-    if (list && !s->list) texels += (uint64_t)(t->part->list_count + 3) / 4;
-    return texels;
+    if (item->totals.from_list && !s->list) texels += (uint64_t)(t->part->list_count + 3) / 4;
+    return texels + item->totals.texels;
 }
 
 /// Room for it in the open segment, behind what waits already, or in a new one.
@@ -104,18 +99,16 @@ static bool item_room(struct items *items, const struct tiler *t, const struct n
 /// runs that the tile gathered, then bits. *keys, *bits: word offsets of the first run's.
 static bool place_keys(struct segments *s, const struct tiler *t, const struct new_item *item,
                        uint32_t *keys, uint32_t *bits) {
-    for (size_t i = 0; i < item->count; i++)
-        if (item->runs[i].source == RUN_LIST &&
-            !segments_place_list(s, t->part->list, t->part->list_count))
-            return false;
+    if (item->totals.from_list && !segments_place_list(s, t->part->list, t->part->list_count))
+        return false;
     *keys = s->used * 4;
-    for (size_t i = 0; i < item->count; i++) {
+    for (size_t i = 0; i < item->count && item->totals.gathered; i++) {
         const struct run *run = &item->runs[i];
         if (run->source == RUN_GATHERED && !segments_words(s, run_list(t, run), (size_t)run->count))
             return false;
     }
     *bits = s->used * 4;
-    for (size_t i = 0; i < item->count; i++) {
+    for (size_t i = 0; i < item->count && item->totals.bits; i++) {
         const struct run *run = &item->runs[i];
         if (run->kind == TULLE_RUN_BITS &&
             !segments_words(s, t->bits + run->bits, bit_words(t, run->count)))
@@ -138,7 +131,7 @@ static bool place_runs(struct segments *s, const struct tiler *t, const struct n
     *at = s->used;
     struct pm_run *full = segments_texels(s, item->count), *others = full;
     if (!full) return false;
-    for (size_t i = 0; i < item->count; i++) others += item->runs[i].kind == TULLE_RUN_FULL;
+    others += item->totals.full;
     // full runs first: the rows family has a loop for them alone, and takes those that come later
     // with a predicate
     for (size_t i = 0; i < item->count; i++) {
@@ -176,11 +169,11 @@ static bool item_add(struct items *items, const struct tiler *t, const struct ne
                      pack_item(row, t->rows, runs, item->count,
                                item->flags | (item->resumed ? PM_ITEM_RESUMES : 0),
                                item->resumed ? slots : item->slot),
-                     &item->reach);
+                     &item->totals.reach);
 }
 
 bool items_dead(struct items *items, struct tiler *t, int64_t row, int32_t rows) {
-    const struct new_item item = { .reach = { REACH_NO_KEYS },
+    const struct new_item item = { .totals = { .reach = { REACH_NO_KEYS } },
                                    .flags = PM_ITEM_DIRECT | PM_ITEM_DEAD };
     t->row = row;
     t->rows = rows;
@@ -259,7 +252,7 @@ static bool remember(struct part_tiles *p, const struct split *whole, int64_t ce
                                    .runs = items->room->items[items->waiting - 1].item.runs,
                                    .segment = segments_index(items->segments),
                                    .count = whole->count,
-                                   .reach = whole->reach,
+                                   .reach = whole->totals.reach,
                                    .moves_from = t->moves_from };
     return reserve_repeats(p, tiles_left);
 }
@@ -280,11 +273,11 @@ static int64_t splits_most(const struct part_tiles *p) {
 }
 
 /// What each split of the tile may take: even shares of its chunks.
-static struct split_limits even_shares(const struct part_tiles *p) {
+static struct split_limits even_shares(const struct part_tiles *p, const struct reach *all) {
     const struct items *items = p->items;
     const struct schedule_limits *limits = &items->input->limits;
-    const int64_t chunks = tile_chunks(p->tiler), splits_bound = splits_most(p);
-    const int64_t positions = tile_positions(p->tiler);
+    const int64_t chunks = all->chunks, splits_bound = splits_most(p);
+    const int64_t positions = chunks ? all->key_last - all->key_first + 1 : 0;
     int64_t splits = ceil_div(chunks, items->chunks_most);
     if (splits_bound) splits = least(splits, splits_bound);
     return (struct split_limits){ .chunks = splits > 1 ? least(ceil_div(chunks, splits),
@@ -300,15 +293,16 @@ static bool add_splits(struct part_tiles *p, bool direct, const uint32_t *resume
                        int64_t tiles_left, uint32_t *made) {
     struct tiler *t = p->tiler;
     struct split *split = &p->items->split;
-    const struct split_limits limits = even_shares(p);
+    const struct run_totals all = run_totals(t, t->runs, t->run_count);
+    const struct split_limits limits = even_shares(p, &all.reach);
     struct split_place at = { 0, 0 };
     *made = 0;
     while (at.run < t->run_count || (direct && t->run_count == 0)) {
-        if (!split_next(t, &at, &limits, split)) return schedule_no_memory(p->items->error);
+        if (!split_next(t, &all, &limits, &at, split)) return schedule_no_memory(p->items->error);
         const bool whole = direct && *made == 0 && at.run >= t->run_count;
         struct new_item item = { .runs = split->runs,
                                  .count = split->count,
-                                 .reach = split->reach,
+                                 .totals = split->totals,
                                  .flags = whole ? PM_ITEM_DIRECT : 0,
                                  .resumed = whole ? resumed : NULL };
         if (!whole) item.slot = (uint32_t)p->tables->slots + *made * (uint32_t)p->tile_rows;
@@ -359,5 +353,5 @@ void items_return(struct items *items, const struct items_mark *mark) {
 
 void items_free(struct items *items) {
     free(items->stretches);
-    free(items->split.runs);
+    free(items->split.cut);
 }

@@ -21,6 +21,26 @@ static int64_t highest_key(const struct tiler *t, const struct region *region) {
     return region->right >= TILE_FAR ? TILE_FAR - 1 : row_place(t, region->r1 - 1) + region->right;
 }
 
+/// Strips of rectangles are sought where nothing else is to be taken from or laid beside them. All
+/// rows of less than whole chunks never make one.
+static bool goes_apart(const struct tiler *t, int32_t r0, int32_t r1, int64_t keys) {
+    return !t->part->list_count && !t->part->exclude_count &&
+           (r1 - r0 < t->rows || (keys & (t->chunk - 1)) == 0);
+}
+
+/// Of what the tile takes: rectangles go apart where that may be. A diagonal that does not bind is
+/// none.
+static void take(struct tiler *t, const struct region *region) {
+    const bool left = region->left < TILE_FAR &&
+                      region->v0 < row_place(t, region->r1 - 1) - region->left,
+               right = region->right < TILE_FAR &&
+                       region->v1 - 1 > row_place(t, region->r0) + region->right;
+    if (left || right || region->period > 1 ||
+        !goes_apart(t, region->r0, region->r1, region->v1 - region->v0))
+        push(t, &t->include, region);
+    else push_rectangle(t, region->v0, region->v1, region->r0, region->r1);
+}
+
 /// Of one factor of several: clipped to the tile's rows and its own diagonals, not to the keys that
 /// exist.
 static void add_to_list(struct region_target to, struct region region) {
@@ -53,7 +73,9 @@ static void add_clipped(struct region_target to, struct region region) {
     }
     region.v0 = most(most(region.v0, lowest), t->v_begin);
     region.v1 = least(least(region.v1, highest), t->v_end);
-    if (region.v0 < region.v1) push(t, to.exclude ? &t->exclude : &t->include, &region);
+    if (region.v0 >= region.v1) return;
+    if (to.exclude) push(t, &t->exclude, &region);
+    else take(t, &region);
 }
 
 /// The keys of one row of a region.
@@ -104,6 +126,7 @@ static void add_region(struct region_target to, struct region region) {
     region.r1 = (int32_t)least(region.r1, t->rows);
     if (region.r0 >= region.r1) return;
     if (!to.list && !to.exclude && t->site->at.causal) region.right = least(region.right, 0);
+    if (region.left + region.right < 0) return;  // between its diagonals lies no pair
     if (t->site->rows && (region.left < TILE_FAR || region.right < TILE_FAR))
         add_rectangles(to, &region);
     else add_clipped(to, region);
@@ -131,16 +154,46 @@ static int64_t steps_within(const struct tiler *t, int64_t reach) {
     return reach >= TILE_FAR ? TILE_FAR : floor_div(reach, t->part->step);
 }
 
+bool rows_at(const struct tiler *t, int64_t p0, int64_t p1, int32_t *r0, int32_t *r1) {
+    *r0 = p0 <= -TILE_FAR ? 0 : (int32_t)least(most(row_at(t, p0), 0), t->rows);
+    *r1 = p1 >= TILE_FAR ? t->rows : (int32_t)most(least(row_at(t, p1), t->rows), 0);
+    return *r0 < *r1;
+}
+
+/// First class coordinate at or after position j, where the keys have an end there.
+static int64_t key_at(const struct tiler *t, int64_t j) {
+    return j <= -TILE_FAR ? -TILE_FAR : j >= TILE_FAR ? TILE_FAR : first_at(t, j);
+}
+
+void add_rows(struct region_target to, int32_t r0, int32_t r1, int64_t j0, int64_t j1) {
+    add_region(
+        to, (struct region){ key_at(to.t, j0), key_at(to.t, j1), r0, r1, TILE_FAR, TILE_FAR, 1 });
+}
+
+bool block_rows_at(struct region_target to, int64_t size, int64_t block, struct block_rows *out) {
+    const struct tiler *t = to.t;
+    const int64_t step = t->part->step;
+    *out = (struct block_rows){ .to = to, .size = size, .keys = size / step };
+    if (!rows_at(t, block * size, (block + 1) * size, &out->r0, &out->r1)) return false;
+    if (to.list || to.exclude || size % step || !goes_apart(t, out->r0, out->r1, out->keys))
+        return true;
+    // Each class has its block'th keys of a block there. What causality takes from some of the rows
+    // is cut.
+    int64_t end = site_pattern_end(t->site);
+    if (t->site->at.causal) end = least(end, row_place(t, out->r0) * step + t->residue + 1);
+    out->begin = ceil_div(t->site->kv_start, size);
+    out->end = floor_div(end, size);
+    return true;
+}
+
 void add_shape(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1,
                int64_t left, int64_t right, int64_t period) {
     const struct tiler *t = to.t;
-    const int64_t r0 = p0 <= -TILE_FAR ? 0 : most(row_at(t, p0), 0),
-                  r1 = p1 >= TILE_FAR ? t->rows : least(row_at(t, p1), t->rows);
-    if (r0 >= r1) return;
+    int32_t r0, r1;
+    if (!rows_at(t, p0, p1, &r0, &r1)) return;
     add_region(to,
-               (struct region){ j0 <= -TILE_FAR ? -TILE_FAR : first_at(t, j0),
-                                j1 >= TILE_FAR ? TILE_FAR : first_at(t, j1), (int32_t)r0,
-                                (int32_t)r1, steps_within(t, left), steps_within(t, right),
+               (struct region){ key_at(t, j0), key_at(t, j1), r0, r1, steps_within(t, left),
+                                steps_within(t, right),
                                 period == 1 ? 1 : period / common_divisor(period, t->part->step) });
 }
 
@@ -198,32 +251,50 @@ static void key_positions(const struct tiler *t, const struct region_list *list,
 /// Does the factor have regions of every key of the sequence, that others had better restrict first?
 static bool is_scattered(const struct term *factor) {
     return factor->kind == TULLE_GLOBAL_LIST || factor->kind == TULLE_FIXED ||
-           factor->kind == TULLE_VERTICAL_SLASH;
+           factor->kind == TULLE_VERTICAL_SLASH || factor->kind == TULLE_BLOCKS ||
+           factor->kind == TULLE_RANDOM;
+}
+
+/// Does it take nothing away, as the strides of a part's own step?
+static bool is_everything(const struct tiler *t, const struct region_list *list) {
+    const struct region *all = list->regions;
+    return list->count == 1 && all->v0 <= t->v_begin && all->v1 >= t->v_end && all->r0 == 0 &&
+           all->r1 == t->rows && all->left >= TILE_FAR && all->right >= TILE_FAR &&
+           all->period == 1;
 }
 
 static void product_regions(struct region_target to, const struct product *term) {
     struct tiler *t = to.t;
     struct region_list *had = &t->factors[0], *next = &t->factors[1], *both = &t->factors[2];
+    struct region_target among = { .t = t, .exclude = to.exclude };
     int64_t j0 = t->site->kv_start, j1 = site_pattern_end(t->site);
     uint32_t done = 0;
+    bool restricted = false;  // by what is in `had`
     for (int scattered = 0; scattered < 2; scattered++) {
         for (uint32_t i = 0; i < term->count; i++) {
-            if (is_scattered(term->factors[i]) != scattered) continue;
-            struct region_list *list = done ? next : had;
-            list->count = both->count = 0;
-            factor_regions((struct region_target){ .t = t, .exclude = to.exclude, .list = list },
-                           term->factors[i], j0, j1);
-            if (++done == term->count) {
+            const struct term *factor = term->factors[i];
+            if (is_scattered(factor) != scattered) continue;
+            const bool last = ++done == term->count;
+            if (last && !restricted) {
+                factor_regions(to, factor, j0, j1);
+                return;
+            }
+            among.list = restricted ? next : had;
+            among.list->count = both->count = 0;
+            factor_regions(among, factor, j0, j1);
+            if (!last && is_everything(t, among.list)) continue;
+            if (last) {
                 intersect(to, had, next);
                 return;
             }
-            if (done > 1) {
-                intersect((struct region_target){ .t = t, .exclude = to.exclude, .list = both },
-                          had, next);
+            if (restricted) {
+                among.list = both;
+                intersect(among, had, next);
                 struct region_list *const before = had;
                 had = both;
                 both = before;
             }
+            restricted = true;
             if (!had->count) return;
             key_positions(t, had, &j0, &j1);
             if (j0 >= j1) return;
@@ -233,8 +304,12 @@ static void product_regions(struct region_target to, const struct product *term)
 
 void term_regions(struct region_target to, const struct product *term) {
     const struct site *site = to.t->site;
-    if (term->count > 1) product_regions(to, term);
-    else factor_regions(to, term->factors[0], site->kv_start, site_pattern_end(site));
+    if (term->count > 1) {
+        product_regions(to, term);
+        return;
+    }
+    to.listed = !to.exclude && to.t->part->list;
+    factor_regions(to, term->factors[0], site->kv_start, site_pattern_end(site));
 }
 
 void tree_regions(struct tiler *t) {

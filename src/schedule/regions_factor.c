@@ -8,7 +8,8 @@
 
 /// Rows of the tile at positions [p0, p1), all keys of [j0, j1) (positions).
 static void add_rectangle(struct region_target to, int64_t p0, int64_t p1, int64_t j0, int64_t j1) {
-    add_shape(to, p0, p1, j0, j1, TILE_FAR, TILE_FAR, 1);
+    int32_t r0, r1;
+    if (rows_at(to.t, p0, p1, &r0, &r1)) add_rows(to, r0, r1, j0, j1);
 }
 
 static void add_columns(struct region_target to, int64_t j0, int64_t j1) {
@@ -77,17 +78,12 @@ static void fixed_blocks(struct region_target to, const struct term *factor, int
     }
 }
 
-/// Queries [block · size, …) of one block: key blocks first … last.
-static void add_blocks(struct region_target to, int64_t size, int64_t block, int64_t first,
-                       int64_t last) {
-    add_rectangle(to, block * size, (block + 1) * size, first * size, (last + 1) * size);
-}
-
 static void mask_blocks(struct region_target to, const struct term *factor, int64_t p0, int64_t p1,
                         int64_t j0, int64_t j1) {
     const tulle_pattern_site *at = &to.t->site->at;
     const int64_t layout = term_layout(factor, at->head, at->heads, at->kv_heads),
                   size = factor->block, first_block = floor_div(j0, size);
+    if (at->causal && !to.exclude) j1 = least(j1, p1);  // later keys are nobody's here
     for (int64_t p = most(p0, next_row_at(to.t, 0)), block; p < p1;
          p = next_row_at(to.t, (block + 1) * size)) {
         block = floor_div(p, size);
@@ -95,30 +91,37 @@ static void mask_blocks(struct region_target to, const struct term *factor, int6
         const int64_t *offset = factor->row_offsets + layout * factor->block_rows + block;
         const size_t count = (size_t)(offset[1] - offset[0]);
         const int32_t *columns = factor->columns + offset[0];
+        struct block_rows rows;
+        if (!block_rows_at(to, size, block, &rows)) continue;
         for (size_t i = count_below32(columns, count, first_block);
              i < count && columns[i] * size < j1;) {
-            int64_t first = columns[i], last = first;  // neighbours make one region
-            while (++i < count && columns[i] == last + 1) last++;
-            add_blocks(to, size, block, first, last);
+            const int64_t first = columns[i];
+            int64_t end = first + 1;  // neighbours make one region
+            while (++i < count && columns[i] == end) end++;
+            add_blocks(&rows, first, end);
         }
     }
 }
 
-static void drawn_blocks(struct region_target to, const struct term *factor, int64_t p0,
-                         int64_t p1) {
+static void drawn_blocks(struct region_target to, const struct term *factor, int64_t p0, int64_t p1,
+                         int64_t j0, int64_t j1) {
     struct tiler *t = to.t;
     const int64_t size = factor->block, last_block = floor_div(p1 - 1, size);
     if (last_block < 0) return;
-    const size_t room = random_most(factor, &t->site->at, last_block);
+    const size_t room = 2 * random_most(factor, &t->site->at, last_block);
     if (!TILER_RESERVE(t, blocks, blocks_capacity, room)) return;
     for (int64_t p = most(p0, next_row_at(t, 0)), block; p < p1;
          p = next_row_at(t, (block + 1) * size)) {
+        struct block_rows rows;
         block = floor_div(p, size);
-        const size_t count = random_blocks(factor, &t->site->at, block, t->blocks);
+        if (!block_rows_at(to, size, block, &rows)) continue;
+        const size_t count = random_blocks(factor, &t->site->at, block, floor_div(j0, size),
+                                           ceil_div(j1, size), t->blocks);
         for (size_t i = 0; i < count;) {
-            int64_t first = t->blocks[i], last = first;
-            while (++i < count && t->blocks[i] == last + 1) last++;
-            add_blocks(to, size, block, first, last);
+            const int64_t first = t->blocks[i];
+            int64_t end = first + 1;
+            while (++i < count && t->blocks[i] == end) end++;
+            add_blocks(&rows, first, end);
         }
     }
 }
@@ -151,7 +154,6 @@ void factor_regions(struct region_target to, const struct term *factor, int64_t 
     const struct tiler *t = to.t;
     const int64_t p0 = row_place(t, 0) * t->part->step + t->residue,
                   p1 = row_place(t, t->rows - 1) * t->part->step + t->residue + 1;
-    const bool columns = to.exclude || to.list || !t->part->list;
     switch (factor->kind) {
     case TULLE_DENSE: add_columns(to, -TILE_FAR, TILE_FAR); break;
     case TULLE_WINDOW: add_diagonal(to, reach(factor->left, 1), reach(factor->right, 1), 1); break;
@@ -167,14 +169,14 @@ void factor_regions(struct region_target to, const struct term *factor, int64_t 
     case TULLE_SINK: add_columns(to, -TILE_FAR, factor->count); break;
     case TULLE_GLOBAL_LIST:
         listed_rows(to, factor, p0, p1);
-        if (columns) column_regions(to, factor, j0, j1);
+        if (!to.listed) column_regions(to, factor, j0, j1);
         break;
     case TULLE_FIXED:
         fixed_blocks(to, factor, p0, p1);
-        if (columns) column_regions(to, factor, j0, j1);
+        if (!to.listed) column_regions(to, factor, j0, j1);
         break;
     case TULLE_BLOCKS: mask_blocks(to, factor, p0, p1, j0, j1); break;
-    case TULLE_RANDOM: drawn_blocks(to, factor, p0, p1); break;
+    case TULLE_RANDOM: drawn_blocks(to, factor, p0, p1, j0, j1); break;
     case TULLE_DOCUMENTS: documents(to, factor, p0, p1); break;
     case TULLE_PREFIX:
         add_rectangle(to, -TILE_FAR, factor->count, -TILE_FAR, factor->count);
@@ -187,7 +189,7 @@ void factor_regions(struct region_target to, const struct term *factor, int64_t 
         break;
     case TULLE_VERTICAL_SLASH:
         slashes(to, factor);
-        if (columns) column_regions(to, factor, j0, j1);
+        if (!to.listed) column_regions(to, factor, j0, j1);
         break;
     case TULLE_NEIGHBORHOOD: grid_regions(to, factor, p0, p1, j0, j1); break;
     }

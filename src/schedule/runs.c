@@ -8,16 +8,19 @@
 #include "common/search.h"
 #include "schedule/bits.h"
 #include "schedule/gather.h"
-#include "schedule/row_sets.h"
 #include "schedule/outlines.h"
+#include "schedule/row_sets.h"
+#include "schedule/strips.h"
 
 #define PARTIAL_KEYS_MOST 32736  // of one band or bits run: 15 bits, and a multiple of 32
 
 struct tiler tiler_of(const struct site *site, const struct part *part,
                       const struct tiling *tiling) {
-    return (struct tiler){
+    struct tiler t = {
         .site = site, .part = part, .tile_rows = tiling->tile_rows, .chunk = tiling->chunk
     };
+    while (1 << t.chunk_bits < t.chunk) t.chunk_bits++;
+    return t;
 }
 
 void tiler_free(struct tiler *t) {
@@ -26,13 +29,13 @@ void tiler_free(struct tiler *t) {
     free(t->include.regions);
     free(t->exclude.regions);
     for (int i = 0; i < 3; i++) free(t->factors[i].regions);
-    free(t->edges);
     free(t->cells.cells);
     free(t->rounded.cells);
     free(t->wide.cells);
     free(t->narrow.cells);
     free(t->ranges.cells);
-    free(t->specks);
+    free(t->rectangles.rectangles);
+    free(t->plain.rectangles);
     free(t->gathered);
     free(t->active);
     free(t->sorted);
@@ -81,12 +84,17 @@ static void emit_band(const struct tiler *t, const struct cell *cell, struct run
     run->hi = cell->right >= TILE_FAR ? RUN_LOOSE_HI : least(t->u0 + cell->right - v, RUN_LOOSE_HI);
 }
 
+/// Keys that one run of a range may have.
+static int32_t run_keys_most(const struct tiler *t, tulle_run_kind kind) {
+    return kind == TULLE_RUN_FULL || t->counts ? INT32_MAX : PARTIAL_KEYS_MOST;
+}
+
 /// A cell's runs: one, but for partial cells of very many keys.
 static bool emit_cell(struct tiler *t, const struct cell *cell) {
     const tulle_run_kind kind = cell->kind == CELL_FULL   ? TULLE_RUN_FULL
                                 : cell->kind == CELL_BITS ? TULLE_RUN_BITS
                                                           : TULLE_RUN_BAND;
-    const int64_t each = kind == TULLE_RUN_FULL || t->counts ? INT64_MAX : PARTIAL_KEYS_MOST;
+    const int64_t each = run_keys_most(t, kind);
     for (int64_t v = cell->v0; v < cell->v1;) {
         const int64_t count = least(cell->v1 - v, each);
         struct run *run = new_run(t, kind, RUN_RANGE, t->residue + v * t->part->step, count);
@@ -95,6 +103,38 @@ static bool emit_cell(struct tiler *t, const struct cell *cell) {
         if (kind == TULLE_RUN_BITS && !emit_bits(t, run, v)) return false;
         v += count;
     }
+    return true;
+}
+
+/// A plain rectangle's runs.
+static bool emit_plain(struct tiler *t, const struct rectangle *plain) {
+    int64_t key = t->residue + plain->v * t->part->step;
+    if (plain->r1 - plain->r0 == t->rows)
+        return new_run(t, TULLE_RUN_FULL, RUN_RANGE, key, plain->keys);
+    const int32_t each = run_keys_most(t, TULLE_RUN_BAND);
+    for (int32_t left = plain->keys, count; left > 0; left -= count) {
+        count = left < each ? left : each;
+        struct run *run = new_run(t, TULLE_RUN_BAND, RUN_RANGE, key, count);
+        if (!run) return false;
+        run->row_first = plain->r0, run->row_last = plain->r1 - 1;
+        run->lo = RUN_LOOSE_LO, run->hi = RUN_LOOSE_HI;
+        key += count * t->part->step;
+    }
+    return true;
+}
+
+/// The runs of all cells and plain rectangles, by their first keys.
+static bool emit_ranges(struct tiler *t) {
+    const struct rectangle_list *list = &t->plain;
+    size_t next = 0;
+    for (size_t i = 0; i < t->rounded.count; i++) {
+        const struct cell *cell = &t->rounded.cells[i];
+        for (; next < list->count && list->rectangles[next].v < cell->v0; next++)
+            if (!emit_plain(t, &list->rectangles[next])) return false;
+        if (!emit_cell(t, cell)) return false;
+    }
+    for (; next < list->count; next++)
+        if (!emit_plain(t, &list->rectangles[next])) return false;
     return true;
 }
 
@@ -167,7 +207,8 @@ static void begin_tile(struct tiler *t, int64_t row, int32_t rows) {
     t->u0 = floor_div(p, step);
     t->v_begin = ceil_div(t->site->kv_start - t->residue, step);
     t->v_end = ceil_div(site_pattern_end(t->site) - t->residue, step);
-    t->run_count = t->bit_words = t->include.count = t->exclude.count = 0;
+    t->run_count = t->bit_words = 0;
+    t->include.count = t->exclude.count = t->rectangles.count = 0;
     t->gathered_count = t->gathered_full = 0;
     t->clipped = t->out_of_memory = t->shiftable = false;
     t->fixed_end = -TILE_FAR;
@@ -195,8 +236,9 @@ static bool part_regions(struct tiler *t) {
 
 /// Regions → t->rounded and the tile's list. list_end: as in gap_next. False: out of memory.
 static bool tile_cells(struct tiler *t, int64_t list_end) {
-    bool done;
-    if (t->out_of_memory || !gather_specks(t, &done)) return false;
+    bool done = false;
+    if (t->out_of_memory || !sort_out(t) || (t->rectangles.count && !gather_thin(t, &done)))
+        return false;
     return done || (make_cells(t) && (!t->part->list_count || include_listed(t, list_end)) &&
                     gather_cells(t, list_end));
 }
@@ -216,9 +258,7 @@ bool tile_runs(struct tiler *t, int64_t row, int32_t rows) {
         include_columns(t, most(p + 1, t->site->kv_start),
                         least(row_place(t, rows - 1) + 1, kv_end));
     }
-    if (!tile_cells(t, list_end) || !sweeps_begin(t)) return false;
-    for (size_t i = 0; i < t->rounded.count; i++)
-        if (!emit_cell(t, &t->rounded.cells[i])) return false;
+    if (!tile_cells(t, list_end) || !sweeps_begin(t) || !emit_ranges(t)) return false;
     if (!emit_lists(t, list_end) || !emit_gathered(t)) return false;
     t->shiftable = moves && !t->clipped && !t->gathered_count &&
                    t->moving_begin - t->fixed_end > MERGED_KEYS_MOST;

@@ -182,6 +182,7 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
                             struct schedule *out, tulle_error *error) {
     tulle_error local;
     struct schedule_room fresh = { 0 };
+    const struct tiling tiling = tiling_of(&input->limits);
     if (!error) error = &local;
     struct planner p = { .input = input,
                          .out = out,
@@ -189,8 +190,7 @@ tulle_result schedule_build(const struct schedule_input *input, struct schedule_
                          .segments = { .input = input, .out = out, .error = error },
                          .items = { .input = input, .error = error, .room = room ? room : &fresh },
                          .waves = { .input = input, .out = out, .error = error },
-                         .tiler = { .tile_rows = input->limits.tile_rows,
-                                    .chunk = input->limits.chunk } };
+                         .tiler = tiler_of(NULL, NULL, &tiling) };
     p.items.segments = &p.segments;
     error->result = TULLE_OK;
     room_lend(room, out);

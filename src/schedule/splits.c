@@ -70,9 +70,10 @@ static int64_t words_of_keys(const struct tiler *t, const struct run *run) {
 }
 
 /// How many keys of the run, from c on, a split takes that has taken some already: chunks and
-/// texels are what is left of its limits. 0: none; it is complete.
+/// texels are what is left of its limits, key_first its first key's position. 0: none; it is complete.
 static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t c,
-                          const struct split_limits *left, const struct split *split) {
+                          const struct split_limits *left, const struct split *split,
+                          int64_t key_first) {
     const int64_t rest = run->count - c;
     int64_t n = rest;
     if (chunks_of(t, n) > left->chunks) {
@@ -90,47 +91,71 @@ static int64_t keys_taken(const struct tiler *t, const struct run *run, int64_t 
     n = least(n, rest);
     if (left->cell) {
         const int64_t key = run_key(t, run, c), cell = key / left->cell;
-        if (split->count && split->reach.key_first / left->cell != cell) return 0;
+        if (split->count && key_first / left->cell != cell) return 0;
         n = least(n, keys_up_to(t, run, c, (cell + 1) * left->cell - 1));
     }
     if (run->kind == TULLE_RUN_FULL && n > t->chunk) n -= n % t->chunk;
     return n;
 }
 
-int64_t tile_positions(const struct tiler *t) {
-    int64_t first = INT64_MAX, last = -1;
-    for (size_t i = 0; i < t->run_count; i++) {
-        first = least(first, run_key(t, &t->runs[i], 0));
-        last = most(last, run_key(t, &t->runs[i], t->runs[i].count - 1));
+struct run_totals run_totals(const struct tiler *t, const struct run *runs, size_t count) {
+    struct run_totals totals = { .reach = { REACH_NO_KEYS, .row_first = t->row,
+                                            .row_last = t->row + (t->rows - 1) * t->part->step } };
+    struct reach *reach = &totals.reach;
+    for (const struct run *run = runs; run < runs + count; run++) {
+        reach->chunks += chunks_of(t, run->count);
+        reach->key_first = least(reach->key_first, run_key(t, run, 0));
+        reach->key_last = most(reach->key_last, run_key(t, run, run->count - 1));
+        totals.texels += run_texels(t, run, run->count);
+        totals.full += run->kind == TULLE_RUN_FULL;
+        totals.from_list = totals.from_list || run->source == RUN_LIST;
+        totals.gathered = totals.gathered || run->source == RUN_GATHERED;
+        totals.bits = totals.bits || run->kind == TULLE_RUN_BITS;
     }
-    return last < 0 ? 0 : last - first + 1;
+    return totals;
 }
 
-bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,
-                struct split *split) {
+/// Do all of the tile's runs stay clear of the limits of one split?
+static bool fits_whole(const struct tiler *t, const struct run_totals *all,
+                       const struct split_limits *limits) {
+    const uint64_t rounding = ((uint64_t)t->tile_rows + 32) / 4 + 1;  // keys_taken's, of 32 keys
+    return all->reach.chunks <= limits->chunks && !limits->cell && t->run_count <= RUNS_MOST &&
+           all->texels + rounding <= limits->texels;
+}
+
+/// Runs from *at on, as far as the limits let them.
+static bool cut_split(struct tiler *t, const struct split_limits *limits, struct split_place *at,
+                      struct split *split) {
     struct split_limits left = *limits;
+    int64_t key_first = 0;
     split->count = 0;
-    split->reach = (struct reach){ REACH_NO_KEYS, .row_first = t->row,
-                                   .row_last = t->row + (t->rows - 1) * t->part->step };
     while (at->run < t->run_count && left.chunks > 0 && left.texels > 0 &&
            split->count < RUNS_MOST) {
         const struct run *from = &t->runs[at->run];
-        const int64_t n = keys_taken(t, from, at->key, &left, split);
+        const int64_t n = keys_taken(t, from, at->key, &left, split, key_first);
         if (n == 0) break;
-        if (!ARRAY_RESERVE(split->runs, split->capacity, split->count + 1) ||
-            !run_take(t, from, at->key, n, &split->runs[split->count]))
+        if (!ARRAY_RESERVE(split->cut, split->cut_capacity, split->count + 1) ||
+            !run_take(t, from, at->key, n, &split->cut[split->count]))
             return false;
+        const int64_t key = run_key(t, from, at->key);
+        key_first = split->count ? least(key_first, key) : key;
         split->count++;
-        const int64_t taken = chunks_of(t, n);
         const uint64_t used = run_texels(t, from, n);
-        struct reach *reach = &split->reach;
-        reach->key_first = least(reach->key_first, run_key(t, from, at->key));
-        reach->key_last = most(reach->key_last, run_key(t, from, at->key + n - 1));
-        reach->chunks += taken;
-        left.chunks -= taken;
+        left.chunks -= chunks_of(t, n);
         left.texels = left.texels > used ? left.texels - used : 0;
         at->key += n;
         if (at->key == from->count) *at = (struct split_place){ at->run + 1, 0 };
     }
+    split->runs = split->cut;
+    split->totals = run_totals(t, split->runs, split->count);
+    return true;
+}
+
+bool split_next(struct tiler *t, const struct run_totals *all, const struct split_limits *limits,
+                struct split_place *at, struct split *split) {
+    if (at->run || at->key || !fits_whole(t, all, limits)) return cut_split(t, limits, at, split);
+    split->runs = t->runs;
+    split->count = at->run = t->run_count;
+    split->totals = *all;
     return true;
 }

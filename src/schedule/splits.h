@@ -7,10 +7,21 @@
 #include "schedule/tiler.h"
 #include "schedule/windows.h"
 
-struct split {
-    struct run *runs;
-    size_t count, capacity;
+/// What some runs of a tile come to.
+struct run_totals {
     struct reach reach;
+    uint64_t
+        texels;   ///< of plan memory: the runs, their bits, their keys where the tile lists them
+    size_t full;  ///< runs
+    bool from_list, gathered, bits;  ///< some of them
+};
+
+struct split {
+    const struct run *runs;  ///< the tile's own, where it is whole; else those of `cut`
+    size_t count;
+    struct run_totals totals;
+    struct run *cut;
+    size_t cut_capacity;
 };
 
 /// Where in a tile's runs the next split begins.
@@ -26,12 +37,11 @@ struct split_limits {
     uint64_t texels;  ///< of plan memory
 };
 
-/// Positions from the first to the last key of the tile's runs, both included; 0: none.
-int64_t tile_positions(const struct tiler *t);
+struct run_totals run_totals(const struct tiler *t, const struct run *runs, size_t count);
 
 /// The share of the tile's runs from *at on, which moves past it; at least some keys, where there
-/// are any. False: out of memory.
-bool split_next(struct tiler *t, struct split_place *at, const struct split_limits *limits,
-                struct split *split);
+/// are any. all: of the tile. False: out of memory.
+bool split_next(struct tiler *t, const struct run_totals *all, const struct split_limits *limits,
+                struct split_place *at, struct split *split);
 
 #endif

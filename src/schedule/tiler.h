@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Pattern → runs, for one tile of query rows: terms → regions (regions.c) → cells (cells.c), narrow
-// ones → a list of their keys (gather.c) → runs (runs.c).
+// Pattern → runs, for one tile of query rows: terms → regions (regions.c); what of these is a run as
+// it stands, or few keys (strips.c), others → cells (cells.c); few keys → a list of them (gather.c);
+// → runs (runs.c).
 //
 // A tile's rows are i, i + step, i + 2·step …; its keys lie in the queries' residue class modulo
 // step. Within a class a position is counted in steps: with a = p mod step, query u = (p − a)/step
@@ -38,11 +39,22 @@ struct run {
 
 struct region;
 struct cell;
-struct speck;
 struct outlines;
 
 struct region_list {
     struct region *regions;
+    size_t count, capacity;
+};
+
+/// A region that no diagonal bounds, of rows [r0, r1), in class coordinates.
+struct rectangle {
+    int64_t v;     ///< first key
+    int32_t keys;  ///< side by side
+    uint8_t r0, r1;
+};
+
+struct rectangle_list {
+    struct rectangle *rectangles;
     size_t count, capacity;
 };
 
@@ -62,7 +74,8 @@ struct tiler {
     const struct site *site;
     const struct part *part;
     int32_t tile_rows;  ///< the variant's; row stride of bits
-    int32_t chunk;      ///< keys per chunk, a power of 2 up to 64
+    int32_t chunk;      ///< keys per chunk, a power of 2 up to 64:
+    int chunk_bits;     ///< 2^chunk_bits
     /// only what runs cost: their bits are left out, which may be many, and none is cut for its length
     bool counts;
     // the tile at hand
@@ -84,20 +97,21 @@ struct tiler {
     int64_t moves_from;
     // scratch
     struct region_list include, exclude;
+    /// of what is included, where the part has neither a list nor terms to leave out; those of them
+    /// that are runs as they stand: strips.h
+    struct rectangle_list rectangles, plain;
+    int64_t thin_keys,
+        thin_ranges;  ///< of the rectangles: each key once; chunks as ranges, at least
     struct region_list factors[3];  ///< of a term of several: regions.c
-    int64_t *edges;
-    size_t edge_count, edge_capacity;
     struct cell_list cells, rounded;
     struct cell_list wide, narrow, ranges;  ///< gather.c
-    struct speck *specks;
-    size_t speck_capacity;
-    struct sweep in, out;  ///< of include and exclude
-    size_t *active;        ///< theirs
+    struct sweep in, out;                   ///< of include and exclude
+    size_t *active;                         ///< theirs
     size_t active_capacity;
     char *sorted;  ///< tiler_sort
     size_t sorted_capacity;
     struct outlines *outlines;  ///< tiles before: outlines.h
-    int64_t *blocks;
+    uint32_t *blocks;           ///< drawn
     size_t blocks_capacity;
     bool clipped;
     int64_t fixed_end, moving_begin;  ///< the last key of regions that stay, the first of others
@@ -137,7 +151,7 @@ static inline uint64_t run_texels(const struct tiler *t, const struct run *run, 
 
 /// Chunks that so many keys take.
 static inline int64_t chunks_of(const struct tiler *t, int64_t keys) {
-    return (keys + t->chunk - 1) / t->chunk;
+    return (keys + t->chunk - 1) >> t->chunk_bits;
 }
 
 /// The positions of a run's keys, where a list has them: not of a range.

@@ -49,6 +49,30 @@ static size_t floyd(uint64_t seed, int64_t head, int64_t block, int64_t n, int64
     return (size_t)r;
 }
 
+static int compare_blocks(const void *a, const void *b) {
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+// Draws, and sorts what is drawn.
+static size_t draw_sorted(const struct term *term, const tulle_pattern_site *site,
+                          int64_t query_block, int64_t first, int64_t end, uint32_t *blocks) {
+    const size_t drawn = random_blocks(term, site, query_block, first, end, blocks);
+    qsort(blocks, drawn, sizeof *blocks, compare_blocks);
+    return drawn;
+}
+
+// Of the blocks drawn, those in [first, end).
+static void check_range(const struct term *term, const tulle_pattern_site *site,
+                        int64_t query_block, int64_t first, int64_t end, const bool *taken,
+                        int64_t n, uint32_t *blocks) {
+    const size_t drawn = draw_sorted(term, site, query_block, first, end, blocks);
+    size_t found = 0;
+    for (int64_t j = first > 0 ? first : 0; j < n && j < end; ++j)
+        if (taken[j]) assert_true(found < drawn && blocks[found++] == j);
+    assert_int_equal(found, drawn);
+}
+
 static void check_draw(int64_t block, int64_t r, uint64_t seed, const tulle_pattern_site *site,
                        int64_t query_block) {
     tulle_term given = { .kind = TULLE_RANDOM, .block = block, .count = r, .seed = seed };
@@ -58,17 +82,20 @@ static void check_draw(int64_t block, int64_t r, uint64_t seed, const tulle_patt
     bool *taken = malloc((size_t)n + 1);
     size_t most = random_most(term, site, query_block);
     assert_true(most == (size_t)(r < n ? r : n));
-    int64_t *blocks = malloc((most + 1) * sizeof *blocks);
+    uint32_t *blocks = malloc((2 * most + 1) * sizeof *blocks);
     assert_true(taken && blocks);
-    blocks[most] = -12345;
-    size_t expected = floyd(seed, site->head, query_block, n, r, taken),
-           drawn = random_blocks(term, site, query_block, blocks);
-    assert_int_equal(drawn, expected);
-    assert_int_equal(blocks[most], -12345);
-    for (size_t i = 0; i < drawn; ++i) {
-        assert_true(blocks[i] >= 0 && blocks[i] < n && taken[blocks[i]]);
-        assert_true(!i || blocks[i - 1] < blocks[i]);
-    }
+    blocks[2 * most] = 12345;
+    assert_int_equal(floyd(seed, site->head, query_block, n, r, taken), most);
+    assert_int_equal(random_blocks(term, site, query_block, 0, n, blocks), most);
+    check_range(term, site, query_block, -7, n + 7, taken, n, blocks);
+    // a few, in the middle and at both ends; half
+    check_range(term, site, query_block, n / 2, n / 2 + 5, taken, n, blocks);
+    check_range(term, site, query_block, 0, n / 3 + 1, taken, n, blocks);
+    check_range(term, site, query_block, n - n / 5, n, taken, n, blocks);
+    check_range(term, site, query_block, n / 4, n / 4 + n / 2, taken, n, blocks);
+    check_range(term, site, query_block, n, n + 9, taken, n, blocks);
+    check_range(term, site, query_block, 3, 3, taken, n, blocks);
+    assert_int_equal(blocks[2 * most], 12345);
     for (int64_t j = 0; n <= 4096 && j < n; ++j)  // the walk backwards through the draws agrees
         assert_int_equal(term_selects(term, site, query_block * block + block - 1, j * block),
                          taken[j]);
@@ -116,12 +143,12 @@ static void test_random_large(void **state) {
     };
     tulle_term given = { .kind = TULLE_RANDOM, .block = 1, .count = 3000, .seed = 11 };
     tulle_pattern *pattern = make(&given, 1);
-    int64_t *blocks = malloc(3000 * sizeof *blocks);
+    uint32_t *blocks = malloc(2 * 3000 * sizeof *blocks);
     assert_non_null(blocks);
-    assert_int_equal(random_blocks(&pattern->terms[0], &causal, INT64_C(0xFFFFFFFE), blocks), 3000);
+    assert_int_equal(
+        draw_sorted(&pattern->terms[0], &causal, INT64_C(0xFFFFFFFE), 0, INT64_MAX, blocks), 3000);
     for (size_t i = 0; i < 3000; ++i) {
-        assert_true(blocks[i] >= 0 && blocks[i] <= INT64_C(0xFFFFFFFE) &&
-                    (!i || blocks[i - 1] < blocks[i]));
+        assert_true(blocks[i] <= UINT32_C(0xFFFFFFFE) && (!i || blocks[i - 1] < blocks[i]));
         if (i % 100 == 0)
             assert_true(term_selects(&pattern->terms[0], &causal, INT64_C(0xFFFFFFFE), blocks[i]));
     }
@@ -137,17 +164,17 @@ static void test_random_edges(void **state) {
     tulle_pattern *pattern = make(&given, 1);
     const struct term *term = &pattern->terms[0];
     tulle_pattern_site site = { .heads = 1, .kv_heads = 1, .kv_len = 0, .causal = true };
-    int64_t a[2], b[2];
-    assert_int_equal(random_blocks(term, &site, 9, a), 2);
+    uint32_t a[4], b[4];
+    assert_int_equal(draw_sorted(term, &site, 9, 0, INT64_MAX, a), 2);
     site.kv_len = 1000;
-    assert_int_equal(random_blocks(term, &site, 9, b), 2);
-    assert_memory_equal(a, b, sizeof a);
-    assert_int_equal(random_blocks(term, &site, 0, a), 1);
-    assert_int_equal(random_blocks(term, &site, -1, a), 0);
+    assert_int_equal(draw_sorted(term, &site, 9, 0, INT64_MAX, b), 2);
+    assert_memory_equal(a, b, 2 * sizeof *a);
+    assert_int_equal(draw_sorted(term, &site, 0, 0, INT64_MAX, a), 1);
+    assert_int_equal(draw_sorted(term, &site, -1, 0, INT64_MAX, a), 0);
     assert_int_equal(random_most(term, &site, -1), 0);
     site.causal = false;
     site.kv_len = 0;
-    assert_int_equal(random_blocks(term, &site, 9, a), 0);
+    assert_int_equal(draw_sorted(term, &site, 9, 0, INT64_MAX, a), 0);
     assert_int_equal(random_most(term, &site, 9), 0);
     tulle_pattern_destroy(pattern);
 }

@@ -707,10 +707,9 @@ static void test_gathered_visited(void **state) {
 }
 
 /// One tile of 8 rows, chunks of 32 keys: two keys lie between two ranges that rounding makes one,
-/// and are that range's; six that lie apart are listed.
-static void test_gathered_between(void **state) {
-    (void)state;
-    enum { KEYS = 720, ROWS = 8 };
+/// and are that range's; six that lie apart are listed, and `more` others, of one row each.
+static void check_gathered_between(int more) {
+    enum { KEYS = 1600, ROWS = 8 };
     static const struct {
         int key, end, row, past;
     } rectangles[] = { { 0, 40, 0, 8 },    { 45, 47, 0, 4 },   { 50, 55, 4, 8 },
@@ -718,13 +717,15 @@ static void test_gathered_between(void **state) {
                        { 400, 401, 0, 8 }, { 500, 501, 2, 5 }, { 600, 601, 7, 8 },
                        { 700, 701, 0, 1 } };
     static uint8_t mask[ROWS * KEYS];
-    uint64_t pairs = 0;
+    uint64_t pairs = (uint64_t)more;
+    memset(mask, 0, sizeof mask);
     for (size_t n = 0; n < COUNT(rectangles); n++)
         for (int r = rectangles[n].row; r < rectangles[n].past; r++)
             for (int j = rectangles[n].key; j < rectangles[n].end; j++) {
                 mask[r * KEYS + j] = 1;
                 pairs++;
             }
+    for (int n = 0; n < more; n++) mask[n % ROWS * KEYS + 740 + 9 * n] = 1;
     const struct ref_term term = { .kind = REF_BLOCKS,
                                    .block = 1,
                                    .mask = mask,
@@ -741,12 +742,58 @@ static void test_gathered_between(void **state) {
     assert_true(parts_create(&site, &tiling, &parts, &count));
     struct tiler tiler = tiler_of(&site, parts, &tiling);
     assert_true(tile_runs(&tiler, 0, ROWS));
-    assert_int_equal(tiler.gathered_count, 6);
-    assert_int_equal(tile_chunks(&tiler), 5);
+    assert_int_equal(tiler.gathered_count, 6 + more);
+    assert_int_equal(tile_chunks(&tiler), 4 + (6 + more + 31) / 32);
     assert_int_equal(tile_pairs(&tiler), pairs);
     tiler_free(&tiler);
     parts_free(parts, count);
     tulle_pattern_destroy(pattern);
+}
+
+static void test_gathered_between(void **state) {
+    (void)state;
+    check_gathered_between(0);
+    check_gathered_between(90);  // many: listed without cells
+}
+
+/// Blocks of the keys of a class: a part's own strides leave them what they are at step 1.
+static void test_strided_blocks(void **state) {
+    (void)state;
+    static uint8_t mask[64 * 64];
+    struct rng rng = { rng_hash(run_seed, UINT64_C(3100000)) };
+    for (int n = 0; n < 12; n++) {
+        const int64_t step = rng_between(&rng, 2, 6),
+                      block = n % 3 ? step * rng_between(&rng, 1, 8) : rng_between(&rng, 5, 40),
+                      length = rng_between(&rng, 400, 600), blocks = (length + block - 1) / block;
+        const bool causal = rng_chance(&rng, 50);
+        if (blocks > 64) continue;
+        for (int64_t i = 0; i < blocks * blocks; i++) mask[i] = rng_chance(&rng, 40);
+        const struct ref_term factor = { .kind = REF_BLOCKS,
+                                         .block = block,
+                                         .mask = mask,
+                                         .layouts = 1,
+                                         .block_rows = blocks,
+                                         .block_cols = blocks };
+        struct ref_term term = {
+            .kind = REF_STRIDED, .step = step, .factors = &factor, .n_factors = 1
+        };
+        tulle_pattern *pattern = trial_pattern(&term, 1, NULL);
+        const struct ref_pattern reference = { &term, 1 };
+        const struct site site = { .pattern = pattern,
+                                   .at = { 0, 1, 1, length, causal },
+                                   .q_len = length,
+                                   .q_length = length };
+        const struct tiling tiling = { 8, 4, 65536 };
+        uint64_t pairs = 0, want = 0;
+        assert_true(site_runs(&site, &tiling, add_pairs, &pairs));
+        for (int64_t i = 0; i < length * length; i++)
+            want += (!causal || i % length <= i / length) &&
+                    ref_selects(&reference, i / length, i % length, 0, 1, 1, length, causal);
+        CHECK(pairs == want, "strided:%lld&blocks:%lld, %lld keys, causal %d: %llu pairs, not %llu",
+              (long long)step, (long long)block, (long long)length, causal,
+              (unsigned long long)pairs, (unsigned long long)want);
+        tulle_pattern_destroy(pattern);
+    }
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -909,6 +956,7 @@ int main(void) {
         cmocka_unit_test(test_window_padding),
         cmocka_unit_test(test_gathered_visited),
         cmocka_unit_test(test_gathered_between),
+        cmocka_unit_test(test_strided_blocks),
         cmocka_unit_test(test_even_stretches),
         cmocka_unit_test(test_speed),
     };
