@@ -51,6 +51,7 @@ static void state_lengths(struct problem *problem, struct rng *rng) {
     problem->q_lengths = rng_chance(rng, 25) ? rows : NULL;
     problem->kv_starts = rng_chance(rng, 25) ? starts : NULL;
     problem->align = rng_chance(rng, 80) ? TULLE_ALIGN_LAST_KEY : TULLE_ALIGN_FIRST_KEY;
+    if (problem->align == TULLE_ALIGN_LAST_KEY && rng_chance(rng, 20)) case_trees(problem, rng);
 }
 
 // The keys of a batch entry from kv_start to kv_length have pages, most of them one of their own.
