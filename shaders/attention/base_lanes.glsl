@@ -57,8 +57,7 @@ const uint X_STRIDE = (ROWS + TM) / 2u;
 const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
 
 // Bytes of shared memory, as family_base.c reckons them: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS ·
-// X_STRIDE + 4 · ROWS; keep and
-// keep_texels.
+// X_STRIDE + 4 · ROWS, keep and keep_texels.
 shared vec4 stage[QK_STAGE > V_STAGE ? QK_STAGE : V_STAGE];
 shared vec2 exchange[KEYS * X_STRIDE];
 shared float row_max[ROWS];

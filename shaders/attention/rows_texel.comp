@@ -18,10 +18,11 @@
 // own, so that neither names the other's access to the workspace: validation layers take what a
 // module names for done.
 //
-// Bindings: 3 workspace (with RESUME 10, a texel buffer, RGBA32F), 4 plan, 5 O, 6 LSE, and the texel
-// buffers 11 page table, 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI for bf16, a piece a texel. The
-// workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from workgroup size
-// / 8 up to the workgroup's size, so that T divides the head classes, multiples of 8 pieces.
+// Bindings: 3 workspace (with RESUME 10, a texel buffer, RGBA32F), 4 plan, 5 O, 6 LSE, 11 page table,
+// and the texel buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI for bf16, a piece a
+// texel. The workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from
+// workgroup size / 8 up to the workgroup's size, so that T divides the head classes, multiples of 8
+// pieces.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

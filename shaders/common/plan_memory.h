@@ -49,7 +49,7 @@ struct pm_strides {
 
 struct pm_header {
     PM_UINT heads, kv_heads, q_len;
-    PM_UINT pages;            // PM_PAGES_…; 0: K and V are not paged
+    PM_UINT pages;            // PM_PAGES_…; 0 where K and V are not paged
     PM_STRUCT(pm_strides) q;  // with: pieces of a row of Q and K
     // Of paged K and V `batch` is a page's and `row` that of a row within its page.
     PM_STRUCT(pm_strides) k;  // with: pieces of a row of V and O
@@ -89,7 +89,7 @@ struct pm_entry {
     PM_UINT first_key;   //   and of K and V its key 0: where sequences are packed, else 0
     PM_UINT q_length;    // rows that exist; the others are empty
     PM_UINT kv_length;   // keys that exist
-    PM_UINT page_table;  // the first cell of its row of the page table; 0: K and V are not paged
+    PM_UINT page_table;  // the first cell of its row of the page table; 0 where there is none
     PM_UINT sequence;    // which batch entry, or which of the packed sequences: the host's
 };
 

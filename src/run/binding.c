@@ -84,8 +84,8 @@ static struct footprint bound_footprint(const struct tulle_binding *b, int t) {
 static tulle_result check_buffers_apart(const struct tulle_binding *b, tulle_error *error) {
     for (int written = TENSOR_O; written <= BOUND_WORKSPACE; written++)
         for (int t = 0; t < BOUND_COUNT; t++) {
-            const bool seen =
-                t >= written && t <= BOUND_WORKSPACE;  // itself, or with the roles changed
+            // itself, or what is written too and asks for this one when its turn comes
+            const bool seen = t >= written && t <= BOUND_WORKSPACE;
             if (seen || !b->bound[t].buffer || b->bound[t].buffer != b->bound[written].buffer)
                 continue;
             struct footprint here = bound_footprint(b, written), there = bound_footprint(b, t);
