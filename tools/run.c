@@ -38,6 +38,9 @@ static const char help[] =
     "  --q-lengths FILE     whole numbers [b]: queries that exist in each batch entry\n"
     "  --kv-lengths FILE    whole numbers [b]: keys that exist\n"
     "  --kv-starts FILE     whole numbers [b]: the first key that exists\n"
+    "  --page-table FILE    int32 [b,n]: K and V are pools of pages, [pages,h,page,d] ([pages,page,h,d] with bshd), and\n"
+    "                       key j of batch entry i is row j mod page of page FILE[i][j / page]; page is a power of two up\n"
+    "                       to 1024; there are n times page keys, or as many as --kv-lengths says\n"
     "  --packed FILE        whole numbers [s+1], cumulative lengths, from 0: one batch entry holds s sequences one after\n"
     "                       the other, each attended to alone, positions from its own start\n"
     "  --cu-seqlens FILE    the same with Q, K, V and O of shape [rows,h,d]\n"
@@ -69,6 +72,7 @@ enum {
     Q_LENGTHS,
     KV_LENGTHS,
     KV_STARTS,
+    PAGE_TABLE,
     PACKED,
     CU_SEQLENS,
     CU_KV,
@@ -98,6 +102,7 @@ static const struct option options[] = {
     { "q-lengths", required_argument, NULL, Q_LENGTHS },
     { "kv-lengths", required_argument, NULL, KV_LENGTHS },
     { "kv-starts", required_argument, NULL, KV_STARTS },
+    { "page-table", required_argument, NULL, PAGE_TABLE },
     { "packed", required_argument, NULL, PACKED },
     { "cu-seqlens", required_argument, NULL, CU_SEQLENS },
     { "cu-kv", required_argument, NULL, CU_KV },
@@ -114,7 +119,7 @@ static const struct option options[] = {
 // What the command line says, before any file is opened.
 struct request {
     const char *q, *k, *v, *o, *lse, *spec, *alibi, *sinks, *q_lengths, *kv_lengths, *kv_starts,
-        *packed, *cu_seqlens, *cu_kv, *trees, *device, *kernel;
+        *page_table, *packed, *cu_seqlens, *cu_kv, *trees, *device, *kernel;
     float scale, softcap;
     int64_t q_offset, repeat;
     bool causal, bshd, has_q_offset, json;
@@ -126,8 +131,9 @@ struct work {
     struct tensor q, k, v;
     tulle_pattern **patterns;
     uint32_t pattern_count;
-    int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts, *cu_q, *cu_kv;
-    uint32_t sequences;  // packed; 0: none are
+    int32_t q_offset, *q_lengths, *kv_lengths, *kv_starts, *page_table, *cu_q, *cu_kv;
+    uint32_t table_columns;  // pages a batch entry; 0: K and V are not paged
+    uint32_t sequences;      // packed; 0: none are
     uint32_t *trees, tree_rows;
     uint32_t *entry_pattern;  // where specs differ by batch entry
     float *slopes, *sinks, *lse;
@@ -170,6 +176,7 @@ static int read_options(int argc, char **argv, struct request *r) {
         case Q_LENGTHS: r->q_lengths = optarg; break;
         case KV_LENGTHS: r->kv_lengths = optarg; break;
         case KV_STARTS: r->kv_starts = optarg; break;
+        case PAGE_TABLE: r->page_table = optarg; break;
         case PACKED: r->packed = optarg; break;
         case CU_SEQLENS: r->cu_seqlens = optarg; break;
         case CU_KV: r->cu_kv = optarg; break;
@@ -199,6 +206,9 @@ static int read_options(int argc, char **argv, struct request *r) {
     if (missing) return fail_usage("run", "%s is missing", missing);
     if (r->packed && r->cu_seqlens)
         return fail_usage("run", "--packed and --cu-seqlens are both given; one is wanted");
+    if (r->page_table && (r->packed || r->cu_seqlens))
+        return fail_usage("run", "--page-table and %s are both given; one is wanted",
+                          r->packed ? "--packed" : "--cu-seqlens");
     if (r->cu_kv && !r->packed && !r->cu_seqlens)
         return fail_usage("run", "--cu-kv is given without --packed or --cu-seqlens");
     if (r->trees && r->has_q_offset)
@@ -209,13 +219,19 @@ static int read_options(int argc, char **argv, struct request *r) {
 
 // The shapes that must agree, said in terms of the options. What the library checks by itself is
 // left to it.
-static bool check_shapes(const struct work *w, struct message *m) {
+static bool check_shapes(const struct work *w, bool paged, struct message *m) {
     const struct tensor *q = &w->q, *k = &w->k, *v = &w->v;
     if (k->dtype != q->dtype || v->dtype != q->dtype)
         return refuse(m, "--q, --k and --v hold %s, %s and %s; they must be of one type",
                       element_name(q->array.element), element_name(k->array.element),
                       element_name(v->array.element));
-    if (k->batch != q->batch || v->batch != q->batch)
+    if (paged && (!k->has_batch || !v->has_batch))
+        return refuse(m, "%s has no axis of pages; with --page-table four axes are wanted",
+                      k->has_batch ? "--v" : "--k");
+    if (paged && v->batch != k->batch)
+        return refuse(m, "--k and --v have %u and %u pages; they must have as many", k->batch,
+                      v->batch);
+    if (!paged && (k->batch != q->batch || v->batch != q->batch))
         return refuse(m,
                       "--q, --k and --v have %u, %u and %u batch entries; they must have as many",
                       q->batch, k->batch, v->batch);
@@ -249,7 +265,7 @@ static bool read_sequences(const struct request *r, struct work *w, struct messa
 static bool read_inputs(const struct request *r, struct work *w, struct message *m) {
     if (!tensor_read(&w->q, "--q", r->q, r->bshd, m) ||
         !tensor_read(&w->k, "--k", r->k, r->bshd, m) ||
-        !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, m) ||
+        !tensor_read(&w->v, "--v", r->v, r->bshd, m) || !check_shapes(w, r->page_table, m) ||
         !read_sequences(r, w, m))
         return false;
     const uint32_t batch = w->q.batch, heads = w->q.heads,
@@ -261,6 +277,9 @@ static bool read_inputs(const struct request *r, struct work *w, struct message 
                                                              "batch entry", m))) &&
            (!r->kv_starts ||
             (w->kv_starts = read_integers("--kv-starts", r->kv_starts, batch, "batch entry", m))) &&
+           (!r->page_table ||
+            (w->page_table = read_integer_rows("--page-table", r->page_table, batch, "batch entry",
+                                               &w->table_columns, m))) &&
            (!r->alibi || (w->slopes = read_reals("--alibi", r->alibi, heads, "head", m))) &&
            (!r->sinks || (w->sinks = read_reals("--sink-logits", r->sinks, heads, "head", m)));
 }
@@ -286,13 +305,16 @@ static int read_patterns(const struct request *r, struct work *w) {
 }
 
 static void describe(const struct request *r, struct work *w) {
+    const bool paged = w->page_table;
+    const uint64_t keys = (uint64_t)w->k.length * (paged ? w->table_columns : 1);
     w->q_offset = (int32_t)r->q_offset;
     w->desc = (tulle_attention_desc){
         .batch = w->q.batch,
         .heads = w->q.heads,
         .kv_heads = w->k.heads,
         .q_len = w->q.length,
-        .kv_len = w->k.length,
+        .kv_len =
+            keys < UINT32_MAX ? (uint32_t)keys : UINT32_MAX,  // the library says what is too much
         .head_dim = w->q.dim,
         .v_head_dim = w->v.dim,
         .dtype = w->q.dtype,
@@ -314,6 +336,9 @@ static void describe(const struct request *r, struct work *w) {
         .q_lengths = w->q_lengths,
         .kv_lengths = w->kv_lengths,
         .kv_starts = w->kv_starts,
+        .page_size = paged ? w->k.length : 0,
+        .pages = paged ? w->k.batch : 0,
+        .table_columns = w->table_columns,
         .entry_pattern = w->entry_pattern,
         .sequences = w->sequences,
         .cu_q = w->cu_q,
@@ -378,7 +403,8 @@ static int run(struct request *r, struct work *w) {
                                        .k = w->k.array.data,
                                        .v = w->v.array.data,
                                        .o = w->o,
-                                       .lse = r->lse ? w->lse : NULL };
+                                       .lse = r->lse ? w->lse : NULL,
+                                       .page_table = w->page_table };
     tulle_timing timing = { .repeat = (uint32_t)r->repeat };
     if (progress_start(label)) timing.progress = progress_follow, timing.progress_user = label;
     const tulle_result result =
@@ -412,6 +438,7 @@ int run_main(int argc, char **argv) {
     free(work.q_lengths);
     free(work.kv_lengths);
     free(work.kv_starts);
+    free(work.page_table);
     free(work.cu_q);
     free(work.cu_kv);
     free(work.trees);

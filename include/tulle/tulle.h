@@ -588,6 +588,17 @@ typedef struct tulle_attention_desc {
     /// c mod 32 of word c / 32 is set. What is past an entry's query rows is ignored. NULL: none
     const uint32_t *trees;
 
+    // Paged K and V: pools of pages, K [pages, kv_heads, page_size, head_dim] and V likewise, in which
+    // `batch` of their strides is from page to page. Key j of batch entry b is row j mod page_size of
+    // page table[b][⌊j / page_size⌋]. The table is an int32 array [batch, table_columns] of the run
+    // (tulle_buffers, tulle_host_arrays): pages in any order and shared as one likes; cells that no
+    // selected key needs may hold anything. One outside 0 … pages − 1 leaves the rows that see its keys
+    // unspecified, and reaches nothing outside the pools. Not with cu_q. UNSUPPORTED where no kernel
+    // serves that reads pages (matrix_* do not), or a pool is above what one descriptor reaches
+    uint32_t page_size;      ///< keys of a page: a power of two, 1 … 1024; 0: not paged
+    uint32_t pages;          ///< of each pool: 1 … 2²⁸; 0 where page_size is
+    uint32_t table_columns;  ///< times page_size at least kv_len; 0 where page_size is
+
     // Running: on which buffers, by which kernel, in how much memory, in what portions.
     /// What all the caller's buffers, its workspace included, were created with, as far as kernels
     /// may use it: best tulle_buffer_usage(context), and always VK_BUFFER_USAGE_STORAGE_BUFFER_BIT.
@@ -676,6 +687,10 @@ typedef struct tulle_buffers {
     tulle_buffer q, k, v, o;
     tulle_buffer lse;        ///< only where the descriptor asks for it
     tulle_buffer workspace;  ///< buffer NULL: the binding makes its own
+    /// only where the descriptor has a page_size: int32 [batch, table_columns], dense. Its offset is a
+    /// multiple of 16 bytes and of the device's minTexelBufferOffsetAlignment, and its buffer's usage
+    /// is buffer_usage with VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT. Read as Q, K and V are
+    tulle_buffer page_table;
 } tulle_buffers;
 
 typedef struct tulle_binding tulle_binding;
@@ -702,12 +717,12 @@ TULLE_API tulle_result tulle_cmd_prepare(VkCommandBuffer cmd, tulle_plan *plan, 
 /// Records the attention: dispatches and the barriers between them, nothing else. No allocation, no
 /// submission, no wait, no compilation. Errors: INVALID_ARGUMENT (also where tulle_cmd_prepare is
 /// owed); then nothing was recorded.
-///   Reads Q, K, V (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE; kernels for CPUs
-///   also read what they will write, to have it in the cache, and use nothing of it), reads and
-///   writes the workspace, all at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller owes a barrier
-///   before (what wrote Q, K, V; and what last read or wrote O, LSE and the workspace, an earlier
-///   attention included) and one after. Clobbers the bound compute pipeline, its descriptor sets
-///   and push constants. cmd must be recording, outside a render pass.
+///   Reads Q, K, V and the page table (VK_ACCESS_SHADER_READ_BIT), writes O and LSE (SHADER_WRITE;
+///   kernels for CPUs also read what they will write, to have it in the cache, and use nothing of
+///   it), reads and writes the workspace, all at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT. The caller
+///   owes a barrier before (what wrote Q, K, V and the page table; and what last read or wrote O,
+///   LSE and the workspace, an earlier attention included) and one after. Clobbers the bound compute
+///   pipeline, its descriptor sets and push constants. cmd must be recording, outside a render pass.
 /// `first` and `count` name a range of the plan's dispatches (info.dispatches); count 0: all from
 /// first on. Ranges recorded one after the other in order, in one command buffer or several
 /// submitted in order, do the whole.
@@ -728,6 +743,8 @@ typedef struct tulle_host_arrays {
     const void *q, *k, *v;
     void *o;
     float *lse;  ///< [batch, heads, q_len]; where the descriptor asks for it
+    /// [batch, table_columns], dense; where the descriptor has a page_size
+    const int32_t *page_table;
     tulle_strides q_strides, k_strides, v_strides, o_strides;
     /// take all-zero strides literally, one row for all, instead of as the plan's
     bool q_broadcast, k_broadcast, v_broadcast;
@@ -777,7 +794,7 @@ typedef void (*tulle_tune_callback)(void *user, const char *kernel, double ms, b
 /// of head size (the larger of head_dim and v_head_dim, rounded up to 32, 64, 96, 128, 192, 256, 512
 /// or 576),
 /// phase, and what of buffer addresses and matrix units is enabled. tulle_cache_save keeps it. Nothing is ever tuned
-/// unless this is called. desc->kernel is NULL. `each` may be NULL; it is called when all were
+/// unless this is called. desc->kernel is NULL and its page_size 0. `each` may be NULL; it is called when all were
 /// timed. Takes some 0.1 s a kernel and compiles each, uses host memory for Q, K, V and O; otherwise
 /// as tulle_attention. Any thread. Errors: INVALID_ARGUMENT, UNSUPPORTED, WORKSPACE_LIMIT, memory,
 /// DEVICE_LOST, VULKAN.

@@ -344,6 +344,7 @@ struct host_arrays {
     output o, lse;
     tulle_strides q_strides{}, k_strides{}, v_strides{}, o_strides{};
     bool q_broadcast = false, k_broadcast = false, v_broadcast = false;
+    span<const int32_t> page_table = {};  ///< batch × table_columns; where desc has a page_size
 };
 
 /// One attention of one shape.
@@ -377,17 +378,24 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
             const std::size_t in = tulle_dtype_size(desc_.dtype),
                               out = desc_.o_dtype == TULLE_O_F32 ? 4 : in;
             const tulle_strides rows{ int64_t(desc_.heads) * desc_.q_len, desc_.q_len, 1 };
+            const bool paged = desc_.page_size != 0;
+            const uint32_t kv_batch = paged ? desc_.pages : desc_.batch,
+                           keys = paged ? desc_.page_size : desc_.kv_len;
+            const std::size_t cells = std::size_t(desc_.batch) * desc_.table_columns;
+            if (paged && arrays.page_table.data() && arrays.page_table.size() != cells)
+                return detail::invalid("page_table has %zu entries; %zu are wanted",
+                                       arrays.page_table.size(), cells);
             for (const status &checked :
-                 { check("q", arrays.q, in, desc_.heads, desc_.q_len, desc_.head_dim,
+                 { check("q", arrays.q, in, desc_.batch, desc_.heads, desc_.q_len, desc_.head_dim,
                          arrays.q_strides, arrays.q_broadcast, desc_.q, desc_.q_broadcast),
-                   check("k", arrays.k, in, desc_.kv_heads, desc_.kv_len, desc_.head_dim,
+                   check("k", arrays.k, in, kv_batch, desc_.kv_heads, keys, desc_.head_dim,
                          arrays.k_strides, arrays.k_broadcast, desc_.k, desc_.k_broadcast),
-                   check("v", arrays.v, in, desc_.kv_heads, desc_.kv_len, desc_.v_head_dim,
+                   check("v", arrays.v, in, kv_batch, desc_.kv_heads, keys, desc_.v_head_dim,
                          arrays.v_strides, arrays.v_broadcast, desc_.v, desc_.v_broadcast),
-                   check("o", arrays.o, out, desc_.heads, desc_.q_len, desc_.v_head_dim,
-                         arrays.o_strides, false, desc_.o, false),
-                   desc_.lse ? check("lse", arrays.lse, sizeof(float), desc_.heads, desc_.q_len, 1,
-                                     rows, false, rows, false)
+                   check("o", arrays.o, out, desc_.batch, desc_.heads, desc_.q_len,
+                         desc_.v_head_dim, arrays.o_strides, false, desc_.o, false),
+                   desc_.lse ? check("lse", arrays.lse, sizeof(float), desc_.batch, desc_.heads,
+                                     desc_.q_len, 1, rows, false, rows, false)
                              : status() })
                 if (!checked) return checked;
         }
@@ -404,6 +412,7 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         given.q_broadcast = arrays.q_broadcast;
         given.k_broadcast = arrays.k_broadcast;
         given.v_broadcast = arrays.v_broadcast;
+        given.page_table = arrays.page_table.data();
         return detail::done(
             [&](tulle_error *error) { return tulle_attention(get(), &given, timing, error); });
     }
@@ -451,6 +460,9 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         desc_.k_broadcast = desc.k_broadcast;
         desc_.v_broadcast = desc.v_broadcast;
         desc_.lse = desc.lse;
+        desc_.page_size = desc.page_size;
+        desc_.pages = desc.pages;
+        desc_.table_columns = desc.table_columns;
     }
 
     static status put_lists(tulle_attention_desc &desc, const lists &lists) {
@@ -488,10 +500,10 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         return {};
     }
 
-    /// Does the array hold all elements of [batch, heads, rows, dim] at these strides (all zero: the plan's, or literally)?
+    /// Does the array hold all elements of [batch (of paged K and V: pages), heads, rows, dim] at these strides (all zero: the plan's, or literally)?
     template <class Void>
-    status check(const char *name, const array<Void> &array, std::size_t element, uint32_t heads,
-                 uint32_t rows, uint32_t dim, tulle_strides strides, bool literal,
+    status check(const char *name, const array<Void> &array, std::size_t element, uint32_t batch,
+                 uint32_t heads, uint32_t rows, uint32_t dim, tulle_strides strides, bool literal,
                  const tulle_strides &planned, bool planned_literal) const {
         const auto zero = [](const tulle_strides &s) { return !s.batch && !s.head && !s.row; };
         if (zero(strides) && !literal) {
@@ -508,9 +520,7 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         const struct {
             int64_t stride;
             uint32_t length;
-        } axes[] = { { strides.batch, desc_.batch },
-                     { strides.head, heads },
-                     { strides.row, rows } };
+        } axes[] = { { strides.batch, batch }, { strides.head, heads }, { strides.row, rows } };
         for (const auto &axis : axes) {
             if (axis.length == 1) continue;
             if (axis.stride < 0)
@@ -524,10 +534,10 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
         if (!fits)
             return detail::invalid(
                 "%s has %zu elements; too few for [%u, %u, %u, %u] at strides %lld, %lld, %lld",
-                name, array.count(), static_cast<unsigned>(desc_.batch),
-                static_cast<unsigned>(heads), static_cast<unsigned>(rows),
-                static_cast<unsigned>(dim), static_cast<long long>(strides.batch),
-                static_cast<long long>(strides.head), static_cast<long long>(strides.row));
+                name, array.count(), static_cast<unsigned>(batch), static_cast<unsigned>(heads),
+                static_cast<unsigned>(rows), static_cast<unsigned>(dim),
+                static_cast<long long>(strides.batch), static_cast<long long>(strides.head),
+                static_cast<long long>(strides.row));
         return {};
     }
 };

@@ -34,6 +34,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 
+#define READS_PAGES
 #include "../common/place.glsl"
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
@@ -47,7 +48,8 @@ layout(local_size_x_id = 0) in;
 // Beginning
 
 void begin_item(Item item) {
-    const Entry entry = plan_entry(item_group());
+    const Group group = item_group();
+    const Entry entry = plan_entry(group);
     const pm_strides q = plan_strides(PM_HEADER_Q), k = plan_strides(PM_HEADER_K),
                      v = plan_strides(PM_HEADER_V), o = plan_strides(PM_HEADER_O);
     keep.first_row = item.first_row;
@@ -74,6 +76,10 @@ void begin_item(Item item) {
     keep.weight_unit = plan_weight_unit();
     keep.q_offset = entry.q_offset;
     keep.zero = opaque_zero();
+    if (PAGED) {
+        const Pages pages = entry_pages(group);
+        keep_texels[KEEP_PAGES] = uvec4(pages.table, pages.pool, pages.k, pages.v);
+    }
 }
 
 #ifdef RESUME
@@ -112,6 +118,7 @@ float dot_onto(float sum, vec4 q, vec4 k) {
 uint q_address[Q_MOVES], k_address[K_MOVES];  // of what this lane moves to stage
 
 void find_q_k(uint chunk_key) {
+    const Pages pages = kept_pages();
     const uint mover = this_lane().number;
     [[unroll]] for (uint n = 0u; n < Q_MOVES; ++n)
         q_address[n] = keep.q_at + row_offset(keep.first_row,
@@ -120,7 +127,8 @@ void find_q_k(uint chunk_key) {
     [[unroll]] for (uint n = 0u; n < K_MOVES; ++n) {
         const Run run = current_run();
         const uint c = min(chunk_key + (mover + n * WORKGROUP) / DIM_PIECES, run.count - 1u);
-        k_address[n] = keep.k_at + key_offset(key_position(run, c), keep.k_stride);
+        k_address[n] =
+            keep.k_at + key_offset(key_place(key_position(run, c), pages), pages.k, keep.k_stride);
     }
 }
 
@@ -292,13 +300,15 @@ void weigh(Lane lane, uint selected) {
 // V's rows of keys chunk_key + first … to stage.
 void stage_v(uint chunk_key, uint first) {
     const Run run = current_run();
+    const Pages pages = kept_pages();
     const uint lane = this_lane().number;
     PIECE_T moved_v[V_MOVES];
     [[unroll]] for (uint n = 0u; n < V_MOVES; ++n) {
         const uint t = lane + n * WORKGROUP;
         const uint piece = t % V_PIECES;
         const uint c = min(chunk_key + first + t / V_PIECES, run.count - 1u);
-        const uint at = keep.v_at + key_offset(key_position(run, c), keep.v_stride);
+        const uint at =
+            keep.v_at + key_offset(key_place(key_position(run, c), pages), pages.v, keep.v_stride);
         moved_v[n] = value[at + (EXACT == 0u ? min(piece, keep.v_pieces - 1u) : piece)];
     }
     barrier();  // stage's last readers are done
@@ -348,7 +358,7 @@ struct Cursor {
 // Puts the next run into keep. The last readers of the run before are behind a barrier.
 void begin_run(inout Cursor at) {
     const uvec4 texel = plan_texel(at.next_run);
-    if (gl_LocalInvocationIndex == 0u) keep.run = texel;
+    if (gl_LocalInvocationIndex == 0u) keep_texels[KEEP_RUN] = texel;
     at.run_keys = plan_run(texel).count;
     at.key = 0u;
     ++at.next_run;

@@ -11,7 +11,7 @@
 //     row_max    each row's maximum m so far
 //     stage      Q's and K's pieces for a chunk of DIM_PIECES of head_dim, transposed; later V's
 //     exchange   the maxima of a row by column group; later P, transposed: [key][row]
-//     keep       what is the same for all lanes and needed seldom
+//     keep       what is the same for all lanes and needed seldom; keep_texels: as it was read
 #ifndef TULLE_BASE_LANES_GLSL
 #define TULLE_BASE_LANES_GLSL
 
@@ -57,14 +57,13 @@ const uint X_STRIDE = (ROWS + TM) / 2u;
 const uint UNROLL_KEYS = V_LANE > 2u ? 1u : V_LANE > 1u ? (TN > 1u ? 2u : 1u) : 4u;
 
 // Bytes of shared memory, as family_base.c reckons them: 16 · max(QK_STAGE, V_STAGE) + 8 · KEYS ·
-// X_STRIDE + 4 · ROWS and keep.
+// X_STRIDE + 4 · ROWS, keep and keep_texels.
 shared vec4 stage[QK_STAGE > V_STAGE ? QK_STAGE : V_STAGE];
 shared vec2 exchange[KEYS * X_STRIDE];
 shared float row_max[ROWS];
 
 // Many GPUs would hold these in every lane's registers.
 struct Keep {
-    uvec4 run;  // the texel of the one at hand
     vec3 scale;
     float slope, weight_unit;  // of listed rows each has its own slope
     uint first_row;            // of the item
@@ -81,6 +80,10 @@ struct Keep {
     uint zero;
 };
 shared Keep keep;
+
+// The run at hand, and where paged keys lie: only a kernel of such has room for that.
+const uint KEEP_RUN = 0u, KEEP_PAGES = PAGED ? 1u : 0u;
+shared uvec4 keep_texels[PAGED ? 2 : 1];
 
 layout(std430, set = 0, binding = 0) readonly restrict buffer QueryBuffer { PIECE_T query[]; };
 layout(std430, set = 0, binding = 1) readonly restrict buffer KeyBuffer { PIECE_T key[]; };
@@ -117,6 +120,11 @@ Lane this_lane() {
     return lane;
 }
 
-Run current_run() { return plan_run(keep.run); }
+Run current_run() { return plan_run(keep_texels[KEEP_RUN]); }
+
+Pages kept_pages() {
+    const uvec4 t = keep_texels[KEEP_PAGES];
+    return Pages(t.x, t.y, t.z, t.w);
+}
 
 #endif

@@ -27,6 +27,7 @@
 
 #define BY_ADDRESS
 #define F16_BY_INTEGERS
+#define READS_PAGES
 #include "../common/place.glsl"
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
@@ -47,6 +48,7 @@ const bool UNROLL_O = R * V_PIECES <= 16u;
 
 uvec2 k_head, v_head;  // where the entry's key 0 lies
 uint k_stride, v_stride;
+Pages pages;
 uint key[C];  // positions, of the chunk at hand
 
 int key_at(uint i) { return int(key[i]); }
@@ -66,8 +68,9 @@ void chunk(const bool partial, Run run, uint c) {
         uint e = c + i;
         if (partial) e = min(e, run.count - 1u);  // keys past the run's last do not exist
         key[i] = key_position(run, e);
-        k_at[i] = advance(k_head, key_offset(key[i], k_stride), PIECE_SHIFT);
-        v_at[i] = advance(v_head, key_offset(key[i], v_stride), PIECE_SHIFT);
+        const KeyPlace place = key_place(key[i], pages);
+        k_at[i] = advance(k_head, key_offset(place, pages.k, k_stride), PIECE_SHIFT);
+        v_at[i] = advance(v_head, key_offset(place, pages.v, v_stride), PIECE_SHIFT);
     }
 
     [[unroll]] for (uint x = 0u; x < R * C; x++)
@@ -269,6 +272,7 @@ void main() {
     v_head = advance(address.v, push.v_base + keys_offset(v_strides, entry), PIECE_SHIFT);
     k_stride = k_strides.row;
     v_stride = v_strides.row;
+    if (PAGED) pages = entry_pages(group);
 
     const uvec2 item_q = advance(
         address.q, push.q_base + item_offset(q_strides, entry, item.first_row), PIECE_SHIFT);

@@ -18,10 +18,11 @@
 // own, so that neither names the other's access to the workspace: validation layers take what a
 // module names for done.
 //
-// Bindings: 3 workspace (with RESUME 10, a texel buffer, RGBA32F), 4 plan, 5 O, 6 LSE, and the texel
-// buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI for bf16, a piece a texel. The
-// workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from workgroup size
-// / 8 up to the workgroup's size, so that T divides the head classes, multiples of 8 pieces.
+// Bindings: 3 workspace (with RESUME 10, a texel buffer, RGBA32F), 4 plan, 5 O, 6 LSE, 11 page table,
+// and the texel buffers 7 Q, 8 K, 9 V: RGBA32F for fp32, RGBA16F for fp16, RG32UI for bf16, a piece a
+// texel. The workgroup's size is the subgroup's (4, 8 or 16); keys per chunk: a power of 2 from
+// workgroup size / 8 up to the workgroup's size, so that T divides the head classes, multiples of 8
+// pieces.
 #version 450
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -30,6 +31,7 @@
 
 #define NO_BRANCHES
 #define F16_BY_INTEGERS
+#define READS_PAGES
 #include "../common/place.glsl"
 #include "../common/dtype.glsl"
 #include "../common/softmax.glsl"
@@ -84,6 +86,7 @@ layout(set = 0, binding = 9) uniform TEXELS v_texels;
 uint fetch_key, fetch_piece;  // ℓ mod C, ⌊ℓ / C⌋
 uint k_head, v_head;          // where the entry's key 0 lies
 uint k_stride, v_stride;
+Pages pages;
 uint key;  // position of the key that this lane fetches, of the chunk at hand
 
 int key_at(uint i) { return int(subgroupShuffle(key, opaque_zero() + i)); }
@@ -101,7 +104,9 @@ void chunk(const bool partial, Run run, uint c) {
     uint e = c + fetch_key;
     if (partial) e = min(e, run.count - 1u);  // keys past the run's last do not exist
     key = key_position(run, e);
-    const uint k_at = k_head + key_offset(key, k_stride), v_at = v_head + key_offset(key, v_stride);
+    const KeyPlace place = key_place(key, pages);
+    const uint k_at = k_head + key_offset(place, pages.k, k_stride),
+               v_at = v_head + key_offset(place, pages.v, v_stride);
 
     FETCHED k_fetched[HEAD_PIECES / T];
     [[unroll]] for (uint u = 0u; u < HEAD_PIECES / T; u++) {
@@ -245,6 +250,7 @@ void main() {
     v_head = push.v_base + keys_offset(v_strides, entry);
     k_stride = k_strides.row;
     v_stride = v_strides.row;
+    if (PAGED) pages = entry_pages(group);
 
     const uint item_q = push.q_base + item_offset(q_strides, entry, item.first_row);
     const uint ws_row = group.ws_row;

@@ -3,6 +3,9 @@
 // Row → position → address, and key → position → address, in steps. Whatever lies elsewhere than in
 // one strided tensor (pages, rings) changes a step here and not the kernels' loops.
 //
+// READS_PAGES, defined before the include: the kernel also takes paged K and V (PM_FLAG_PAGED). The
+// page table is a uniform texel buffer at binding 11, an int32 a texel; BY_ADDRESS: an address.
+//
 // Offsets are in pieces from a tensor's first element, modulo 2^32. What is the same for all of an
 // item comes first (item_offset, keys_offset); row_offset and key_offset add to it.
 #ifndef TULLE_PLACE_GLSL
@@ -73,12 +76,66 @@ uint key_position(Run run, uint c) {
 #endif
 }
 
-// Where the entry's key 0 lies in K or V, and how far from there the key at `position` is.
+#ifdef READS_PAGES
+const bool PAGED = (FLAGS & PM_FLAG_PAGED) != 0u;
+#endif
+
+// Where the entry's key 0 lies in K or V (of paged ones: where its kv head lies in page 0), and how
+// far from there the key at `position` is.
 uint keys_offset(pm_strides strides, Entry entry) {
+#ifdef READS_PAGES
+    if (PAGED) return entry.kv_head * strides.head;
+#endif
     return entry.batch * strides.batch + entry.kv_head * strides.head +
            entry.first_key * strides.row;
 }
+
+#ifdef READS_PAGES
+// Of an entry's paged K and V: the first cell of its row of the page table, the pool (PM_PAGES_…),
+// strides of K and V from page to page.
+struct Pages {
+    uint table, pool, k, v;
+};
+
+Pages entry_pages(Group group) {
+    return Pages(plan_texel(group.entry + PM_ENTRY_LENGTHS).z, plan_texel(PM_HEADER_SHAPE).w,
+                 plan_strides(PM_HEADER_K).batch, plan_strides(PM_HEADER_V).batch);
+}
+
+#ifdef BY_ADDRESS
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer PageTable {
+    uint cell[];
+};
+uint page_cell(uint cell) { return PageTable(address.page_table).cell[cell]; }
+#else
+layout(set = 0, binding = 11) uniform usamplerBuffer page_table;
+uint page_cell(uint cell) { return texelFetch(page_table, int(cell)).x; }
+#endif
+
+// Where a key lies: in which page, where there are some, and in which row of it.
+struct KeyPlace {
+    uint page, row;
+};
+
+// No cell leads out of the pool, whatever it holds: a negative one is a large page.
+KeyPlace key_place(uint position, Pages pages) {
+    KeyPlace place = KeyPlace(0u, position);
+    if (PAGED) {
+        const uint shift = pages.pool >> PM_PAGES_SIZE_SHIFT;
+        place.page =
+            min(page_cell(pages.table + (position >> shift)), pages.pool & PM_PAGES_LAST_MASK);
+        place.row = position & ((1u << shift) - 1u);
+    }
+    return place;
+}
+
+// Strides: pages.k or pages.v, and from row to row.
+uint key_offset(KeyPlace place, uint page, uint row) {
+    return (PAGED ? place.page * page : 0u) + place.row * row;
+}
+#else
 uint key_offset(uint position, uint stride) { return position * stride; }
+#endif
 #endif
 
 #endif

@@ -48,8 +48,10 @@ struct pm_strides {
 };
 
 struct pm_header {
-    PM_UINT heads, kv_heads, q_len, unused_shape;
+    PM_UINT heads, kv_heads, q_len;
+    PM_UINT pages;            // PM_PAGES_…; 0 where K and V are not paged
     PM_STRUCT(pm_strides) q;  // with: pieces of a row of Q and K
+    // Of paged K and V `batch` is a page's and `row` that of a row within its page.
     PM_STRUCT(pm_strides) k;  // with: pieces of a row of V and O
     PM_STRUCT(pm_strides) v;  // with: word offset of the ALiBi slopes, a float a head, times log2 e
     PM_STRUCT(pm_strides) o;  // with: word offset of the sink logits, the same
@@ -62,6 +64,10 @@ struct pm_header {
     // products exceeds the largest |V|: 1 over more than all keys; 1 for fp16. O takes it back.
     PM_FLOAT weight_unit;
 };
+
+// Pages of the pool, less one; behind them log2 of the rows of one.
+#define PM_PAGES_LAST_MASK 0xfffffffu
+#define PM_PAGES_SIZE_SHIFT 28
 
 #define PM_HEADER_SHAPE 0
 #define PM_HEADER_Q 1
@@ -83,7 +89,7 @@ struct pm_entry {
     PM_UINT first_key;   //   and of K and V its key 0: where sequences are packed, else 0
     PM_UINT q_length;    // rows that exist; the others are empty
     PM_UINT kv_length;   // keys that exist
-    PM_UINT page_table;  // word offset of the table of its pages; 0: K and V are contiguous
+    PM_UINT page_table;  // the first cell of its row of the page table; 0 where there is none
     PM_UINT sequence;    // which batch entry, or which of the packed sequences: the host's
 };
 
@@ -230,7 +236,7 @@ struct pm_attention_push {
 };
 
 struct pm_attention_addresses {  // behind them, for kernels that reach memory by address
-    PM_ADDRESS q, k, v, o, lse, workspace, plan;
+    PM_ADDRESS q, k, v, o, lse, workspace, plan, page_table;
 };
 
 struct pm_combine_push {
@@ -285,6 +291,7 @@ struct pm_merge_push {
 #define PM_FLAG_RESUME 64u        // takes some up (PM_ITEM_RESUMES)
 #define PM_FLAG_JOINED 256u       // items of several groups (pm_joined)
 #define PM_FLAG_LISTED_ROWS 128u  // all of them: their rows come from lists (pm_item); step is 1
+#define PM_FLAG_PAGED 512u        // attention: K and V lie in pages
 
 // -------------------------------------------------------------------------------------------------
 // That C sees the same words as GLSL (std430, and texel by texel).
@@ -311,7 +318,7 @@ PM_SIZE(pm_tile, 8);
 PM_SIZE(pm_attention_push, 56);
 PM_SIZE(pm_combine_push, 56);
 PM_SIZE(pm_merge_push, 24);
-static_assert(sizeof(struct pm_attention_push) + sizeof(struct pm_attention_addresses) == 112,
+static_assert(sizeof(struct pm_attention_push) + sizeof(struct pm_attention_addresses) == 120,
               "push constants of attention");
 static_assert(sizeof(struct pm_combine_push) + sizeof(struct pm_combine_addresses) == 88,
               "push constants of combine");

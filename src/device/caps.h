@@ -61,6 +61,12 @@ static inline uint64_t caps_texel_unit(const struct caps *caps) {
     return caps->texel_alignment > 16 ? caps->texel_alignment : 16;
 }
 
+/// Bytes of a tensor that one storage buffer's descriptor reaches for certain, wherever the tensor
+/// begins in its buffer.
+static inline uint64_t caps_window_bytes(const struct caps *caps) {
+    return caps->max_storage_range - 2 * caps_storage_unit(caps);
+}
+
 /// The optional features that a kernel may use, and the version up to which core functions may be
 /// called.
 struct device_features {

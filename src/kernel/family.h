@@ -40,6 +40,8 @@ struct family {
     /// Loop iterations of an invocation in one chunk, at most, and its share of those outside: for
     /// drivers that count them. At head sizes up to 256; beyond, up to twice as many.
     uint32_t chunk_loops;
+    bool reads_pages;           ///< serves paged K and V (PM_FLAG_PAGED),
+    uint32_t pages_shared;      ///< with so many bytes of shared memory more
     const char *direct_suffix;  ///< of modules whose items write O; "": all do
     bool resume_modules;        ///< items that resume have modules of their own, _resume
     /// pipelines leave out what none of their items does (PM_FLAG_DIRECT, _PARTIAL, _RESUME)

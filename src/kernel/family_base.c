@@ -15,8 +15,9 @@ static const struct layout base_four_buffers = {
                      { 1, REACH_STORAGE, TENSOR_K },
                      { 2, REACH_STORAGE, TENSOR_V },
                      { 3, REACH_STORAGE, BOUND_WORKSPACE },
-                     { 4, REACH_TEXELS, BOUND_PLAN } },
-    .count = 5,
+                     { 4, REACH_TEXELS, BOUND_PLAN },
+                     { 11, REACH_TEXELS, BOUND_PAGE_TABLE } },
+    .count = 6,
     .dynamic = true,
     .push_bytes = sizeof(struct pm_attention_push),
 };
@@ -28,8 +29,9 @@ const struct layout base_six_buffers = {
                      { 3, REACH_STORAGE, BOUND_WORKSPACE },
                      { 4, REACH_TEXELS, BOUND_PLAN },
                      { 5, REACH_STORAGE, TENSOR_O },
-                     { 6, REACH_STORAGE, TENSOR_LSE } },
-    .count = 7,
+                     { 6, REACH_STORAGE, TENSOR_LSE },
+                     { 11, REACH_TEXELS, BOUND_PAGE_TABLE } },
+    .count = 8,
     .dynamic = true,
     .push_bytes = sizeof(struct pm_attention_push),
 };
@@ -53,7 +55,8 @@ static uint32_t base_workgroup(const struct variant *v, const struct caps *caps)
     return LANES;
 }
 
-#define KEEP_BYTES 128  // of struct Keep in base_lanes.glsl: 29 words, in whole uvec4
+// base_lanes.glsl: keep, 28 words, and keep_texels, of which paged K and V take one more
+#define KEEP_BYTES 128
 
 static uint32_t base_rows(const struct variant *v) {
     return LANES / v->column_groups * v->rows_per_lane;
@@ -147,6 +150,8 @@ const struct family family_base = {
     // inside a chunk, beside runs and chunks: 8 + 64 along head_dim, 32 maxima, 32 keys; at 576
     // 36 + 144, 32 and 64
     .chunk_loops = 160,
+    .reads_pages = true,
+    .pages_shared = 16,
     .direct_suffix = "_direct",
     .resume_modules = true,
     .combine = { "combine", &base_combine_layout, base_combine_rounds },

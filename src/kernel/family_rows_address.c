@@ -51,6 +51,7 @@ const struct family family_rows_address = {
     .serves = address_serves,
     .rank = rows_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
+    .reads_pages = true,
     .direct_suffix = "",
     .combine = { "combine_address", &address_combine_layout, rows_combine_rounds },
 };

@@ -15,8 +15,9 @@ static const struct layout texel_attention_layout = {
                      { 7, REACH_TEXELS, TENSOR_Q },
                      { 8, REACH_TEXELS, TENSOR_K },
                      { 9, REACH_TEXELS, TENSOR_V },
-                     { 10, REACH_TEXELS, BOUND_WORKSPACE } },
-    .count = 8,
+                     { 10, REACH_TEXELS, BOUND_WORKSPACE },
+                     { 11, REACH_TEXELS, BOUND_PAGE_TABLE } },
+    .count = 9,
     .dynamic = true,
     .push_bytes = sizeof(struct pm_attention_push),
 };
@@ -63,6 +64,7 @@ const struct family family_rows_texel = {
     .serves = texel_serves,
     .rank = rows_rank,
     .chunk_loops = ROWS_CHUNK_LOOPS,
+    .reads_pages = true,
     .direct_suffix = "",
     .resume_modules = true,
     // Mesa 22.3 has no branch around what no lane does: it goes through the stores that an item

@@ -9,7 +9,7 @@
 
 /// What a kernel may reach: a tensor (enum tensor), or one of these. The first BOUND_COUNT are
 /// buffers of a binding; plan memory is the plan's own, a segment of it at a time.
-enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_COUNT, BOUND_PLAN = BOUND_COUNT };
+enum { BOUND_WORKSPACE = TENSOR_COUNT, BOUND_PAGE_TABLE, BOUND_COUNT, BOUND_PLAN = BOUND_COUNT };
 
 enum reached_as {
     REACH_STORAGE,  ///< a storage buffer

@@ -66,7 +66,7 @@ bool variant_reaches(const struct variant *v, const struct caps *caps, int of,
 VkBufferUsageFlags variant_usage(const struct variant *v, const struct caps *caps) {
     VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
     if (variant_by_address(v, caps)) usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    for (int t = 0; t < BOUND_COUNT; t++)
+    for (int t = 0; t <= BOUND_WORKSPACE; t++)  // the page table's has more (tulle_buffers)
         if (variant_reaches(v, caps, t, REACH_TEXELS))
             usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
     return usage;
@@ -88,13 +88,32 @@ static bool modules_built(const struct variant *v, const struct attention *a,
     return true;
 }
 
+/// What holds for paged K and V in every family.
+static bool pages_serve(const struct variant *v, const struct attention *a, const struct caps *caps,
+                        char *reason, size_t size) {
+    const uint64_t cells = attention_table_bytes(a) / 4;
+    if (!v->family->reads_pages) REFUSE("reads no paged K and V");
+    if (variant_reaches(v, caps, BOUND_PAGE_TABLE, REACH_TEXELS) &&
+        cells > caps->max_texel_elements)
+        REFUSE("the page table has %llu cells; a texel buffer of this device has at most %u",
+               (unsigned long long)cells, caps->max_texel_elements);
+    for (int t = TENSOR_K; t <= TENSOR_V; t++)
+        if (variant_reaches(v, caps, t, REACH_STORAGE) && a->span[t] > caps_window_bytes(caps))
+            REFUSE("%s spans %llu bytes in its pages; one descriptor reaches %llu here",
+                   tensor_names[t], (unsigned long long)a->span[t],
+                   (unsigned long long)caps_window_bytes(caps));
+    return true;
+}
+
 bool variant_serves(const struct variant *v, const struct attention *a, const struct caps *caps,
                     bool named, char *reason, size_t size) {
     uint32_t workgroup = variant_workgroup(v, caps),
              shared = v->family->shared_memory(v, caps, head_class(a->head_dim),
-                                               head_class(a->v_head_dim));
+                                               head_class(a->v_head_dim)) +
+                      (a->page_size ? v->family->pages_shared : 0);
     reason[0] = '\0';
     if (v->dtype != a->dtype) REFUSE("for another dtype");
+    if (a->page_size && !pages_serve(v, a, caps, reason, size)) return false;
     if (workgroup > caps->max_workgroup_invocations)
         REFUSE("needs %u invocations in a workgroup; the device allows %u", workgroup,
                caps->max_workgroup_invocations);
@@ -198,7 +217,7 @@ void variant_pipeline_key(const struct variant *v, const struct attention *a,
     key->constants[PM_CONSTANT_HEAD_PIECES] = head;
     key->constants[PM_CONSTANT_V_PIECES] = value;
     key->constants[PM_CONSTANT_EXACT] = head * 4 == a->head_dim && value * 4 == a->v_head_dim;
-    key->constants[PM_CONSTANT_FLAGS] = flags_of(a) | does;
+    key->constants[PM_CONSTANT_FLAGS] = flags_of(a) | does | (a->page_size ? PM_FLAG_PAGED : 0);
     key->constants[PM_CONSTANT_TILE_ROWS] = variant_tile_rows(v, caps);
     key->constants[PM_CONSTANT_CHUNK_KEYS] = v->keys;
     key->constants[PM_CONSTANT_ROWS_PER_LANE] = v->rows_per_lane;

@@ -18,6 +18,13 @@ size_t attention_element(const struct attention *a, int t) {
     return tulle_dtype_size(t == TENSOR_O ? a->o_dtype : a->dtype);
 }
 
+void attention_lengths(const struct attention *a, int t, int64_t lengths[3]) {
+    const bool keys = tensor_has_keys(t), paged = keys && a->page_size;
+    lengths[0] = paged ? a->pages : a->batch;
+    lengths[1] = keys ? a->kv_heads : a->heads;
+    lengths[2] = paged ? a->page_size : keys ? a->kv_len : a->q_len;
+}
+
 void attention_free(struct attention *a) {
     groups_free(a);
     for (uint32_t i = 0; i < a->pattern_count && a->patterns; i++)
@@ -96,6 +103,34 @@ static tulle_result check_sizes(const tulle_attention_desc *d, struct attention 
     return TULLE_OK;
 }
 
+static tulle_result check_pages(const tulle_attention_desc *d, struct attention *a,
+                                tulle_error *error) {
+    const uint32_t size = d->page_size;
+    if (!size) {
+        if (d->pages || d->table_columns)
+            INVALID("page_size is 0 and %s %u; without pages it must be 0",
+                    d->pages ? "pages" : "table_columns", d->pages ? d->pages : d->table_columns);
+        return TULLE_OK;
+    }
+    if (size > PAGE_SIZE_MOST || size & (size - 1))
+        INVALID("page_size is %u; it must be a power of two from 1 to %u (0: not paged)", size,
+                PAGE_SIZE_MOST);
+    if (!d->pages || d->pages > PAGES_MOST)
+        INVALID("pages is %u; it must be from 1 to %u", d->pages, PAGES_MOST);
+    if ((uint64_t)d->table_columns * size < a->kv_len)
+        INVALID("table_columns is %u; pages of %u hold kv_len, %u keys, in at least %u",
+                d->table_columns, size, a->kv_len, (a->kv_len - 1) / size + 1);
+    if ((uint64_t)a->batch * d->table_columns > LENGTH_MOST)
+        INVALID("batch times table_columns is %llu; it must be below 2147483648",
+                (unsigned long long)a->batch * d->table_columns);
+    if (d->cu_q)
+        INVALID("page_size is %u and cu_q is given; sequences that are packed are not paged", size);
+    a->page_size = size;
+    a->pages = d->pages;
+    a->table_columns = d->table_columns;
+    return TULLE_OK;
+}
+
 /// Distinct rows of O must be distinct memory: axes by stride, each past the one before.
 static tulle_result check_overlap(const struct attention *a, const tulle_strides *s,
                                   const int64_t lengths[3], tulle_error *error) {
@@ -165,13 +200,12 @@ static tulle_result check_strides(const tulle_attention_desc *d, struct attentio
     const tulle_strides *given[] = { &d->q, &d->k, &d->v, &d->o };
     const bool literal[] = { d->q_broadcast, d->k_broadcast, d->v_broadcast, false };
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        const bool keys = tensor_has_keys(t);
         const int64_t given_dim = a->given_dim[t], dim = t == TENSOR_LSE ? 1
                                                          : t == TENSOR_V || t == TENSOR_O
                                                              ? a->v_head_dim
                                                              : a->head_dim;
-        const int64_t heads = keys ? a->kv_heads : a->heads, rows = keys ? a->kv_len : a->q_len,
-                      lengths[] = { a->batch, heads, rows };
+        int64_t lengths[3];
+        attention_lengths(a, t, lengths);
         tulle_strides s = t < TENSOR_LSE ? *given[t] : (tulle_strides){ 0, 0, 0 };
         bool fits = true;
         if (t == TENSOR_LSE || (!literal[t] && s.batch == 0 && s.head == 0 && s.row == 0))
@@ -188,10 +222,10 @@ static tulle_result check_strides(const tulle_attention_desc *d, struct attentio
         a->tensors[t] =
             (struct tensor_shape){ (uint64_t)s.batch * element, (uint64_t)s.head * element,
                                    (uint64_t)s.row * element, (uint64_t)dim * element, false };
-        a->span[t] =
-            ((uint64_t)s.batch * (a->batch - 1) + (uint64_t)s.head * (uint64_t)(heads - 1) +
-             (uint64_t)s.row * (uint64_t)(rows - 1) + (uint64_t)dim) *
-            element;
+        a->span[t] = ((uint64_t)s.batch * (uint64_t)(lengths[0] - 1) +
+                      (uint64_t)s.head * (uint64_t)(lengths[1] - 1) +
+                      (uint64_t)s.row * (uint64_t)(lengths[2] - 1) + (uint64_t)dim) *
+                     element;
     }
     return TULLE_OK;
 }
@@ -328,6 +362,7 @@ tulle_result attention_resolve(const tulle_attention_desc *d, struct attention *
     memset(a, 0, sizeof *a);
     if (!d) INVALID("desc is NULL");
     tulle_result result = check_sizes(d, a, error);
+    if (!result) result = check_pages(d, a, error);
     if (!result) result = check_strides(d, a, error);
     if (!result) result = copy_floats(d->alibi_slopes, a->heads, "alibi_slopes", &a->slopes, error);
     if (!result) result = copy_floats(d->sink_logits, a->heads, "sink_logits", &a->sinks, error);

@@ -13,6 +13,8 @@
 
 #define HEAD_DIM_MOST 576u  // of Q and K: multi-head latent attention, absorbed
 #define V_HEAD_DIM_MOST 512u
+#define PAGE_SIZE_MOST 1024u
+#define PAGES_MOST (PM_PAGES_LAST_MASK + 1u)
 #define PIECE 4u  // elements that kernels load and store at a time
 #define TREE_ROWS_MOST 256u
 
@@ -31,6 +33,7 @@ struct attention {
     /// are those of arrays in host memory.
     uint32_t given_dim[TENSOR_COUNT];
     tulle_strides given_strides[TENSOR_COUNT];
+    uint32_t page_size, pages, table_columns;  ///< of paged K and V; 0: they are not
     bool lse, causal;
     float scale, softcap;
     float *slopes, *sinks;  ///< heads entries each, as given; NULL: none
@@ -59,6 +62,15 @@ static inline uint32_t attention_tree_words(const struct attention *a) {
 
 /// Bytes of an element of tensor t.
 size_t attention_element(const struct attention *a, int t);
+
+/// What a tensor's strides are of: batch entries, heads, rows; of paged K and V pages, kv heads, rows
+/// of a page.
+void attention_lengths(const struct attention *a, int t, int64_t lengths[3]);
+
+/// Bytes of the page table; 0: K and V are not paged.
+static inline uint64_t attention_table_bytes(const struct attention *a) {
+    return a->page_size ? (uint64_t)a->batch * a->table_columns * 4 : 0;
+}
 
 /// Are there rows that only tulle_attention can pad?
 static inline bool attention_padded(const struct attention *a) {

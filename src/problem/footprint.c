@@ -5,13 +5,12 @@
 
 struct footprint footprint_of(const struct attention *a, int t, const tulle_strides *strides,
                               int64_t first) {
-    bool keys = tensor_has_keys(t);
     const int64_t given[] = { strides->batch, strides->head, strides->row };
     struct footprint print = {
         .first = first,
-        .length = { a->batch, keys ? a->kv_heads : a->heads, keys ? a->kv_len : a->q_len },
         .bytes = (int64_t)(a->given_dim[t] * attention_element(a, t)),
     };
+    attention_lengths(a, t, print.length);
     // of an axis of one the stride may be any number
     for (int i = 0; i < 3; i++)
         if (print.length[i] > 1) print.stride[i] = given[i] * (int64_t)attention_element(a, t);

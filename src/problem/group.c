@@ -313,15 +313,17 @@ static uint32_t group_of(const struct dealing *deal, struct attention *a, uint32
     return g;
 }
 
-static void add_entry(struct group *group, const struct lengths *e, uint32_t index,
-                      uint32_t sequence) {
-    group->entries[group->entry_count++] = (struct pm_entry){ .index = index,
-                                                              .q_offset = (int32_t)e->q_offset,
-                                                              .first_row = (uint32_t)e->first_row,
-                                                              .first_key = (uint32_t)e->first_key,
-                                                              .q_length = (uint32_t)e->q_length,
-                                                              .kv_length = (uint32_t)e->kv_length,
-                                                              .sequence = sequence };
+static void add_entry(const struct attention *a, struct group *group, const struct lengths *e,
+                      uint32_t index, uint32_t sequence) {
+    group->entries[group->entry_count++] =
+        (struct pm_entry){ .index = index,
+                           .q_offset = (int32_t)e->q_offset,
+                           .first_row = (uint32_t)e->first_row,
+                           .first_key = (uint32_t)e->first_key,
+                           .q_length = (uint32_t)e->q_length,
+                           .kv_length = (uint32_t)e->kv_length,
+                           .page_table = sequence * a->table_columns,
+                           .sequence = sequence };
 }
 
 /// False: out of memory.
@@ -341,7 +343,7 @@ static bool fill_groups(struct dealing *deal, struct attention *a) {
             for (uint32_t h = 0; h < a->heads && e->q_len; h++) {
                 const size_t at = (size_t)deal->of_sequence[s] * a->heads + h;
                 struct group *group = &a->groups[deal->groups[at]];
-                if (counted) add_entry(group, e, (a->batch > 1 ? s * a->heads : 0) + h, s);
+                if (counted) add_entry(a, group, e, (a->batch > 1 ? s * a->heads : 0) + h, s);
                 else group->entry_count++;
             }
         }

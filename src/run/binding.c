@@ -5,8 +5,24 @@
 
 #include "problem/footprint.h"
 
-static const char *bound_name(int t) {
-    return t == BOUND_WORKSPACE ? "the workspace" : tensor_names[t];
+/// With an article where messages begin or go on with it.
+static const char *bound_name(int t, bool article) {
+    const char *names[] = { "workspace", "page table", "the workspace", "the page table" };
+    return t < TENSOR_COUNT ? tensor_names[t] : names[t - BOUND_WORKSPACE + (article ? 2 : 0)];
+}
+
+uint64_t bound_bytes(const tulle_plan *plan, int t) {
+    if (t == BOUND_WORKSPACE) return plan->info.workspace_bytes;
+    if (t == BOUND_PAGE_TABLE) return attention_table_bytes(&plan->attention);
+    return t == TENSOR_LSE && !plan->attention.lse ? 0 : plan->attention.span[t];
+}
+
+/// What its offset in a buffer is a multiple of.
+static uint64_t offset_unit(const tulle_plan *plan, int t) {
+    const struct caps *caps = &plan->context->caps;
+    if (t == BOUND_WORKSPACE) return caps_storage_unit(caps);
+    if (t == BOUND_PAGE_TABLE) return caps_texel_unit(caps);
+    return t == TENSOR_LSE ? 4 : 4 * attention_element(&plan->attention, t);
 }
 
 static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buffer *from,
@@ -14,14 +30,10 @@ static tulle_result bind_tensor(struct tulle_binding *b, int t, const tulle_buff
     const tulle_plan *plan = b->plan;
     const tulle_context *context = plan->context;
     const struct caps *caps = &context->caps;
-    bool workspace = t == BOUND_WORKSPACE;
-    const char *name = workspace ? "workspace" : tensor_names[t];
+    const char *name = bound_name(t, false);
     VkMemoryRequirements needs;
-    uint64_t span = workspace ? plan->info.workspace_bytes : plan->attention.span[t];
-    uint64_t unit = workspace         ? caps_storage_unit(caps)
-                    : t == TENSOR_LSE ? 4
-                                      : 4 * attention_element(&plan->attention, t);
-    uint64_t align = caps_storage_unit(caps);
+    uint64_t span = bound_bytes(plan, t), unit = offset_unit(plan, t),
+             align = caps_storage_unit(caps);
     struct bound *to = &b->bound[t];
     if (!from->buffer)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
@@ -61,7 +73,7 @@ static struct footprint bound_footprint(const struct tulle_binding *b, int t) {
     const struct bound *bound = &b->bound[t];
     const struct attention *a = &b->plan->attention;
     int64_t first = (int64_t)(bound->base + bound->delta);
-    if (t == BOUND_WORKSPACE)
+    if (t >= TENSOR_COUNT)
         return (
             struct footprint){ first, { 0 }, { 1, 1, 1 }, (int64_t)(bound->total - bound->delta) };
     return footprint_of(a, t, &a->strides[t], first);
@@ -70,15 +82,18 @@ static struct footprint bound_footprint(const struct tulle_binding *b, int t) {
 /// What is written shares no byte with another tensor. Not even O with Q, row for row: some kernels read Q as texels, and
 /// within a dispatch nothing orders that with what is written through another descriptor.
 static tulle_result check_buffers_apart(const struct tulle_binding *b, tulle_error *error) {
-    for (int written = TENSOR_O; written < BOUND_COUNT; written++)
-        for (int t = 0; t < written; t++) {
-            if (!b->bound[t].buffer || b->bound[t].buffer != b->bound[written].buffer) continue;
+    for (int written = TENSOR_O; written <= BOUND_WORKSPACE; written++)
+        for (int t = 0; t < BOUND_COUNT; t++) {
+            // itself, or what is written too and asks for this one when its turn comes
+            const bool seen = t >= written && t <= BOUND_WORKSPACE;
+            if (seen || !b->bound[t].buffer || b->bound[t].buffer != b->bound[written].buffer)
+                continue;
             struct footprint here = bound_footprint(b, written), there = bound_footprint(b, t);
             if (footprints_meet(&here, &there))
                 return context_fail(
                     b->plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
                     "buffers: %s at offset %lld shares bytes with %s at offset %lld; what is written (O, LSE, the workspace) must share none with another tensor",
-                    bound_name(written), (long long)here.first, bound_name(t),
+                    bound_name(written, true), (long long)here.first, bound_name(t, true),
                     (long long)there.first);
         }
     return TULLE_OK;
@@ -99,7 +114,8 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
     for (int t = 0; t < BOUND_COUNT; t++) {
         if (!variant_reaches(plan->variant, &context->caps, t, REACH_TEXELS)) continue;
         const struct bound *bound = &b->bound[t];
-        if (!bound->buffer) bound = &spare;  // nothing of a workspace is read
+        if (t == BOUND_PAGE_TABLE && !bound->buffer) continue;  // write_set
+        if (!bound->buffer) bound = &spare;                     // nothing of a workspace is read
         // from the aligned place before the tensor; record.c adds what lies between
         // 0 of the spare
         uint64_t offset = texel_offset(b, t), skipped = bound->base + bound->delta - offset;
@@ -108,7 +124,9 @@ static tulle_result make_views(struct tulle_binding *b, tulle_error *error) {
             NULL,
             0,
             bound->buffer,
-            formats[t == BOUND_WORKSPACE ? TULLE_F32 : plan->attention.dtype],
+            t == BOUND_PAGE_TABLE
+                ? VK_FORMAT_R32_UINT
+                : formats[t == BOUND_WORKSPACE ? TULLE_F32 : plan->attention.dtype],
             offset,
             skipped + bound->total - bound->delta
         };
@@ -149,7 +167,9 @@ static void write_set(struct tulle_binding *b, VkDescriptorSet set, const struct
             writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC;
             writes[i].pBufferInfo = &buffers[i];
         } else {
-            views[i] = d->of == BOUND_PLAN ? plan->views[segment] : b->texels[d->of];
+            // plan memory stands in for a page table that no kernel reads
+            const bool own = d->of != BOUND_PLAN && b->texels[d->of];
+            views[i] = own ? b->texels[d->of] : plan->views[segment];
             writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
             writes[i].pTexelBufferView = &views[i];
         }
@@ -231,6 +251,8 @@ tulle_result binding_make(tulle_plan *plan, const tulle_buffers *buffers, tulle_
         }
         if (!result) result = bind_tensor(b, BOUND_WORKSPACE, &workspace, error);
     }
+    if (!result && plan->attention.page_size)
+        result = bind_tensor(b, BOUND_PAGE_TABLE, &buffers->page_table, error);
     if (!result) result = check_buffers_apart(b, error);
     if (!result) result = make_views(b, error);
     if (!result) result = make_sets(b, error);

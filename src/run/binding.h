@@ -7,7 +7,7 @@
 
 #include "run/plan.h"
 
-/// A tensor in its buffer. Descriptors begin at `base` (aligned) and reach `range` bytes.
+/// A tensor, the workspace or the page table in its buffer. Descriptors begin at `base` (aligned) and reach `range` bytes.
 struct bound {
     VkBuffer buffer;
     uint64_t base;   ///< bytes from the buffer's start
@@ -25,6 +25,9 @@ struct tulle_binding {
     VkDescriptorPool pool;
     VkDescriptorSet *sets;  ///< attention's, one a segment, then combine's, one a segment
 };
+
+/// Bytes of what a binding has of t: a tensor, the workspace or the page table; 0: the plan has none.
+uint64_t bound_bytes(const tulle_plan *plan, int t);
 
 /// tulle_binding_create, for buffers that have what the plan's kernel needs, padded rows too.
 tulle_result binding_make(tulle_plan *plan, const tulle_buffers *buffers, tulle_binding **out,

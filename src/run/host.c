@@ -14,14 +14,14 @@
 struct host_path {
     VkQueryPool queries;  ///< two timestamps; VK_NULL_HANDLE: the queue has none
     struct device_buffer tensors[BOUND_COUNT];
-    struct device_buffer staging[TENSOR_COUNT];  ///< none where device memory is the host's
+    struct device_buffer staging[BOUND_COUNT];  ///< none where device memory is the host's
 };
 
 void host_path_destroy(tulle_context *context, struct host_path *path) {
     if (!path) return;
     const struct VolkDeviceTable *vk = &context->vk.device;
     for (int t = 0; t < BOUND_COUNT; t++) device_buffer_destroy(context, &path->tensors[t]);
-    for (int t = 0; t < TENSOR_COUNT; t++) device_buffer_destroy(context, &path->staging[t]);
+    for (int t = 0; t < BOUND_COUNT; t++) device_buffer_destroy(context, &path->staging[t]);
     vk->vkDestroyQueryPool(context->device, path->queries, context->allocator);
     free(path);
 }
@@ -97,6 +97,16 @@ static tulle_result check_arrays_apart(const tulle_plan *plan, const tulle_host_
             "arrays: o_strides are %lld (batch), %lld (head) and %lld (row) elements; rows of O would overlap, which they may not",
             (long long)o.batch, (long long)o.head, (long long)o.row);
     }
+    const struct footprint table = { (int64_t)(uintptr_t)arrays->page_table,
+                                     { 0 },
+                                     { 1, 1, 1 },
+                                     (int64_t)attention_table_bytes(a) };
+    for (int written = TENSOR_O; written <= (a->lse ? TENSOR_LSE : TENSOR_O); written++)
+        if (a->page_size && footprints_meet(&table, &prints[written]))
+            return context_fail(
+                plan->context, error, TULLE_ERROR_INVALID_ARGUMENT,
+                "arrays: %s at %p shares bytes with page_table at %p; O and LSE share none with it",
+                tensor_names[written], array_of(written, arrays), (const void *)arrays->page_table);
     for (int written = TENSOR_O; written < TENSOR_COUNT; written++)
         for (int t = 0; t < written; t++) {
             if ((written == TENSOR_LSE && !a->lse) ||
@@ -124,9 +134,10 @@ static void copy_row(char *device, char *mine, uint64_t device_bytes, uint64_t m
 static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *arrays, void *mapped,
                       bool to_device) {
     const struct attention *a = &plan->attention;
-    bool keys = tensor_has_keys(t);
-    uint64_t element = attention_element(a, t), all_heads = keys ? a->kv_heads : a->heads,
-             all_rows = keys ? a->kv_len : a->q_len, my_bytes = a->given_dim[t] * element;
+    int64_t lengths[3];
+    attention_lengths(a, t, lengths);
+    uint64_t element = attention_element(a, t), all_heads = (uint64_t)lengths[1],
+             all_rows = (uint64_t)lengths[2], my_bytes = a->given_dim[t] * element;
     const struct tensor_shape *shape = &a->tensors[t];
     const tulle_strides host = array_strides(a, t, arrays);
     void *array = (void *)(uintptr_t)array_of(t, arrays);  // an input's is only read
@@ -138,7 +149,7 @@ static void copy_rows(const tulle_plan *plan, int t, const tulle_host_arrays *ar
         memcpy(to_device ? mapped : array, to_device ? array : mapped, bytes);
         return;
     }
-    uint64_t batch = shape->batch ? a->batch : 1, heads = shape->head ? all_heads : 1,
+    uint64_t batch = shape->batch ? (uint64_t)lengths[0] : 1, heads = shape->head ? all_heads : 1,
              rows = shape->row ? all_rows : 1;
     for (uint64_t b = 0; b < batch; b++)
         for (uint64_t h = 0; h < heads; h++)
@@ -219,15 +230,19 @@ static tulle_result run_once(tulle_plan *plan, struct host_path *path, const tul
     return TULLE_OK;
 }
 
-/// Copies between tensors and staging, for devices whose memory is their own.
+/// Is it the host's to write? The others are the device's.
+static bool is_input(int t) { return t <= TENSOR_V || t == BOUND_PAGE_TABLE; }
+
+/// Copies between tensors and staging, for devices whose memory is their own: what is read goes up.
 static tulle_result transfer(tulle_context *context, struct host_path *path, const tulle_plan *plan,
-                             int first, int last, bool up, tulle_error *error) {
+                             bool up, tulle_error *error) {
     VkCommandBuffer cmd;
     tulle_result result = submitter_begin(context, &cmd, error);
     if (result) return result;
-    for (int t = first; t <= last; t++) {
-        if (t == TENSOR_LSE && !plan->attention.lse) continue;
-        VkBufferCopy copy = { 0, 0, plan->attention.span[t] };
+    for (int t = 0; t < BOUND_COUNT; t++) {
+        const uint64_t bytes = bound_bytes(plan, t);
+        if (!bytes || t == BOUND_WORKSPACE || is_input(t) != up) continue;
+        VkBufferCopy copy = { 0, 0, bytes };
         context->vk.device.vkCmdCopyBuffer(
             cmd, up ? path->staging[t].buffer : path->tensors[t].buffer,
             up ? path->tensors[t].buffer : path->staging[t].buffer, 1, &copy);
@@ -257,15 +272,15 @@ static tulle_result prepare_buffers(tulle_plan *plan, struct host_path *path, tu
         VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
         (context->caps.buffer_device_address ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0);
     for (int t = 0; t < BOUND_COUNT; t++) {
-        uint64_t size = t < TENSOR_COUNT ? plan->attention.span[t] : plan->info.workspace_bytes;
-        if ((t == TENSOR_LSE && !plan->attention.lse) || !size) continue;
+        uint64_t size = bound_bytes(plan, t);
+        if (!size) continue;
         tulle_result result =
             grown(context, &path->tensors[t], (size + 3) / 4 * 4, usage, MEMORY_DEVICE, error);
-        if (!result && t < TENSOR_COUNT && !path->tensors[t].mapped)
+        if (!result && t != BOUND_WORKSPACE && !path->tensors[t].mapped)
             result = grown(context, &path->staging[t], (size + 3) / 4 * 4,
-                           t <= TENSOR_V ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
-                                         : VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-                           t <= TENSOR_V ? MEMORY_UPLOAD : MEMORY_DOWNLOAD, error);
+                           is_input(t) ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
+                                       : VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                           is_input(t) ? MEMORY_UPLOAD : MEMORY_DOWNLOAD, error);
         if (result) return result;
     }
     return TULLE_OK;
@@ -280,15 +295,20 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
     for (int t = TENSOR_Q; t <= TENSOR_V; t++)
         copy_rows(plan, t, arrays, staged ? path->staging[t].mapped : path->tensors[t].mapped,
                   true);
-    if (staged && (result = transfer(context, path, plan, TENSOR_Q, TENSOR_V, true, error)))
-        return result;
+    if (plan->attention.page_size)
+        memcpy(staged ? path->staging[BOUND_PAGE_TABLE].mapped
+                      : path->tensors[BOUND_PAGE_TABLE].mapped,
+               arrays->page_table, bound_bytes(plan, BOUND_PAGE_TABLE));
+    if (staged && (result = transfer(context, path, plan, true, error))) return result;
     // An imported device: the caller may not have run tulle_cmd_prepare; once more does no harm.
     if (plan->staging.buffer && (result = plan_prepare(plan, error))) return result;
-    tulle_buffers buffers = {
-        { path->tensors[TENSOR_Q].buffer, 0, 0 },   { path->tensors[TENSOR_K].buffer, 0, 0 },
-        { path->tensors[TENSOR_V].buffer, 0, 0 },   { path->tensors[TENSOR_O].buffer, 0, 0 },
-        { path->tensors[TENSOR_LSE].buffer, 0, 0 }, { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 }
-    };
+    tulle_buffers buffers = { { path->tensors[TENSOR_Q].buffer, 0, 0 },
+                              { path->tensors[TENSOR_K].buffer, 0, 0 },
+                              { path->tensors[TENSOR_V].buffer, 0, 0 },
+                              { path->tensors[TENSOR_O].buffer, 0, 0 },
+                              { path->tensors[TENSOR_LSE].buffer, 0, 0 },
+                              { path->tensors[BOUND_WORKSPACE].buffer, 0, 0 },
+                              { path->tensors[BOUND_PAGE_TABLE].buffer, 0, 0 } };
     tulle_binding *binding;
     if ((result = binding_make(plan, &buffers, &binding, error))) return result;
     double ms, start = clock_ms();
@@ -300,8 +320,7 @@ static tulle_result attend(tulle_plan *plan, const tulle_host_arrays *arrays,
     }
     tulle_binding_destroy(binding);
     if (result) return result;
-    if (staged && (result = transfer(context, path, plan, TENSOR_O, TENSOR_LSE, false, error)))
-        return result;
+    if (staged && (result = transfer(context, path, plan, false, error))) return result;
     for (int t = TENSOR_O; t <= TENSOR_LSE; t++)
         if (t != TENSOR_LSE || plan->attention.lse)
             copy_rows(plan, t, arrays, staged ? path->staging[t].mapped : path->tensors[t].mapped,
@@ -317,12 +336,13 @@ tulle_result tulle_attention(tulle_plan *plan, const tulle_host_arrays *arrays,
     if (!plan || !arrays)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "%s is NULL",
                             plan ? "arrays" : "plan");
-    const char *missing = !arrays->q                            ? "q"
-                          : !arrays->k                          ? "k"
-                          : !arrays->v                          ? "v"
-                          : !arrays->o                          ? "o"
-                          : plan->attention.lse && !arrays->lse ? "lse"
-                                                                : NULL;
+    const char *missing = !arrays->q                                         ? "q"
+                          : !arrays->k                                       ? "k"
+                          : !arrays->v                                       ? "v"
+                          : !arrays->o                                       ? "o"
+                          : plan->attention.lse && !arrays->lse              ? "lse"
+                          : plan->attention.page_size && !arrays->page_table ? "page_table"
+                                                                             : NULL;
     if (missing)
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT, "arrays: %s is NULL",
                             missing);

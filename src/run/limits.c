@@ -5,10 +5,6 @@
 // 256 MiB: no segment needs more, and offsets stay far from 32 bits
 #define SEGMENT_TEXELS_MOST (1u << 24)
 
-uint64_t limits_window_bytes(const struct caps *caps) {
-    return caps->max_storage_range - 2 * caps_storage_unit(caps);
-}
-
 uint64_t limits_asked_workspace(const struct attention *a) {
     return a->workspace_limit ? a->workspace_limit : DEFAULT_WORKSPACE;
 }
@@ -58,12 +54,12 @@ void limits_of(const struct attention *a, const struct variant *v, const struct 
                           : discrete        ? 1500000000
                                             : 230000000,
         .workspace_rows = limits_workspace(a, v, caps) / attention_partial_bytes(a),
-        .window_bytes = limits_window_bytes(caps),
+        .window_bytes = caps_window_bytes(caps),
     };
 }
 
 void limits_find_windowed(struct attention *a, const struct variant *v, const struct caps *caps) {
     for (int t = 0; t < TENSOR_COUNT; t++)
         a->tensors[t].windowed =
-            variant_reaches(v, caps, t, REACH_STORAGE) && a->span[t] > limits_window_bytes(caps);
+            variant_reaches(v, caps, t, REACH_STORAGE) && a->span[t] > caps_window_bytes(caps);
 }

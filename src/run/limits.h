@@ -17,10 +17,6 @@ uint64_t limits_workspace(const struct attention *a, const struct variant *v,
 /// What was asked for.
 uint64_t limits_asked_workspace(const struct attention *a);
 
-/// Bytes of a tensor that one descriptor reaches for certain, wherever the tensor begins in its
-/// buffer.
-uint64_t limits_window_bytes(const struct caps *caps);
-
 /// Sets `windowed` of the tensors that one descriptor cannot reach whole.
 void limits_find_windowed(struct attention *a, const struct variant *v, const struct caps *caps);
 

@@ -32,11 +32,19 @@ static float weight_unit(const struct attention *a) {
     return ldexpf(1, -k);
 }
 
+static uint32_t pages_word(const struct attention *a) {
+    uint32_t shift = 0;
+    if (!a->page_size) return 0;
+    while (1u << shift < a->page_size) shift++;
+    return (a->pages - 1) | shift << PM_PAGES_SIZE_SHIFT;
+}
+
 static void fill_header(const struct attention *a, struct pm_header *header) {
     *header = (struct pm_header){
         .heads = a->heads,
         .kv_heads = a->kv_heads,
         .q_len = a->q_len,
+        .pages = pages_word(a),
         .q = piece_strides(a, TENSOR_Q, a->head_dim / 4),
         .k = piece_strides(a, TENSOR_K, a->v_head_dim / 4),
         .v = piece_strides(a, TENSOR_V, 0),

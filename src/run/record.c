@@ -99,6 +99,7 @@ static void fill_attention(const tulle_binding *b, const struct layout *layout,
         .lse = pm_address(b->bound[TENSOR_LSE].address),
         .workspace = pm_address(b->bound[BOUND_WORKSPACE].address),
         .plan = pm_address(b->plan->memory.address),
+        .page_table = pm_address(b->bound[BOUND_PAGE_TABLE].address),
     };
 }
 

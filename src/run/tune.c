@@ -205,6 +205,11 @@ tulle_result tulle_tune(tulle_context *context, const tulle_attention_desc *desc
         return context_fail(context, error, TULLE_ERROR_INVALID_ARGUMENT,
                             "kernel is \"%.80s\"; to tune it must be NULL: all are tried",
                             desc->kernel);
+    if (desc->page_size)
+        return context_fail(
+            context, error, TULLE_ERROR_INVALID_ARGUMENT,
+            "page_size is %u; to tune it must be 0 (what is found holds for paged K and V too)",
+            desc->page_size);
     struct tuning_run run = { .context = context, .desc = *desc };
     tulle_result result = attention_resolve(desc, &run.attention, &local);
     if (result) return context_pass(context, error, &local);

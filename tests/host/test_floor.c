@@ -239,6 +239,12 @@ static size_t check_pipelines(const struct variant *v, uint32_t head_dim, uint32
                 if (use.shared != said)
                     fail_msg("%s takes %u bytes of shared memory and its family says %u",
                              key.module, use.shared, said);
+                key.constants[PM_CONSTANT_FLAGS] |= PM_FLAG_PAGED;
+                use = check_use(&key, buffers);
+                if (use.shared != said + v->family->pages_shared)
+                    fail_msg(
+                        "%s takes %u bytes of shared memory more for pages and its family says %u",
+                        key.module, use.shared - said, v->family->pages_shared);
             }
             combine_pipeline_key(v, &a, &caps, 0, &key);
             check_use(&key, 4);

@@ -419,9 +419,44 @@ static void test_bf16(void **state) {
     assert_int_equal(ref_double_to_bf16(1.0 + ldexp(1.0, -8) + ldexp(1.0, -40)), 0x3f81);
 }
 
+// Two entries of three keys in pages of two rows; page 2 is both's. Weights as in test_weights.
+static void test_pages(void **state) {
+    (void)state;
+    const double q[] = { 1.0, 1.0 };
+    const double k[] = { log(5.0), NAN, log(3.0), log(4.0), log(1.0), log(2.0) };
+    const double v[] = { 100.0, NAN, 7.0, 8.0, 1.0, 10.0 };
+    const int32_t table[] = { 2, 0, -9, 1, 2, 77 };
+    double o[2], lse[2];
+    struct ref_problem problem = { .batch = 2,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .q_len = 1,
+                                   .kv_len = 3,
+                                   .head_dim = 1,
+                                   .v_head_dim = 1,
+                                   .q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .page_size = 2,
+                                   .pages = 3,
+                                   .table_columns = 3,
+                                   .page_table = table,
+                                   .scale = 1.0,
+                                   .patterns = &dense,
+                                   .n_patterns = 1,
+                                   .o = o,
+                                   .lse = lse };
+    ref_attention(&problem);
+    NEAR(o[0], (1.0 + 20.0 + 500.0) / 8.0);  // page 2, then row 0 of page 0
+    NEAR(lse[0], log(8.0));
+    NEAR(o[1], (21.0 + 32.0 + 1.0) / 8.0);  // page 1, then row 0 of page 2
+    NEAR(lse[1], log(8.0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_pages),
         cmocka_unit_test(test_scale_and_softcap),
         cmocka_unit_test(test_lengths_and_starts),
         cmocka_unit_test(test_heads),

@@ -318,6 +318,33 @@ static void test_limits(void **state) {
     assert_false(serves(&a, &caps, "base_f32_q32k32", "shared memory"));
 }
 
+/// Pools and tables of pages as large as kernels reach, and no larger.
+static void test_pages(void **state) {
+    (void)state;
+    struct attention a = attention(TULLE_F32, 64);
+    struct caps caps = cpu(NEWEST, 8);
+    caps.max_storage_range = 1u << 27;
+    a.batch = 1;
+    a.page_size = 16;
+    for (uint32_t over = 0; over < 2; over++) {
+        a.table_columns = caps.max_texel_elements + over;
+        assert_int_equal(serves(&a, &caps, "base_f32_q32k32", "page table has 134217729 cells"),
+                         !over);
+        assert_int_equal(serves(&a, &caps, "rows_texel_f32_r2k4", "page table has 134217729 cells"),
+                         !over);
+        assert_true(serves(&a, &caps, "rows_address_f32_r1k4", ""));
+    }
+    a.table_columns = 1;
+    for (int t = TENSOR_K; t <= TENSOR_V; t++) {
+        check_span(&a, &caps, "base_f32_q32k32", t, caps_window_bytes(&caps) / 16, true);
+        check_span(&a, &caps, "rows_texel_f32_r2k4", t, 1u << 27, true);
+        check_span(&a, &caps, "rows_address_f32_r1k4", t, 1u << 31, false);
+    }
+    a.dtype = a.o_dtype = TULLE_F16;
+    assert_false(serves(&a, &caps, "matrix_f16_s4m1k32", "reads no paged K and V"));
+    assert_false(serves(&a, &caps, "matrix_reduce_f16_s4m1k32", "reads no paged K and V"));
+}
+
 /// Matrix kernels serve where the device has matrices and when they are asked for by name.
 static void test_matrix(void **state) {
     (void)state;
@@ -449,11 +476,11 @@ static void test_modules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gpus),          cmocka_unit_test(test_large_heads),
-        cmocka_unit_test(test_cpus),          cmocka_unit_test(test_measured),
-        cmocka_unit_test(test_nearest),       cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_matrix),        cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_absent_modules)
+        cmocka_unit_test(test_gpus),    cmocka_unit_test(test_large_heads),
+        cmocka_unit_test(test_cpus),    cmocka_unit_test(test_measured),
+        cmocka_unit_test(test_nearest), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_pages),   cmocka_unit_test(test_matrix),
+        cmocka_unit_test(test_modules), cmocka_unit_test(test_absent_modules)
     };
     return cmocka_run_group_tests_name("variant", tests, NULL, NULL);
 }

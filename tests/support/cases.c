@@ -307,9 +307,7 @@ static const int32_t *lengths_up_to(struct problem *problem, struct rng *rng, in
     return made;
 }
 
-// A tree for each batch entry: with ancestors alone or at random, and noise past its rows. Longer
-// queries than may have one stand at the last key without.
-static void state_trees(struct problem *problem, struct rng *rng) {
+void case_trees(struct problem *problem, struct rng *rng) {
     const int64_t rows = problem->q_len, room = rows + rng_between(rng, 0, 40);
     if (rows > 256) {
         return;
@@ -362,7 +360,7 @@ static void state_lengths(const struct attention_case *from, struct problem *pro
         problem->align = TULLE_ALIGN_LAST_KEY;
     } else if (strcmp(align, "trees") == 0) {
         problem->align = TULLE_ALIGN_LAST_KEY;
-        state_trees(problem, rng);
+        case_trees(problem, rng);
     } else if (strcmp(align, "first") == 0) {
         problem->align = TULLE_ALIGN_FIRST_KEY;
     } else {

@@ -61,6 +61,10 @@ bool case_can_be(const struct attention_case *from);
 // States the problem (without inputs: problem_fill makes these).
 void case_state(const struct attention_case *from, struct problem *problem);
 
+// A tree for each batch entry, whose queries stand at the last keys: with ancestors alone or at
+// random, and noise past its rows. Longer queries than may have one stand there without.
+void case_trees(struct problem *problem, struct rng *rng);
+
 // case_patterns.c: the terms of the pattern level, for shapes that are already set.
 size_t case_pattern_count(void);
 const char *case_pattern_name(size_t level);

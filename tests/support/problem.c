@@ -106,6 +106,9 @@ void problem_build(const struct problem *problem, struct problem_build *build) {
         .kv_starts = problem->kv_starts,
         .trees = problem->tree_bits,
         .tree_rows = problem->tree_rows,
+        .page_size = (uint32_t)problem->page_size,
+        .pages = (uint32_t)problem->pages,
+        .table_columns = (uint32_t)problem->table_columns,
         .alibi_slopes = problem->slopes,
         .sink_logits = problem->sinks,
         .buffer_usage = problem->usage,
@@ -183,6 +186,15 @@ bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int
                        problem->causal);
 }
 
+struct key_place problem_key(const struct problem *problem, int64_t b, int64_t j) {
+    if (problem->page_size == 0) {
+        return (struct key_place){ b, j };
+    }
+    return (
+        struct key_place){ problem->page_table[b * problem->table_columns + j / problem->page_size],
+                           j % problem->page_size };
+}
+
 static int64_t *widened(struct problem *problem, const int32_t *from, int64_t count) {
     if (from == NULL) {
         return NULL;
@@ -224,8 +236,8 @@ void problem_reference(struct problem *problem) {
         problem->want_lse = problem_own(problem, rows, sizeof(double));
         problem->score_bound = problem_own(problem, rows, sizeof(double));
     }
-    const int64_t zero = 0, values = problem->batch * problem->kv_heads * problem->kv_len *
-                                     problem->v_head_dim;
+    const struct tensor *v = &problem->v;
+    const int64_t zero = 0, values = v->batch * v->heads * v->rows * v->dim;
     problem->value_most = 0.0;
     for (int64_t n = 0; n < values; n++) {
         if (isfinite(problem->v64[n])) {
@@ -243,6 +255,10 @@ void problem_reference(struct problem *problem) {
         .q = problem->q64,
         .k = problem->k64,
         .v = problem->v64,
+        .page_size = problem->page_size,
+        .pages = problem->pages,
+        .table_columns = problem->table_columns,
+        .page_table = problem->page_table,
         .scale = problem->scale,
         .softcap = problem->softcap,
         .causal = problem->causal,
@@ -326,7 +342,9 @@ static void count_selected(struct problem *problem, uint8_t *used) {
                 *keys = 0;
                 for (int64_t j = 0; j < problem->kv_len; j++) {
                     if (problem_selects(problem, b, head, row, j)) {
-                        used[(b * problem->kv_heads + kv_head) * problem->kv_len + j] = 1;
+                        const struct key_place at = problem_key(problem, b, j);
+                        used[(at.batch * problem->kv_heads + kv_head) * problem->k.rows + at.row] =
+                            1;
                         ++*keys;
                     }
                 }
@@ -344,8 +362,9 @@ static void spoil_key(struct problem *problem, struct rng *rng) {
     const struct tensor *shared[] = { &problem->k, &problem->v };
     for (int n = 0; n < 2; n++) {
         const tulle_strides *strides = &shared[n]->strides;
-        if (strides->batch == 0 || strides->head == 0 || strides->row == 0) {
-            return;  // which rows it reaches would have to be worked out through the strides
+        if (strides->batch == 0 || strides->head == 0 || strides->row == 0 ||
+            problem->page_size != 0) {
+            return;  // which rows it reaches would have to be worked out through strides or pages
         }
     }
     const int64_t rows = problem->batch * problem->heads * problem->q_len;
@@ -385,16 +404,16 @@ void problem_fill(struct problem *problem) {
         problem->v_head_dim = problem->head_dim;
     }
     const int64_t q_rows = problem->batch * problem->heads * problem->q_len;
-    const int64_t kv_rows = problem->batch * problem->kv_heads * problem->kv_len;
+    const int64_t kv_batch = problem->page_size ? problem->pages : problem->batch,
+                  kv_length = problem->page_size ? problem->page_size : problem->kv_len,
+                  kv_rows = kv_batch * problem->kv_heads * kv_length;
     tensor_make(problem, &problem->q, problem->batch, problem->heads, problem->q_len,
                 problem->head_dim, problem->dtype, problem->q_strides, problem->q_broadcast,
                 problem->q_lead);
-    tensor_make(problem, &problem->k, problem->batch, problem->kv_heads, problem->kv_len,
-                problem->head_dim, problem->dtype, problem->k_strides, problem->k_broadcast,
-                problem->k_lead);
-    tensor_make(problem, &problem->v, problem->batch, problem->kv_heads, problem->kv_len,
-                problem->v_head_dim, problem->dtype, problem->v_strides, problem->v_broadcast,
-                problem->v_lead);
+    tensor_make(problem, &problem->k, kv_batch, problem->kv_heads, kv_length, problem->head_dim,
+                problem->dtype, problem->k_strides, problem->k_broadcast, problem->k_lead);
+    tensor_make(problem, &problem->v, kv_batch, problem->kv_heads, kv_length, problem->v_head_dim,
+                problem->dtype, problem->v_strides, problem->v_broadcast, problem->v_lead);
     tensor_make(problem, &problem->o, problem->batch, problem->heads, problem->q_len,
                 problem->v_head_dim, problem_o_dtype(problem), problem->o_strides, false,
                 problem->o_lead);
@@ -416,11 +435,11 @@ void problem_fill(struct problem *problem) {
         }
     }
     for (int64_t n = 0; n < kv_rows; n++) {
-        const int64_t j = n % problem->kv_len, g = n / problem->kv_len % problem->kv_heads,
-                      b = n / problem->kv_len / problem->kv_heads;
+        const int64_t row = n % kv_length, g = n / kv_length % problem->kv_heads,
+                      b = n / kv_length / problem->kv_heads;
         if (used[n]) {
-            fill_row(problem, &problem->k, 2, b, g, j);
-            fill_row(problem, &problem->v, 3, b, g, j);
+            fill_row(problem, &problem->k, 2, b, g, row);
+            fill_row(problem, &problem->v, 3, b, g, row);
         }
     }
     free(used);

@@ -64,6 +64,9 @@ struct problem {
     const uint8_t *trees;       // [batch][q_len][q_len], 0/1, or NULL
     const uint32_t *tree_bits;  // the same as the descriptor has them, tree_rows ≥ q_len
     uint32_t tree_rows;
+    // paged K and V: K, V and their doubles are then [pages, kv_heads, page_size, dim]; 0: they are not
+    int64_t page_size, pages, table_columns;
+    const int32_t *page_table;  // [batch, table_columns]
     const float *slopes, *sinks;
 
     const char *kernel;
@@ -126,6 +129,11 @@ void problem_reference(struct problem *problem);
 // Writes the doubles q64, k64, v64 into storage again (rows that are selected), after a test has
 // changed them.
 void problem_store(struct problem *problem);
+// Where in K and V a key of a batch entry lies: of which batch entry or page, and which row.
+struct key_place {
+    int64_t batch, row;
+};
+struct key_place problem_key(const struct problem *problem, int64_t b, int64_t j);
 bool problem_selects(const struct problem *problem, int64_t b, int64_t head, int64_t row,
                      int64_t j);
 int64_t problem_offset(const struct problem *problem, int64_t b);
@@ -145,7 +153,7 @@ void problem_must_run(struct problem *problem, const struct mode_context *contex
 struct problem_session {
     const struct gpu *gpu;
     tulle_binding *binding;
-    struct gpu_buffer q, k, v, o, l, workspace;
+    struct gpu_buffer q, k, v, o, l, workspace, page_table;
 };
 // Q, K and V, with answers that lie in memory like the problem's O and LSE: those, or copies of
 // them (o, l: with their guards).

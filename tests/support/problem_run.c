@@ -11,6 +11,8 @@
 
 // bytes behind a workspace of the tests' own, and before it where the problem does not say
 #define WORKSPACE_GUARD 256
+// bytes of its buffer before the page table: no device asks for more
+#define PAGE_TABLE_AT 256
 
 // -------------------------------------------------------------------------------------------------
 // What must be as it was
@@ -104,6 +106,7 @@ tulle_host_arrays problem_arrays(const struct problem *problem, uint8_t *o, uint
         .v = problem->v.memory + problem->v.lead,
         .o = o + problem->o.lead,
         .lse = problem->lse ? (float *)(void *)(l + problem->l.lead) : NULL,
+        .page_table = problem->page_table,
     };
 }
 
@@ -209,6 +212,14 @@ tulle_result problem_bind(struct problem *problem, const struct gpu *gpu, tulle_
     if (problem->lse) {
         buffers.lse = bound(problem, &session->l, &problem->l);
     }
+    if (problem->page_size != 0) {
+        const size_t bytes = (size_t)(problem->batch * problem->table_columns) * 4;
+        session->page_table = gpu_buffer_create(gpu, PAGE_TABLE_AT + bytes,
+                                                usage | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT);
+        memcpy(session->page_table.mapped + PAGE_TABLE_AT, problem->page_table, bytes);
+        buffers.page_table = (tulle_buffer){ session->page_table.buffer, PAGE_TABLE_AT,
+                                             problem->sized_buffers ? bytes : 0 };
+    }
     if (workspace != NULL) {
         buffers.workspace = *workspace;
         // half of the problems: of the tests' own
@@ -239,8 +250,8 @@ void problem_read(struct problem *problem, struct problem_session *session) {
 
 void problem_unbind(struct problem_session *session) {
     tulle_binding_destroy(session->binding);
-    struct gpu_buffer *all[] = { &session->q, &session->k, &session->v,
-                                 &session->o, &session->l, &session->workspace };
+    struct gpu_buffer *all[] = { &session->q, &session->k,         &session->v,         &session->o,
+                                 &session->l, &session->workspace, &session->page_table };
     for (size_t n = 0; n < sizeof all / sizeof all[0]; n++) {
         if (all[n]->buffer != VK_NULL_HANDLE) {
             gpu_buffer_destroy(session->gpu, all[n]);

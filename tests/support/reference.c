@@ -325,7 +325,8 @@ struct ref_slice {
     const struct ref_pattern *pattern;
     int64_t head;
     int64_t offset, q_length, kv_length, kv_start;
-    const double *q, *k, *v;         // of this batch entry and (kv) head
+    int64_t batch_entry, kv_head;
+    const double *q;                 // of this batch entry and head
     double *o, *lse;                 // likewise
     double *absolute, *score_bound;  // likewise, or NULL
     const uint8_t *tree;             // [q_len][q_len], or NULL
@@ -333,6 +334,24 @@ struct ref_slice {
     int64_t *keys;   // [kv_len]: the selected keys of the row at hand
     double *logits;  // [kv_len]: their z_ij
 };
+
+// Which row of k and of v key j of the slice is, counted from their first.
+static int64_t ref_key_row(const struct ref_slice *slice, int64_t j) {
+    const struct ref_problem *problem = slice->problem;
+    const int64_t size = problem->page_size;
+    if (size == 0) {
+        return (slice->batch_entry * problem->kv_heads + slice->kv_head) * problem->kv_len + j;
+    }
+    if (j / size >= problem->table_columns) {
+        ref_die("the page table has no column for a key");
+    }
+    const int64_t page =
+        problem->page_table[slice->batch_entry * problem->table_columns + j / size];
+    if (page < 0 || page >= problem->pages) {
+        ref_die("a cell of the page table that is needed names no page");
+    }
+    return (page * problem->kv_heads + slice->kv_head) * size + j % size;
+}
 
 // Returns how many keys the row selects.
 static uint64_t ref_row(const struct ref_slice *slice, int64_t row) {
@@ -376,9 +395,10 @@ static uint64_t ref_row(const struct ref_slice *slice, int64_t row) {
                 continue;
             }
         }
+        const double *key = problem->k + ref_key_row(slice, j) * head_dim;
         double dot = 0.0, dot_of_absolutes = 0.0;
         for (int64_t d = 0; d < head_dim; d++) {
-            double product = slice->q[row * head_dim + d] * slice->k[j * head_dim + d];
+            double product = slice->q[row * head_dim + d] * key[d];
             dot += product;
             dot_of_absolutes += fabs(product);
         }
@@ -417,11 +437,11 @@ static uint64_t ref_row(const struct ref_slice *slice, int64_t row) {
     for (int64_t n = 0; n < selected; n++) {
         double weight = exp(slice->logits[n] - largest);
         denominator += weight;
+        const double *value = problem->v + ref_key_row(slice, slice->keys[n]) * v_head_dim;
         for (int64_t d = 0; d < v_head_dim; d++) {
-            double value = slice->v[slice->keys[n] * v_head_dim + d];
-            o[d] += weight * value;
+            o[d] += weight * value[d];
             if (absolute != NULL) {
-                absolute[d] += weight * fabs(value);
+                absolute[d] += weight * fabs(value[d]);
             }
         }
     }
@@ -476,14 +496,14 @@ void ref_attention(const struct ref_problem *problem) {
 
     for (int64_t b = 0; b < problem->batch; b++) {
         for (int64_t head = 0; head < problem->heads; head++) {
-            const int64_t kv_head = head * problem->kv_heads / problem->heads;
             const int64_t q_row = (b * problem->heads + head) * problem->q_len;
-            const int64_t kv_row = (b * problem->kv_heads + kv_head) * problem->kv_len;
             struct ref_slice slice = { 0 };
             slice.problem = problem;
             slice.pattern =
                 &problem->patterns[problem->head_pattern == NULL ? 0 : problem->head_pattern[head]];
             slice.head = head;
+            slice.batch_entry = b;
+            slice.kv_head = head * problem->kv_heads / problem->heads;
             slice.q_length = problem->q_lengths == NULL ? problem->q_len : problem->q_lengths[b];
             slice.kv_length =
                 problem->kv_lengths == NULL ? problem->kv_len : problem->kv_lengths[b];
@@ -494,8 +514,6 @@ void ref_attention(const struct ref_problem *problem) {
                 slice.offset = problem->q_offset[problem->n_q_offset == 1 ? 0 : b];
             }
             slice.q = problem->q + q_row * problem->head_dim;
-            slice.k = problem->k + kv_row * problem->head_dim;
-            slice.v = problem->v + kv_row * problem->v_head_dim;
             slice.o = problem->o + q_row * problem->v_head_dim;
             slice.lse = problem->lse + q_row;
             slice.absolute =

@@ -87,6 +87,10 @@ struct ref_problem {
     const double *k;  // [batch][kv_heads][kv_len][head_dim]; only keys of selected pairs are read
     // [batch][kv_heads][kv_len][v_head_dim]; only values of selected pairs are read
     const double *v;
+    // Paged where page_size is not 0: k and v are then [pages][kv_heads][page_size][...], and
+    // page_table is [batch][table_columns], of which only cells of selected pairs are read.
+    int64_t page_size, pages, table_columns;
+    const int32_t *page_table;
     double scale;                        // 0: 1 / sqrt(head_dim)
     double softcap;                      // 0: none
     bool causal;                         // keep j <= p only

@@ -89,22 +89,21 @@ static bool read_list(const char *option, const char *path, uint32_t *count, con
     return false;
 }
 
-static int32_t *read_any_integers(const char *option, const char *path, uint32_t *count,
-                                  const char *what, struct message *message) {
-    struct array array;
+/// All numbers of the array, which it frees.
+static int32_t *take_integers(const char *option, const char *path, struct array *array,
+                              struct message *message) {
     int32_t *numbers = NULL;
-    if (!read_list(option, path, count, what, &array, message)) return NULL;
-    if (!array_is_integer(&array) || array.element == ELEMENT_BOOL) {
+    if (!array_is_integer(array) || array->element == ELEMENT_BOOL) {
         refuse(message, "%s: '%s' holds %s; whole numbers are wanted", option, path,
-               element_name(array.element));
-    } else if (!(numbers = malloc((*count + (size_t)1) * sizeof *numbers))) {
+               element_name(array->element));
+    } else if (!(numbers = malloc((array->count + 1) * sizeof *numbers))) {
         refuse(message, "out of memory");
     }
-    for (uint32_t i = 0; numbers && i < *count; i++) {
+    for (size_t i = 0; numbers && i < array->count; i++) {
         bool fits = true;
-        const int64_t value = array_integer(&array, i, &fits);
+        const int64_t value = array_integer(array, i, &fits);
         if (!fits || value < INT32_MIN || value > INT32_MAX) {
-            refuse(message, "%s: number %u of '%s' is %s%lld, beyond 32 bits", option, i, path,
+            refuse(message, "%s: number %zu of '%s' is %s%lld, beyond 32 bits", option, i, path,
                    fits ? "" : "above ", (long long)value);
             free(numbers);
             numbers = NULL;
@@ -112,13 +111,41 @@ static int32_t *read_any_integers(const char *option, const char *path, uint32_t
             numbers[i] = (int32_t)value;
         }
     }
-    array_free(&array);
+    array_free(array);
     return numbers;
+}
+
+static int32_t *read_any_integers(const char *option, const char *path, uint32_t *count,
+                                  const char *what, struct message *message) {
+    struct array array;
+    return read_list(option, path, count, what, &array, message)
+               ? take_integers(option, path, &array, message)
+               : NULL;
 }
 
 int32_t *read_integers(const char *option, const char *path, uint32_t count, const char *what,
                        struct message *message) {
     return read_any_integers(option, path, &count, what, message);
+}
+
+int32_t *read_integer_rows(const char *option, const char *path, uint32_t rows, const char *what,
+                           uint32_t *columns, struct message *message) {
+    struct message reason;
+    struct array array;
+    char shape[256];
+    if (!npy_read(path, &array, &reason)) {
+        refuse(message, "%s: %s", option, reason.text);
+        return NULL;
+    }
+    if (array.dimensions != 2 || array.shape[0] != rows || array.shape[1] < 1 ||
+        array.shape[1] > INT32_MAX) {
+        refuse(message, "%s: '%s' has shape %s; [%u,n] is wanted, a row for each %s", option, path,
+               array_shape_text(array.shape, array.dimensions, shape, sizeof shape), rows, what);
+        array_free(&array);
+        return NULL;
+    }
+    *columns = (uint32_t)array.shape[1];
+    return take_integers(option, path, &array, message);
 }
 
 int32_t *read_cumulative(const char *option, const char *path, uint32_t *sequences,

@@ -36,6 +36,11 @@ int32_t *read_integers(const char *option, const char *path, uint32_t count, con
 float *read_reals(const char *option, const char *path, uint32_t count, const char *what,
                   struct message *message);
 
+/// Reads a .npy file of whole numbers [rows, n]; *columns receives n. Freed by the caller; NULL on
+/// failure.
+int32_t *read_integer_rows(const char *option, const char *path, uint32_t rows, const char *what,
+                           uint32_t *columns, struct message *message);
+
 /// Cumulative lengths of packed sequences, 0 and each one's end; *sequences: how many there must be,
 /// or 0, and receives how many there are. Freed by the caller; NULL on failure.
 int32_t *read_cumulative(const char *option, const char *path, uint32_t *sequences,

@@ -221,6 +221,35 @@ void attention(const tulle::context &context) {
        "a plan that was reset is empty");
 }
 
+void pages(const tulle::context &context) {
+    constexpr uint32_t size = 4, pool = 3;
+    tulle_attention_desc desc = description();
+    desc.page_size = size;
+    desc.pages = pool;
+    desc.table_columns = 2;
+    const tulle::result<tulle::plan> plan = tulle::plan::try_create(context, desc);
+    std::vector<float> q(2 * length * dim), k(pool * size * dim), v(k.size()), o(q.size());
+    for (size_t i = 0; i < v.size(); i++) v[i] = static_cast<float>(i / dim);
+    const std::array<int32_t, 3> table{ 2, 0, 1 };
+    tulle::host_arrays arrays;
+    arrays.q = q;
+    arrays.k = k;
+    arrays.v = v;
+    arrays.o = o;
+    arrays.page_table = tulle::span<const int32_t>(table.data(), 2);
+    is(plan->try_attention(arrays) && std::fabs(o[0] - 5.5f) < 1e-5f,
+       "pages: O is the mean of rows 8 to 11 and 0 to 3");
+    tulle::host_arrays bad = arrays;
+    bad.page_table = table;
+    is(fails(plan->try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT,
+             "page_table has 3 entries; 2 are wanted"),
+       "a table of another length is refused");
+    bad = arrays;
+    bad.v = tulle::span<const float>(v.data(), v.size() - 1);
+    is(fails(plan->try_attention(bad), TULLE_ERROR_INVALID_ARGUMENT, "too few for [3, 1, 4, 8]"),
+       "and a pool that is too short");
+}
+
 }  // namespace
 
 int main() {
@@ -234,6 +263,7 @@ int main() {
         const auto devices = tulle::try_devices();
         is(devices && !devices->empty(), "devices are listed");
         attention(context);
+        pages(context);
     } else {
         std::printf("ok %d - attention # SKIP %s\n", ++cases, made.error().message);
     }
