@@ -50,11 +50,12 @@ TULLE_API tulle_result tulle_plan_count_pairs(const tulle_plan *plan, uint64_t *
 typedef struct tulle_cost {
     uint32_t pattern;         ///< of the descriptor's, from 0
     uint32_t sequence, head;  ///< the first (batch entry, or packed sequence; head) of those below
-    uint32_t entries;   ///< so many (sequence, head) have this schedule; the figures are one's
-    bool alone;         ///< a term alone; else a part, as the plan has it
-    uint32_t part;      ///< its number (tulle_run); of a term alone 0
-    bool listed;        ///< of rows that are tiled apart from their neighbours
-    const char *terms;  ///< as a spec says them; the library's, until the callback returns
+    uint32_t entries;  ///< so many (sequence, head) have this schedule; the figures are one's
+    bool alone;        ///< a term alone; else a part, as the plan has it
+    uint32_t part;     ///< its number (tulle_run); of a term alone 0
+    bool listed;       ///< of rows that are tiled apart from their neighbours
+    /// as a spec says them; "": a tree's keys and no term. The library's, until the callback returns
+    const char *terms;
     uint64_t tiles, runs;
     /// rows × keys, as in tulle_plan_info; but of few queries, whose heads a plan may pack into one
     /// tile, as if each head had its own
@@ -66,7 +67,8 @@ typedef void (*tulle_cost_callback)(void *user, const tulle_cost *cost);
 
 /// What of a plan costs how much: one call of `each` for every part of each schedule, and where the
 /// pattern has several terms one for each of them alone. A pair that several parts select counts in
-/// the first; terms alone each count it. Counted now, on every tile: takes as long as planning, and
+/// the first; terms alone each count it. A tree's pairs count in the part of step 1, and beside each
+/// term alone. Counted now, on every tile: takes as long as planning, and
 /// about once more a term. Any thread. Errors: INVALID_ARGUMENT, memory.
 TULLE_API tulle_result tulle_plan_costs(const tulle_plan *plan, tulle_cost_callback each,
                                         void *user, tulle_error *error);

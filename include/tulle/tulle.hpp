@@ -486,16 +486,16 @@ class plan : public handle<tulle_plan, tulle_plan_destroy> {
                put("entry_pattern", desc.entry_pattern, lists.entry_pattern,
                    sequences * desc.heads),
                put("trees", desc.trees, lists.trees,
-                   sequences * desc.tree_rows * ((desc.tree_rows + 31) / 32)) })
+                   uint64_t(sequences) * desc.tree_rows * ((uint64_t(desc.tree_rows) + 31) / 32)) })
             if (!checked) return checked;
         return {};
     }
     template <class T>
-    static status put(const char *name, const T *&field, span<const T> list, uint32_t count) {
+    static status put(const char *name, const T *&field, span<const T> list, uint64_t count) {
         if (list.empty()) return {};
         if (list.size() != count)
-            return detail::invalid("%s has %zu entries; %u are wanted", name, list.size(),
-                                   static_cast<unsigned>(count));
+            return detail::invalid("%s has %zu entries; %llu are wanted", name, list.size(),
+                                   static_cast<unsigned long long>(count));
         field = list.data();
         return {};
     }

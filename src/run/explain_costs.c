@@ -16,13 +16,14 @@ struct report {
     bool out_of_memory;
 };
 
-/// Terms as the spec of a union; from malloc. NULL: out of memory.
+/// Terms as the spec of a union, none of a part that has a tree alone; from malloc. NULL: out of
+/// memory.
 static char *terms_text(const tulle_pattern *pattern, const struct product *const *terms,
                         uint32_t count) {
     size_t size = 1, used = 0;
     for (uint32_t i = 0; i < count; i++)
         size += term_print(product_term(pattern, terms[i]), NULL, 0) + 1;
-    char *text = malloc(size);
+    char *text = calloc(size, 1);
     for (uint32_t i = 0; i < count && text; i++) {
         if (i) text[used++] = '+';
         used += term_print(product_term(pattern, terms[i]), text + used, size - used);

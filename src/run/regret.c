@@ -181,7 +181,8 @@ static void warn(const tulle_plan *plan, uint32_t pattern, double times) {
 
 void regret_warn(const tulle_plan *plan) {
     const struct attention *a = &plan->attention;
-    if (!plan->context->log || plan->info.visited < REGRET_PAIRS_LEAST) return;
+    // of trees no term is to blame
+    if (!plan->context->log || a->trees || plan->info.visited < REGRET_PAIRS_LEAST) return;
     struct cost *costs = calloc(a->pattern_count, sizeof *costs);
     uint32_t pattern;
     double times;

@@ -180,6 +180,8 @@ static int64_t term_reach(const struct product *term) {
     for (uint32_t i = 0; i < term->count; i++) {
         const struct term *factor = term->factors[i];
         const bool window = factor->kind == TULLE_WINDOW;
+        if (factor->kind == TULLE_NEIGHBORHOOD && factor->axes == 1)
+            reach = least(reach, (factor->axis[0].kernel - 1) * factor->axis[0].dilation);
         if ((window || factor->kind == TULLE_DILATED) && factor->left >= 0 && factor->right >= 0)
             reach = least(reach, (factor->left + factor->right) * (window ? 1 : factor->step));
     }
@@ -201,16 +203,16 @@ static bool choose_plain(const struct deal *d, uint32_t first, uint32_t end, boo
     *plain = d->stepped + 1 >= PM_PARTS_MOST;
     if (*plain || (q_len >= step * rows && reach > 8 * rows)) return true;
     const uint32_t count = end - first;
+    const bool other = d->plain_count || d->site->tree;  // is there a part of step 1 anyway?
     int64_t apart, without = 0, with;
     memcpy(d->plain_terms + d->plain_count, d->terms + first, count * sizeof *d->terms);
     if (!cost(d->site, d->tiling, d->terms + first, count, step, &apart) ||
-        (d->plain_count &&
-         !cost(d->site, d->tiling, d->plain_terms, d->plain_count, 1, &without)) ||
+        (other && !cost(d->site, d->tiling, d->plain_terms, d->plain_count, 1, &without)) ||
         !cost(d->site, d->tiling, d->plain_terms, d->plain_count + count, 1, &with))
         return false;
     // a second part also writes and merges partial results: about two chunks a tile, as
     // combine does it; less where the other part resumes them
-    if (d->plain_count) apart += 2 * tiles_count(step, q_len, d->tiling->tile_rows);
+    if (other) apart += 2 * tiles_count(step, q_len, d->tiling->tile_rows);
     *plain = with - without <= apart;
     return true;
 }

@@ -54,7 +54,21 @@ static void state_lengths(struct problem *problem, struct rng *rng) {
     if (problem->align == TULLE_ALIGN_LAST_KEY && rng_chance(rng, 20)) case_trees(problem, rng);
 }
 
-// The keys of a batch entry from kv_start to kv_length have pages, most of them one of their own.
+// Does a query of the batch entry select a key among these?
+static bool selects_any(const struct problem *problem, int64_t b, int64_t first, int64_t end) {
+    for (int64_t head = 0; head < problem->heads; head++) {
+        for (int64_t row = 0; row < problem->q_len; row++) {
+            for (int64_t j = first; j < end; j++) {
+                if (problem_selects(problem, b, head, row, j)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+// The keys that a batch entry selects have pages, most of them one of their own.
 static void state_table(struct problem *problem, struct rng *rng) {
     static const int32_t garbage[] = { -1, INT32_MIN, INT32_MAX, -1000 };
     const int64_t size = problem->page_size, cells = problem->batch * problem->table_columns;
@@ -68,9 +82,7 @@ static void state_table(struct problem *problem, struct rng *rng) {
     }
     for (int64_t n = 0; n < cells; n++) {
         const int64_t b = n / problem->table_columns, first = n % problem->table_columns * size;
-        const int64_t end = problem->kv_lengths ? problem->kv_lengths[b] : problem->kv_len,
-                      start = problem->kv_starts ? problem->kv_starts[b] : 0;
-        const bool needed = first < end && first + size > start;
+        const bool needed = selects_any(problem, b, first, least(first + size, problem->kv_len));
         table[n] = !needed               ? garbage[rng_between(rng, 0, 3)]
                    : rng_chance(rng, 15) ? order[rng_between(rng, 0, cells - 1)]
                                          : order[n];
@@ -131,11 +143,11 @@ static void state_case(const struct paged_case *from, struct problem *problem) {
     problem->kernel = from->kernel;
     problem->usage = usage_of(context);
     state_lengths(problem, &rng);
-    state_table(problem, &rng);
     const int64_t layout = rng_between(&rng, 0, 2);
     problem->k_strides = pool_strides(problem, problem->head_dim, layout, &rng);
     problem->v_strides = pool_strides(problem, problem->v_head_dim, layout, &rng);
     case_pattern((size_t)rng_between(&rng, 0, (int64_t)case_pattern_count() - 1), problem, &rng);
+    state_table(problem, &rng);
 }
 
 static bool has_page(const struct problem *problem, int64_t b, int64_t j) {

@@ -285,6 +285,60 @@ static void test_costs(void **state) {
     world_close(&world);
 }
 
+struct tree_costs {
+    uint64_t selected;
+    uint32_t trees, terms;
+};
+
+static void add_tree_cost(void *user, const tulle_cost *cost) {
+    struct tree_costs *costs = user;
+    if (cost->alone) return;
+    costs->selected += cost->selected * cost->entries;
+    if (!strcmp(cost->terms, "")) costs->trees++;
+    if (!strcmp(cost->terms, "strided:2")) costs->terms++;
+}
+
+// A tree has a part of its own where no term has step 1; and no warning blames a term for it.
+static void test_costs_of_trees(void **state) {
+    (void)state;
+    enum { ROWS = 256, KEYS = 4096 };
+    struct world world;
+    world_open(&world);
+    tulle_error error = { 0 };
+    uint32_t *tree = calloc(ROWS * ROWS / 32, sizeof *tree);
+    tulle_pattern *pattern = NULL;
+    assert_non_null(tree);
+    for (int r = 0; r < ROWS; r++) tree[(r * ROWS + r) / 32] = UINT32_C(1) << r % 32;
+    harness_ok(tulle_pattern_create(&(tulle_term){ .kind = TULLE_STRIDED, .step = 2 }, 1, &pattern,
+                                    &error),
+               &error, "tulle_pattern_create");
+    for (int long_keys = 0; long_keys < 2; long_keys++) {
+        const tulle_attention_desc desc = { .heads = 32,
+                                            .q_len = ROWS,
+                                            .kv_len = long_keys ? KEYS : ROWS,
+                                            .head_dim = 64,
+                                            .patterns = (const tulle_pattern *const[]){ pattern },
+                                            .pattern_count = 1,
+                                            .trees = tree,
+                                            .tree_rows = ROWS };
+        world.said = (struct said){ 0 };
+        tulle_plan *plan = world_plan(world.own, &desc);
+        assert_int_equal(world.said.warnings, 0);
+        struct tree_costs costs = { 0 };
+        harness_ok(tulle_plan_costs(plan, add_tree_cost, &costs, &error), &error,
+                   "tulle_plan_costs");
+        uint64_t pairs = 0;
+        assert_int_equal(tulle_plan_count_pairs(plan, &pairs, NULL), TULLE_OK);
+        assert_int_equal(costs.selected, pairs);
+        assert_int_equal(pairs, 32 * ((uint64_t)ROWS + (long_keys ? ROWS * (KEYS - ROWS) / 2 : 0)));
+        if (long_keys) assert_true(costs.trees == 1 && costs.terms == 1);
+        tulle_plan_destroy(plan);
+    }
+    tulle_pattern_destroy(pattern);
+    free(tree);
+    world_close(&world);
+}
+
 // -------------------------------------------------------------------------------------------------
 // Destroyed in the wrong order
 
@@ -401,6 +455,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_no_regret_of_little),
         cmocka_unit_test(test_regret),
         cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_costs_of_trees),
         cmocka_unit_test(test_destroyed_parents),
         cmocka_unit_test(test_destroyed_at_once),
         cmocka_unit_test(mistakes_left_all_right),
