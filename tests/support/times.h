@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Whether bounds on times hold: what a sanitizer, no optimization or an emulator costs is no fault of
-// planning's.
+// planning's, nor what others cost that use the machine (clock() on Windows is the wall's).
 //
-// TULLE_TEST_TIMES=0: they do not (tools/check says so of what qemu runs).
+// TULLE_TEST_TIMES=0: they do not (tools/check says so of what qemu and Wine run).
 #ifndef TESTS_TIMES_H
 #define TESTS_TIMES_H
 
