@@ -85,7 +85,7 @@ static size_t draw_all(const struct term *term, const tulle_pattern_site *site, 
     return count;
 }
 
-#define FEW 16  // so few are sorted as they come
+#define FEW_DRAWN 16  // so few are sorted as they come
 
 // The number to its place among those before it, which rise.
 static void insert(uint32_t *numbers, uint64_t at) {
@@ -95,12 +95,13 @@ static void insert(uint32_t *numbers, uint64_t at) {
 }
 
 // Those in [first, end), where no step is among these: then a block is in if it was drawn at all,
-// whatever else was. More than FEW: *few holds only some of them.
+// whatever else was. More than FEW_DRAWN: *few holds only some of them.
 static size_t draw_few(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
                        uint64_t among, uint64_t first, uint64_t end,
-                       uint32_t few[FEW + AT_ONCE + 1]) {
+                       uint32_t few[FEW_DRAWN + AT_ONCE + 1]) {
     size_t count = 0, kept = 0;
-    for (uint64_t t = among - (uint64_t)term->count; t < among && count <= FEW; t += AT_ONCE) {
+    for (uint64_t t = among - (uint64_t)term->count; t < among && count <= FEW_DRAWN;
+         t += AT_ONCE) {
         uint64_t drawn[AT_ONCE], some = among - t < AT_ONCE ? among - t : AT_ONCE;
         for (uint64_t i = 0; i < AT_ONCE; ++i) drawn[i] = draw(term, site, query_block, t + i);
         for (uint64_t i = 0; i < some; ++i) {
@@ -108,7 +109,7 @@ static size_t draw_few(const struct term *term, const tulle_pattern_site *site, 
             count += drawn[i] - first < end - first;
         }
     }
-    if (count > FEW) return count;
+    if (count > FEW_DRAWN) return count;
     for (size_t i = 0; i < count; ++i) insert(few, i);
     for (size_t i = 0; i < count; ++i)
         if (!i || few[i] != few[i - 1]) few[kept++] = few[i];  // some are drawn twice
@@ -128,10 +129,11 @@ size_t random_blocks(const struct term *term, const tulle_pattern_site *site, in
         return (size_t)(to - from);
     }
     // where many are expected they are drawn with all others at once
-    if (to <= among - wanted && (double)wanted * (double)(to - from) < FEW / 4 * (double)among) {
-        uint32_t few[FEW + AT_ONCE + 1];
+    if (to <= among - wanted &&
+        (double)wanted * (double)(to - from) < FEW_DRAWN / 4 * (double)among) {
+        uint32_t few[FEW_DRAWN + AT_ONCE + 1];
         const size_t count = draw_few(term, site, query_block, among, from, to, few);
-        if (count <= FEW) {
+        if (count <= FEW_DRAWN) {
             memcpy(blocks, few, count * sizeof *blocks);
             return count;
         }

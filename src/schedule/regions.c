@@ -30,7 +30,7 @@ static bool goes_apart(const struct tiler *t, int32_t r0, int32_t r1, int64_t ke
 
 /// Of what the tile takes: rectangles go apart where that may be. A diagonal that does not bind is
 /// none.
-static void take(struct tiler *t, const struct region *region) {
+static void take_region(struct tiler *t, const struct region *region) {
     const bool left = region->left < TILE_FAR &&
                       region->v0 < row_place(t, region->r1 - 1) - region->left,
                right = region->right < TILE_FAR &&
@@ -75,7 +75,7 @@ static void add_clipped(struct region_target to, struct region region) {
     region.v1 = least(least(region.v1, highest), t->v_end);
     if (region.v0 >= region.v1) return;
     if (to.exclude) push(t, &t->exclude, &region);
-    else take(t, &region);
+    else take_region(t, &region);
 }
 
 /// The keys of one row of a region.

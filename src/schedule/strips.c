@@ -23,7 +23,7 @@ static void to_regions(struct tiler *t, const struct rectangle *from, size_t cou
 // -------------------------------------------------------------------------------------------------
 // Plain strips
 
-static bool is_whole(const struct tiler *t, const struct rectangle *rectangle) {
+static bool is_whole_chunks(const struct tiler *t, const struct rectangle *rectangle) {
     return (rectangle->keys & (t->chunk - 1)) == 0;
 }
 
@@ -55,7 +55,7 @@ static bool add_plain(struct tiler *t, size_t first, const struct rectangle *rec
         last->keys += rectangle->keys;
         return true;
     }
-    if ((last && !is_whole(t, last)) ||
+    if ((last && !is_whole_chunks(t, last)) ||
         !TILER_RESERVE(t, plain.rectangles, plain.capacity, list->count + 1))
         return false;
     list->rectangles[list->count++] = *rectangle;
@@ -91,14 +91,15 @@ static bool add_all(struct tiler *t, const struct rectangle *from, const struct 
             if (end_of(active[i]) > next) active[kept++] = active[i];
         count = kept;
     }
-    return is_whole(t, &t->plain.rectangles[t->plain.count - 1]);
+    return is_whole_chunks(t, &t->plain.rectangles[t->plain.count - 1]);
 }
 
 /// The strip [from, end) to t->plain, if it is plain.
-static bool take_plain(struct tiler *t, const struct rectangle *from, const struct rectangle *end) {
+static bool take_plain_strip(struct tiler *t, const struct rectangle *from,
+                             const struct rectangle *end) {
     struct rectangle_list *list = &t->plain;
     if (end == from + 1) {  // as most are
-        if (!is_whole(t, from) ||
+        if (!is_whole_chunks(t, from) ||
             !TILER_RESERVE(t, plain.rectangles, plain.capacity, list->count + 1))
             return false;
         list->rectangles[list->count++] = *from;
@@ -114,13 +115,14 @@ static bool take_plain(struct tiler *t, const struct rectangle *from, const stru
 // Strips
 
 /// Rectangles that touch or overlap one another, from the first on.
-struct strip {
+struct rectangle_strip {
     size_t count;
     int64_t begin, end;
 };
 
-static struct strip strip_at(const struct rectangle *first, const struct rectangle *end) {
-    struct strip strip = { 1, first->v, end_of(first) };
+static struct rectangle_strip rectangle_strip_at(const struct rectangle *first,
+                                                 const struct rectangle *end) {
+    struct rectangle_strip strip = { 1, first->v, end_of(first) };
     for (const struct rectangle *r = first + 1; r < end && r->v <= strip.end; r++) {
         strip.count++;
         strip.end = most(strip.end, end_of(r));
@@ -130,7 +132,7 @@ static struct strip strip_at(const struct rectangle *first, const struct rectang
 
 /// Counts a thin strip. As ranges, each of a chunk that begins with the first key that none has yet,
 /// thin strips take no fewer chunks than these; `covered` is where the last one ends.
-static void count_thin(struct tiler *t, const struct strip *strip, int64_t *covered) {
+static void count_thin(struct tiler *t, const struct rectangle_strip *strip, int64_t *covered) {
     t->thin_keys += strip->end - strip->begin;
     if (strip->end <= *covered) return;
     *covered = most(*covered, strip->begin) + t->chunk;
@@ -149,7 +151,7 @@ bool sort_out(struct tiler *t) {
     if (!tiler_sort(t, list->rectangles, count, sizeof *list->rectangles)) return false;
     for (size_t i = 0; i < count;) {
         const struct rectangle *first = &list->rectangles[i];
-        const struct strip strip = strip_at(first, list->rectangles + count);
+        const struct rectangle_strip strip = rectangle_strip_at(first, list->rectangles + count);
         for (; next < regions && t->include.regions[next].v0 <= strip.end; next++)
             reached = most(reached, t->include.regions[next].v1);
         i += strip.count;
@@ -158,7 +160,7 @@ bool sort_out(struct tiler *t) {
         } else if (strip.end - strip.begin < t->chunk) {
             count_thin(t, &strip, &covered);
             for (size_t k = 0; k < strip.count; k++) list->rectangles[kept++] = first[k];
-        } else if (!take_plain(t, first, first + strip.count)) {
+        } else if (!take_plain_strip(t, first, first + strip.count)) {
             to_regions(t, first, strip.count);
         }
     }
