@@ -94,8 +94,9 @@ struct axis_keys {
 struct axis_keys axis_keys(const struct grid_axis *axis, int64_t length, int64_t x);
 
 /// The key blocks in [first, end) that a RANDOM term selects for (head, query block I ≥ 0), each once
-/// and in an order that all but rises, into blocks; returns how many, at most term->count, and never more than there are to draw from.
-/// `blocks` must hold, however narrow the range, twice as many as random_most(term, site, query_block), for the drawing.
+/// and in an order that all but rises, into blocks; returns how many, at most term->count, and never
+/// more than there are to draw from. `blocks` must hold, however narrow the range, twice as many as
+/// random_most(term, site, query_block), for the drawing.
 size_t random_blocks(const struct term *term, const tulle_pattern_site *site, int64_t query_block,
                      int64_t first, int64_t end, uint32_t *blocks);
 

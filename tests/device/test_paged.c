@@ -179,17 +179,6 @@ static void state_contiguous(const struct paged_case *from, const struct problem
 // -------------------------------------------------------------------------------------------------
 // Running
 
-static bool serves(const struct problem *problem, const struct mode_context *context) {
-    struct problem_build build;
-    struct variants all;
-    problem_build(problem, &build);
-    harness_variants(context->tulle, &build.desc, &all);
-    problem_unbuild(&build);
-    for (uint32_t n = 0; n < all.count; n++)
-        if (all.serves[n] && !strcmp(all.names[n], problem->kernel)) return true;
-    return false;
-}
-
 static unsigned run_count, split_count;
 
 static void run_case(const struct paged_case *from) {
@@ -199,7 +188,7 @@ static void run_case(const struct paged_case *from) {
     const struct mode_context *context = harness_mode((enum mode)from->mode);
     struct problem paged, contiguous;
     state_case(from, &paged);
-    if (serves(&paged, context)) {
+    if (problem_serves(&paged, context)) {
         harness_case(text);
         problem_fill(&paged);
         problem_must_run(&paged, context, way_of(context));

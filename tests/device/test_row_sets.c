@@ -251,21 +251,6 @@ static void check_again(struct problem *problem, const struct mode_context *cont
     free(first.l.memory);
 }
 
-static bool serving(const struct variants *all, const char *kernel) {
-    for (uint32_t n = 0; n < all->count; n++)
-        if (all->serves[n] && !strcmp(all->names[n], kernel)) return true;
-    return false;
-}
-
-static bool serves(const struct problem *problem, const struct mode_context *context) {
-    struct problem_build build;
-    struct variants all;
-    problem_build(problem, &build);
-    harness_variants(context->tulle, &build.desc, &all);
-    problem_unbuild(&build);
-    return serving(&all, problem->kernel);
-}
-
 static void run_case(const struct row_case *from) {
     char text[160];
     snprintf(text, sizeof text, "%llu %u %u %s", (unsigned long long)from->seed, from->kind,
@@ -273,7 +258,7 @@ static void run_case(const struct row_case *from) {
     const struct mode_context *context = harness_mode((enum mode)from->mode);
     struct problem problem;
     state_case(from, &problem);
-    if (serves(&problem, context)) {
+    if (problem_serves(&problem, context)) {
         harness_case(text);
         problem_fill(&problem);
         count_plan(from, &problem, context);
@@ -301,7 +286,7 @@ static bool may_be_tried(tulle_context *context, const char *kernel, tulle_dtype
                                         .kernel = kernel,
                                         .buffer_usage = TULLE_USAGE_HOST };
     harness_variants(context, &desc, &named);
-    return serving(&named, kernel);
+    return harness_serves(&named, kernel);
 }
 
 // Calls for every variant, of every dtype, that serves in a mode.

@@ -314,3 +314,12 @@ void harness_variants(tulle_context *context, const tulle_attention_desc *desc,
     variants->count = 0;
     harness_ok(tulle_explain(context, desc, on_variant, variants, &error), &error, "tulle_explain");
 }
+
+bool harness_serves(const struct variants *variants, const char *name) {
+    for (uint32_t n = 0; n < variants->count; n++) {
+        if (variants->serves[n] && !strcmp(variants->names[n], name)) {
+            return true;
+        }
+    }
+    return false;
+}

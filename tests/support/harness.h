@@ -104,5 +104,7 @@ struct variants {
 };
 void harness_variants(tulle_context *context, const tulle_attention_desc *desc,
                       struct variants *variants);
+// Is the variant of this name among those that serve?
+bool harness_serves(const struct variants *variants, const char *name);
 
 #endif

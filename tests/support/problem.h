@@ -143,7 +143,9 @@ int64_t problem_offset(const struct problem *problem, int64_t b);
 // nothing else happened.
 tulle_result problem_run(struct problem *problem, const struct mode_context *context,
                          enum problem_way way, tulle_error *error);
-// The same where anything but TULLE_OK fails the test.
+// Does the problem's kernel, which is named whole, serve it there?
+bool problem_serves(const struct problem *problem, const struct mode_context *context);
+// As problem_run, where anything but TULLE_OK fails the test.
 void problem_must_run(struct problem *problem, const struct mode_context *context,
                       enum problem_way way);
 

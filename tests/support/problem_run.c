@@ -370,6 +370,15 @@ tulle_result problem_run(struct problem *problem, const struct mode_context *con
     return result;
 }
 
+bool problem_serves(const struct problem *problem, const struct mode_context *context) {
+    struct problem_build build;
+    struct variants all;
+    problem_build(problem, &build);
+    harness_variants(context->tulle, &build.desc, &all);
+    problem_unbuild(&build);
+    return harness_serves(&all, problem->kernel);
+}
+
 void problem_must_run(struct problem *problem, const struct mode_context *context,
                       enum problem_way way) {
     tulle_error error = { 0 };
